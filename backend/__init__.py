@@ -1,0 +1,1 @@
+"""LoopNest to LLVM to native code; ISA tables, microkernels, run time."""

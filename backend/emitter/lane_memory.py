@@ -1,0 +1,252 @@
+"""How a block of a vector loop reads and writes a buffer: by the stride of its lanes.
+
+Stride 1 is a vector access, -1 a reversed one, 2 to 4 several vectors and shuffles
+where no mask is in force, anything else a gather or a scatter. A register buffer is
+read and written in whole vectors, so that LLVM keeps it in registers.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from polydsl.backend.emitter.access import (
+    Mask,
+    gather,
+    load_element,
+    load_vector,
+    scatter,
+    store_vector,
+)
+from polydsl.backend.emitter.expressions import emit_affine
+from polydsl.backend.emitter.lane_indices import (
+    Parts,
+    ValueOf,
+    at_lane,
+    is_narrow,
+    split,
+    varying_vector,
+)
+from polydsl.backend.emitter.lanes import Lanes
+from polydsl.backend.emitter.ranges import Affine
+from polydsl.backend.emitter.types import (
+    any_lane,
+    constant_of,
+    offset,
+    shuffle,
+    zeros,
+)
+from polydsl.backend.llvm_types import from_memory, memory_type, to_memory
+from polydsl.base import dtypes
+from polydsl.loops.nest import Buffer, Expr
+
+LONGEST_STRIDE = 4
+"""Longer strides are gathered: shuffles would load too much that is not used."""
+
+
+def load_lanes(
+    lanes: Lanes,
+    name: str,
+    index: tuple[Expr, ...],
+    mask: Mask | None,
+    value_of: ValueOf,
+) -> ir.Value:
+    """Return the elements that the lanes read, as values."""
+    buffer = lanes.scope.kernel.buffer(name)
+    parts = split(lanes, lanes.scope.position(name, index))
+    if not parts.stride and not parts.irregular.terms:
+        return lanes.wide(_load_same(lanes, buffer, parts.uniform, mask))
+    loaded = _load(lanes, buffer, parts, index, mask, value_of)
+    return from_memory(lanes.builder, loaded, buffer.dtype)
+
+
+def _load(
+    lanes: Lanes,
+    buffer: Buffer,
+    parts: Parts,
+    index: tuple[Expr, ...],
+    mask: Mask | None,
+    value_of: ValueOf,
+) -> ir.Value:
+    scope, count = lanes.scope, lanes.count
+    if parts.irregular.terms:
+        return gather(scope, buffer, _places(lanes, buffer, parts, value_of), mask)
+    if parts.stride == 1:
+        place = _place(lanes, buffer, parts.uniform)
+        if is_whole_register(lanes, buffer, index):
+            mask = None
+        return load_vector(scope, buffer, place, count, mask)
+    if parts.stride == -1:
+        return _load_reversed(lanes, buffer, parts, mask)
+    if mask is None and 2 <= abs(parts.stride) <= LONGEST_STRIDE:
+        return _load_strided(lanes, buffer, parts)
+    return gather(scope, buffer, _places(lanes, buffer, parts, value_of), mask)
+
+
+def store_lanes(
+    lanes: Lanes,
+    name: str,
+    index: tuple[Expr, ...],
+    value: ir.Value,
+    value_of: ValueOf,
+) -> None:
+    """Store the value of each lane at its element."""
+    scope = lanes.scope
+    buffer = scope.kernel.buffer(name)
+    parts = split(lanes, scope.position(name, index))
+    kept, mask = to_memory(lanes.builder, value, buffer.dtype), lanes.tail
+    if parts.irregular.terms or abs(parts.stride) != 1:
+        places = _places(lanes, buffer, parts, value_of)
+        scatter(scope, buffer, places, kept, mask)
+    elif parts.stride == -1:
+        _store_reversed(lanes, buffer, parts, kept)
+    else:
+        place = _place(lanes, buffer, parts.uniform)
+        if mask is not None and is_whole_register(lanes, buffer, index):
+            kept, mask = _blend(lanes, buffer, index, place, kept, mask), None
+        store_vector(scope, buffer, place, kept, mask)
+
+
+# Registers
+
+
+def is_whole_register(lanes: Lanes, buffer: Buffer, index: tuple[Expr, ...]) -> bool:
+    """Return whether the lanes are exactly one vector of a register buffer."""
+    if buffer.memory != "register" or not index:
+        return False
+    first = _first_subscript(lanes, index)
+    return first is not None and first % lanes.count == 0
+
+
+def _first_subscript(lanes: Lanes, index: tuple[Expr, ...]) -> int | None:
+    """Return the last subscript at lane 0, if it is known."""
+    form = split(lanes, lanes.scope.position_of(index[-1])).uniform
+    return constant_of(emit_affine(lanes.scope, form, lanes.scalars))
+
+
+def _blend(
+    lanes: Lanes,
+    buffer: Buffer,
+    index: tuple[Expr, ...],
+    place: ir.Value,
+    value: ir.Value,
+    mask: Mask,
+) -> ir.Value:
+    """Keep the elements of a register that the tail does not reach, if there are any."""
+    first = _first_subscript(lanes, index)
+    if first is not None and mask.count is not None:
+        if first + mask.count >= buffer.shape[-1]:
+            return value
+    old = load_vector(lanes.scope, buffer, place, lanes.count, None)
+    return lanes.builder.select(mask.lanes, value, old)
+
+
+# Elements and neighbours
+
+
+def _load_same(
+    lanes: Lanes, buffer: Buffer, position: Affine, mask: Mask | None
+) -> ir.Value:
+    """Load the one element that all lanes read; 0 if the mask is empty."""
+    builder = lanes.builder
+    place = _place(lanes, buffer, position)
+    if mask is None or mask is lanes.tail:
+        return load_element(lanes.scope, buffer, place)
+    is_needed = any_lane(builder, mask.lanes)
+    before = builder.block
+    with builder.if_then(is_needed):
+        loaded = load_element(lanes.scope, buffer, place)
+        inside = builder.block
+    value = builder.phi(loaded.type)
+    value.add_incoming(zeros(loaded.type), before)
+    value.add_incoming(loaded, inside)
+    return value
+
+
+def _place(lanes: Lanes, buffer: Buffer, position: Affine) -> ir.Value:
+    scope = lanes.scope
+    elements = emit_affine(scope, position, lanes.scalars)
+    element = memory_type(buffer.dtype)
+    return offset(lanes.builder, scope.address(buffer.name), elements, element)
+
+
+def _load_reversed(
+    lanes: Lanes, buffer: Buffer, parts: Parts, mask: Mask | None
+) -> ir.Value:
+    count, builder = lanes.count, lanes.builder
+    active = count if mask is None or mask.count is None else mask.count
+    place = _place(lanes, buffer, at_lane(parts.uniform, -1, active - 1))
+    backward = mask if mask is None or mask.count is not None else _flip(lanes, mask)
+    loaded = load_vector(lanes.scope, buffer, place, count, backward)
+    picks = [active - 1 - i if i < active else count for i in range(count)]
+    return shuffle(builder, loaded, zeros(loaded.type), picks)
+
+
+def _store_reversed(lanes: Lanes, buffer: Buffer, parts: Parts, kept: ir.Value) -> None:
+    count, mask = lanes.count, lanes.tail
+    active = count if mask is None or mask.count is None else mask.count
+    place = _place(lanes, buffer, at_lane(parts.uniform, -1, active - 1))
+    backward = mask if mask is None or mask.count is not None else _flip(lanes, mask)
+    picks = [active - 1 - i if i < active else count for i in range(count)]
+    flipped = shuffle(lanes.builder, kept, zeros(kept.type), picks)
+    store_vector(lanes.scope, buffer, place, flipped, backward)
+
+
+def _flip(lanes: Lanes, mask: Mask) -> Mask:
+    backward = list(reversed(range(lanes.count)))
+    return Mask(shuffle(lanes.builder, mask.lanes, mask.lanes, backward))
+
+
+def _load_strided(lanes: Lanes, buffer: Buffer, parts: Parts) -> ir.Value:
+    """Load every s-th element by s vectors that end where the last element is."""
+    count, stride = lanes.count, abs(parts.stride)
+    start = parts.uniform
+    if parts.stride < 0:
+        start = at_lane(start, parts.stride, count - 1)
+    last = stride * (count - 1)
+    begins = [min(i * count, last + 1 - count) for i in range(stride)]
+    loaded = [
+        load_vector(
+            lanes.scope,
+            buffer,
+            _place(lanes, buffer, start + Affine(begin)),
+            count,
+            None,
+        )
+        for begin in begins
+    ]
+    wanted = [stride * i for i in range(count)]
+    value = _pick(lanes.builder, loaded, begins, wanted)
+    if parts.stride < 0:
+        value = shuffle(lanes.builder, value, value, list(reversed(range(count))))
+    return value
+
+
+def _pick(
+    builder: ir.IRBuilder, loaded: list[ir.Value], begins: list[int], wanted: list[int]
+) -> ir.Value:
+    """Gather the *wanted* elements from vectors that begin at *begins*."""
+    count = len(wanted)
+    value = loaded[0]
+    for i in range(1, len(loaded)):
+        is_first = i == 1
+        picks = []
+        for lane, element in enumerate(wanted):
+            if element < i * count:
+                picks.append(element if is_first else lane)
+            elif element - begins[i] < count:
+                picks.append(count + element - begins[i])
+            else:
+                picks.append(lane)
+        value = shuffle(builder, value, loaded[i], picks)
+    return value
+
+
+def _places(lanes: Lanes, buffer: Buffer, parts: Parts, value_of: ValueOf) -> ir.Value:
+    """Return the address of each lane's element."""
+    start = _place(lanes, buffer, parts.uniform)
+    varying = Affine(0, parts.irregular.terms)
+    narrow = is_narrow(lanes, varying) and abs(parts.stride) * lanes.count < 2**30
+    dtype = dtypes.I32 if narrow else dtypes.I64
+    steps = varying_vector(lanes, parts, dtype, value_of)
+    element = memory_type(buffer.dtype)
+    return lanes.builder.gep(lanes.wide(start), [steps], source_etype=element)

@@ -1,0 +1,97 @@
+"""A loop nest as the text of an LLVM module.
+
+The module exports `polydsl_main` and `polydsl_prepare`, both
+
+    i32 (ptr buffers, ptr scratch, i32 threads, ptr parallel)
+
+`buffers` points at the addresses of the arguments and then of the prepared buffers,
+`scratch` at an arena laid out by `layout`, `parallel` is the run time's function that
+runs a body on every thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llvmlite import ir
+
+from polydsl.backend.emitter.access import alias_scopes
+from polydsl.backend.emitter.layout import scratch_layout
+from polydsl.backend.emitter.loops import emit_nodes
+from polydsl.backend.emitter.parallel import close_function, open_function
+from polydsl.backend.emitter.scope import Kernel, Scope
+from polydsl.backend.emitter.types import I8, I32, I64, POINTER
+from polydsl.backend.target import Target
+from polydsl.loops.nest import (
+    Accumulate,
+    Load,
+    Loop,
+    LoopNest,
+    Node,
+    Store,
+    subexpressions,
+    walk,
+)
+
+ENTRY = ir.FunctionType(I32, [POINTER, POINTER, I32, POINTER])
+
+
+def emit_module(nest: LoopNest, target: Target) -> str:
+    """Return LLVM IR for *nest*: the whole kernel, unoptimised."""
+    module = ir.Module(name=nest.name, context=ir.Context())
+    module.triple = target.triple
+    for part, nodes in (("main", nest.body), ("prepare", nest.prepare)):
+        kernel = Kernel(
+            module,
+            nest,
+            target,
+            scratch_layout(nest),
+            {buffer.name: buffer for buffer in nest.buffers},
+            _padding(nest),
+            alias_scopes(module, nest),
+            part,
+        )
+        _emit_part(kernel, nodes)
+    return str(module)
+
+
+def _emit_part(kernel: Kernel, nodes: tuple[Node, ...]) -> None:
+    function = ir.Function(kernel.module, ENTRY, f"polydsl_{kernel.part}")
+    function.attributes.add("nounwind")
+    for argument, name in zip(
+        function.args, ("buffers", "scratch", "threads", "parallel")
+    ):
+        argument.name = name
+    buffers, scratch, threads, parallel = function.args
+
+    def pointers(entry: ir.IRBuilder) -> Sequence[ir.Value]:
+        first = I64(kernel.layout.shared_bytes)
+        private = entry.gep(scratch, [first], source_etype=I8)
+        return buffers, scratch, private, threads, parallel
+
+    inside = open_function(kernel, function, pointers)
+    emit_nodes(Scope(kernel, inside), nodes)
+    close_function(inside, I32(0))
+
+
+def _padding(nest: LoopNest) -> dict[str, int]:
+    """Return the most lanes by which each register buffer is subscripted."""
+    registers = {b.name for b in nest.buffers if b.memory == "register"}
+    padding: dict[str, int] = {}
+    for loop in walk((*nest.prepare, *nest.body)):
+        if isinstance(loop, Loop) and loop.kind == "vector":
+            for name in registers & _subscripted(loop):
+                padding[name] = max(loop.lanes, padding.get(name, 1))
+    return padding
+
+
+def _subscripted(loop: Loop) -> set[str]:
+    """Return the buffers that a vector loop reads or writes."""
+    names: set[str] = set()
+    for node in loop.body:
+        if isinstance(node, Store | Accumulate):
+            names.add(node.buffer)
+            for expr in (node.value, *node.index):
+                reads = (e for e in subexpressions(expr) if isinstance(e, Load))
+                names.update(read.buffer for read in reads)
+    return names

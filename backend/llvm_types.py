@@ -1,0 +1,129 @@
+"""The language's element types as LLVM types, in registers and in memory.
+
+A bool is one bit in a register (what comparisons give and selects take) and one byte,
+0 or 1, in memory. Every other type is the same in both. Signedness is not part of an
+LLVM type: it travels as the `DType`.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from polydsl.base.diagnostics import bug
+from polydsl.base.dtypes import DType
+
+_FLOATS: dict[int, ir.Type] = {32: ir.FloatType(), 64: ir.DoubleType()}
+
+
+class Splat(ir.Constant):  # type: ignore[misc]
+    """A vector constant with one value in all lanes; `element` is that value."""
+
+    def __init__(self, vector: ir.VectorType, element: ir.Constant) -> None:
+        super().__init__(vector, [element] * vector.count)
+        self.element = element
+
+    def _get_reference(self) -> str:
+        return f"splat ({self.element})"
+
+
+def register_type(dtype: DType, lanes: int = 1) -> ir.Type:
+    """Return the type of a value of *dtype*, a vector if there are several *lanes*."""
+    return _vector(ir.IntType(1) if dtype.kind == "bool" else _scalar(dtype), lanes)
+
+
+def memory_type(dtype: DType, lanes: int = 1) -> ir.Type:
+    """Return the type that is loaded and stored for a value of *dtype*."""
+    return _vector(_scalar(dtype), lanes)
+
+
+def from_memory(builder: ir.IRBuilder, value: ir.Value, dtype: DType) -> ir.Value:
+    """Return a loaded value in its register form."""
+    if dtype.kind != "bool":
+        return value
+    zero = constant(value.type, 0)
+    return builder.icmp_unsigned("!=", value, zero)
+
+
+def to_memory(builder: ir.IRBuilder, value: ir.Value, dtype: DType) -> ir.Value:
+    """Return a value in the form that is stored."""
+    if dtype.kind != "bool":
+        return value
+    return builder.zext(value, like(value.type, ir.IntType(8)))
+
+
+def constant(type_: ir.Type, number: float) -> ir.Constant:
+    """Return a number as a constant of *type_*, in every lane of a vector."""
+    if isinstance(type_, ir.VectorType):
+        return Splat(type_, constant(type_.element, number))
+    if isinstance(type_, ir.IntType):
+        return ir.Constant(type_, _wrapped(int(number), type_.width))
+    return ir.Constant(type_, float(number))
+
+
+def constant_number(value: ir.Value) -> float | int | None:
+    """Return the number of a constant (equal in every lane), or None."""
+    if isinstance(value, Splat):
+        return constant_number(value.element)
+    if isinstance(value, ir.Constant) and isinstance(value.constant, int | float):
+        return value.constant
+    return None
+
+
+def lanes_of(type_: ir.Type) -> int:
+    """Return the number of lanes of a vector type, 1 for a scalar type."""
+    return type_.count if isinstance(type_, ir.VectorType) else 1
+
+
+def element_of(type_: ir.Type) -> ir.Type:
+    """Return the type of one lane."""
+    return type_.element if isinstance(type_, ir.VectorType) else type_
+
+
+def like(shape: ir.Type, element: ir.Type) -> ir.Type:
+    """Return the type with as many lanes as *shape* and the elements *element*."""
+    return _vector(element, shape.count) if _is_vector(shape) else element
+
+
+def intrinsic(
+    builder: ir.IRBuilder, name: str, result: ir.Type, arguments: tuple[ir.Value, ...]
+) -> ir.Value:
+    """Call an LLVM intrinsic by its full name, declaring it in the module if needed."""
+    module = builder.module
+    function = module.globals.get(name)
+    if function is None:
+        signature = ir.FunctionType(result, [value.type for value in arguments])
+        function = ir.Function(module, signature, name)
+    return builder.call(function, arguments)
+
+
+def suffix(type_: ir.Type) -> str:
+    """Return how the name of an overloaded intrinsic spells *type_* (``v8f32``)."""
+    if isinstance(type_, ir.VectorType):
+        return f"v{type_.count}{suffix(type_.element)}"
+    if isinstance(type_, ir.IntType):
+        return f"i{type_.width}"
+    return "f64" if isinstance(type_, ir.DoubleType) else "f32"
+
+
+def _is_vector(type_: ir.Type) -> bool:
+    return isinstance(type_, ir.VectorType)
+
+
+def _vector(element: ir.Type, lanes: int) -> ir.Type:
+    return element if lanes == 1 else ir.VectorType(element, lanes)
+
+
+def _scalar(dtype: DType) -> ir.Type:
+    if not dtype.is_float:
+        return ir.IntType(dtype.bits)
+    if dtype.bits not in _FLOATS:
+        bug(f"{dtype} has no code generation yet")
+    return _FLOATS[dtype.bits]
+
+
+def _wrapped(number: int, width: int) -> int:
+    """Return *number* as LLVM reads it: a signed number of *width* bits."""
+    if width == 1:
+        return number & 1
+    half = 1 << (width - 1)
+    return (number + half) % (2 * half) - half

@@ -1,0 +1,94 @@
+"""Pairs of floats: the unevaluated sum of a number and its rounding error.
+
+The error-free sum and product (Møller, Knuth, Dekker; see Muller et al., *Handbook of
+Floating-Point Arithmetic*, ch. 4) carry twice the precision through the few places of
+a formula where it matters. With a fused multiply-add the error of a product is one
+instruction; without one, the factors are split in halves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from polydsl.backend.formats import format_of
+from polydsl.backend.lanes import Real
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """The number `hi + lo`, with `lo` at most about an ulp of `hi`."""
+
+    hi: Real
+    lo: Real
+
+    def times(self, factor: Real) -> Pair:
+        """Return the product with a number."""
+        product = two_product(self.hi, factor)
+        return Pair(product.hi, self.lo.fma(factor, product.lo))
+
+    def times_pair(self, other: Pair) -> Pair:
+        """Return the product with another pair."""
+        product = two_product(self.hi, other.hi)
+        cross = self.hi.fma(other.lo, self.lo * other.hi)
+        return Pair(product.hi, product.lo + cross)
+
+    def plus(self, term: Real) -> Pair:
+        """Return the sum with a number."""
+        total = two_sum(self.hi, term)
+        return Pair(total.hi, total.lo + self.lo)
+
+    def rounded(self) -> Real:
+        """Return the nearest single number."""
+        return self.hi + self.lo
+
+
+def two_sum(a: Real, b: Real) -> Pair:
+    """Return `a + b` exactly."""
+    total = a + b
+    part = total - a
+    return Pair(total, (a - (total - part)) + (b - part))
+
+
+def fast_two_sum(a: Real, b: Real) -> Pair:
+    """Return `a + b` exactly, where a is 0 or has at least b's magnitude."""
+    total = a + b
+    return Pair(total, b - (total - a))
+
+
+def two_product(a: Real, b: Real) -> Pair:
+    """Return `a * b` exactly, unless something over- or underflows."""
+    product = a * b
+    if a.context.has_fma:
+        return Pair(product, a.fma(b, -product))
+    a_hi, a_lo = _split(a)
+    b_hi, b_lo = _split(b)
+    error = ((a_hi * b_hi - product) + a_hi * b_lo + a_lo * b_hi) + a_lo * b_lo
+    return Pair(product, error)
+
+
+def quotient(numerator: Pair, denominator: Pair) -> Real:
+    """Return the quotient of two pairs, nearly correctly rounded.
+
+    One division: the residual of the first quotient corrects it.
+    """
+    inverse = 1.0 / denominator.hi
+    first = numerator.hi * inverse
+    product = two_product(first, denominator.hi)
+    residual = (numerator.hi - product.hi) - product.lo
+    residual = residual + (numerator.lo - first * denominator.lo)
+    return residual.fma(inverse, first)
+
+
+def polynomial(x: Real, coefficients: tuple[float, ...]) -> Real:
+    """Return the polynomial with *coefficients*, lowest power first, by Horner."""
+    value = x.constant(coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        value = value.fma(x, coefficient)
+    return value
+
+
+def _split(x: Real) -> tuple[Real, Real]:
+    """Return two numbers of half the precision with the sum *x*."""
+    spread = x * format_of(x).splitter
+    hi = spread - (spread - x)
+    return hi, x - hi

@@ -1,0 +1,1 @@
+"""polydsl: deep-learning layers written as index formulas, compiled to native code."""

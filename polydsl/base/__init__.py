@@ -1,0 +1,1 @@
+"""What every layer stands on: sources, diagnostics, dtypes, functions, the machine."""

@@ -1,0 +1,1 @@
+"""Stages in order, kernels, the decorator, the command line."""

@@ -1,0 +1,1 @@
+"""The loop nest IR, its generation, verification and interpreter."""

@@ -1,0 +1,1 @@
+"""Statements as integer sets and access maps; proofs, dependences."""

@@ -1,0 +1,127 @@
+"""Statements before their sets are built, and the names and ranges around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from polydsl.base.dtypes import BOOL, DType
+from polydsl.base.source import Span
+from polydsl.poly.conditions import ordered_indices
+from polydsl.poly.scop import Combine, Role, TensorInfo
+from polydsl.poly.terms import Interval, interval
+from polydsl.semantics.program import (
+    Call,
+    Cast,
+    Expr,
+    Index,
+    Literal,
+    Program,
+    Value,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """`tensor[subscripts] combine= value`, where `conditions` hold."""
+
+    tensor: str
+    subscripts: tuple[Expr, ...]
+    combine: Combine | None
+    value: Expr
+    reduced: tuple[str, ...]
+    conditions: tuple[Expr, ...]
+    span: Span
+
+
+class Drafts:
+    """The statements drafted so far, with every tensor and every index's bounds.
+
+    `box` bounds each index by an interval; `dependent` holds the two conditions of an
+    index whose range depends on other indices.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.binding: dict[str, Value] = dict(program.binding)
+        self.tensors: dict[str, TensorInfo] = {}
+        self.statements: list[Draft] = []
+        self.box: dict[str, Interval] = {}
+        self.dependent: dict[str, tuple[Expr, ...]] = {}
+        self._bound_indices(program)
+
+    def _bound_indices(self, program: Program) -> None:
+        pending = list(program.ranges)
+        while pending:
+            for r in [r for r in pending if self._is_bounded(r.lo, r.hi)]:
+                lo = interval(r.lo, self.binding, self.box)[0]
+                hi = interval(r.hi, self.binding, self.box)[1]
+                self.box[r.name] = (lo, hi - 1)
+                if ordered_indices(r.lo, r.hi):
+                    index = Index(r.name, r.span)
+                    self.dependent[r.name] = (
+                        Call("le", (r.lo, index), BOOL, r.span),
+                        Call("lt", (index, r.hi), BOOL, r.span),
+                    )
+                pending.remove(r)
+
+    def _is_bounded(self, *exprs: Expr) -> bool:
+        return all(i in self.box for i in ordered_indices(*exprs))
+
+    def declare(
+        self, name: str, dtype: DType, shape: tuple[int, ...], role: Role, span: Span
+    ) -> None:
+        """Add a tensor."""
+        self.tensors[name] = TensorInfo(name, dtype, shape, role, span)
+
+    def add(self, draft: Draft) -> None:
+        """Add a statement after those that are there."""
+        self.statements.append(draft)
+
+    def fresh(self, name: str) -> str:
+        """Return *name*, with a number behind it if it is taken."""
+        taken = self.tensors.keys() | self.box.keys()
+        if name not in taken:
+            return name
+        return next(n for k in range(2, 10**6) if (n := f"{name}{k}") not in taken)
+
+    def whole(self, tensor: str, span: Span) -> tuple[Index, ...]:
+        """Return fresh indices over a whole tensor."""
+        dims: list[Index] = []
+        for axis, extent in enumerate(self.tensors[tensor].shape):
+            name = self.fresh(f"{tensor}_{axis}")
+            self.box[name] = (0, extent - 1)
+            dims.append(Index(name, span))
+        return tuple(dims)
+
+    def bounding(self, indices: tuple[str, ...]) -> tuple[str, ...]:
+        """Return *indices* and those on which their ranges depend."""
+        found = dict.fromkeys(indices)
+        for index in indices:
+            conditions = self.dependent.get(index, ())
+            found.update(dict.fromkeys(ordered_indices(*conditions)))
+        return tuple(found)
+
+
+def identity(combine: Combine, dtype: DType, span: Span) -> Literal:
+    """Return the neutral element of a combining operation."""
+    match combine:
+        case "add":
+            return Literal(0.0 if dtype.is_float else 0, dtype, span)
+        case "mul":
+            return Literal(1.0 if dtype.is_float else 1, dtype, span)
+        case "max":
+            return Literal(
+                float("-inf") if dtype.is_float else dtype.least, dtype, span
+            )
+        case "min":
+            return Literal(
+                float("inf") if dtype.is_float else dtype.greatest, dtype, span
+            )
+        case "and":
+            return Literal(True, dtype, span)
+        case "or":
+            return Literal(False, dtype, span)
+
+
+def converted(expr: Expr, dtype: DType) -> Expr:
+    """Return *expr*, cast where it has another type."""
+    return expr if expr.dtype == dtype else Cast(expr, dtype, False, expr.span)

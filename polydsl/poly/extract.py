@@ -1,0 +1,116 @@
+"""From the typed program to the scop: `extract(program) -> Scop`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from polydsl.base.dtypes import DType, promote, widen
+from polydsl.poly.conditions import ordered_indices
+from polydsl.poly.drafts import Draft, Drafts, converted, identity
+from polydsl.poly.reductions import hoist
+from polydsl.poly.scop import Combine, Role, Scop
+from polydsl.poly.statements import build
+from polydsl.semantics.program import (
+    Access,
+    Definition,
+    Expr,
+    Program,
+)
+
+
+def extract(program: Program) -> Scop:
+    """Return the scop of a specialised program, statements in the program's order.
+
+    Ranges may depend on other indices. An indirect subscript is taken to be any
+    element of its dimension.
+    """
+    drafts = Drafts(program)
+    for tensor in program.tensors:
+        is_result = tensor.name in program.results
+        role: Role = "input" if tensor.is_parameter else "local"
+        role = "result" if is_result and role == "local" else role
+        shape = program.extents(tensor.name)
+        drafts.declare(tensor.name, tensor.dtype, shape, role, tensor.span)
+    for name in dict.fromkeys(d.tensor for d in program.definitions):
+        group = [d for d in program.definitions if d.tensor == name]
+        if group[0].op == "=":
+            _assign(drafts, group[0])
+        else:
+            _accumulate(drafts, group)
+    return Scop(
+        program.name,
+        program.parameters,
+        program.results,
+        tuple(drafts.tensors.values()),
+        tuple(build(drafts, f"S{n}", d) for n, d in enumerate(drafts.statements)),
+        program.binding,
+    )
+
+
+def _assign(drafts: Drafts, definition: Definition) -> None:
+    value = hoist(drafts, definition.value, definition.tensor, ())
+    dtype = drafts.tensors[definition.tensor].dtype
+    drafts.add(_draft(definition, definition.tensor, None, converted(value, dtype)))
+
+
+def _draft(
+    definition: Definition, tensor: str, combine: Combine | None, value: Expr
+) -> Draft:
+    reduced = definition.reduced if combine else ()
+    subscripts = definition.subscripts
+    return Draft(tensor, subscripts, combine, value, reduced, (), definition.span)
+
+
+def _accumulate(drafts: Drafts, group: list[Definition]) -> None:
+    """Draft the initialisation, the updates and, for a narrow tensor, the store."""
+    tensor = drafts.tensors[group[0].tensor]
+    dtype = _accumulator(group)
+    target = tensor.name
+    if dtype != tensor.dtype:
+        target = drafts.fresh(f"{tensor.name}_wide")
+        drafts.declare(target, dtype, tensor.shape, "local", tensor.span)
+    combine: Combine = "add" if group[0].op == "+=" else "mul"
+    _initialise(drafts, target, group, dtype, combine)
+    for definition in group:
+        value = hoist(drafts, definition.value, tensor.name, ())
+        drafts.add(_draft(definition, target, combine, converted(value, dtype)))
+    if target != tensor.name:
+        dims = drafts.whole(tensor.name, tensor.span)
+        wide = Access(target, dims, dtype, tensor.span)
+        value = converted(wide, tensor.dtype)
+        drafts.add(Draft(tensor.name, dims, None, value, (), (), tensor.span))
+
+
+def _accumulator(group: list[Definition]) -> DType:
+    dtype = widen(group[0].value.dtype)
+    for definition in group[1:]:
+        dtype = promote(dtype, definition.value.dtype)
+    return dtype
+
+
+def _initialise(
+    drafts: Drafts,
+    target: str,
+    group: list[Definition],
+    dtype: DType,
+    combine: Combine,
+) -> None:
+    """Draft the neutral element wherever an update will be added."""
+    span = group[0].span
+    zero = identity(combine, dtype, span)
+    if any(d.is_scatter for d in group):
+        dims = drafts.whole(target, span)
+        drafts.add(Draft(target, dims, None, zero, (), (), span))
+        return
+    boxes = {_left_box(drafts, d) for d in group}
+    if len(boxes) > 1:
+        dims = drafts.whole(target, span)
+        drafts.add(Draft(target, dims, None, zero, (), (), span))
+        return
+    drafts.add(replace(_draft(group[0], target, None, zero), reduced=()))
+
+
+def _left_box(drafts: Drafts, definition: Definition) -> tuple[object, ...]:
+    """Return the ranges of the left-hand indices, in order."""
+    names = ordered_indices(*definition.subscripts)
+    return tuple((drafts.box[n], drafts.dependent.get(n)) for n in names)

@@ -1,0 +1,128 @@
+"""The one door to isl: sets and maps by dimension name, and the questions we ask.
+
+Every object of a thread lives in one isl context with a budget of operations: a
+question that would run away raises `BudgetExceeded` and the context stays usable.
+isl's own exceptions do not leave this module.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import islpy as _isl
+
+Set = _isl.Set
+Map = _isl.Map
+IslError = _isl.Error
+
+DEFAULT_BUDGET = 200_000
+"""Operations allowed for one question; 10^5 are about 0.8 s."""
+
+Answer = TypeVar("Answer")
+
+
+class BudgetExceeded(Exception):
+    """isl needed more operations than it was allowed."""
+
+
+class _Local(threading.local):
+    """isl contexts are not safe between threads: each thread has its own."""
+
+    def __init__(self) -> None:
+        self.context = _isl.Context()
+
+
+_local = _Local()
+
+
+def parse_set(text: str) -> Set:
+    """Return the set that *text* describes in isl's notation."""
+    return _isl.Set.read_from_str(_local.context, text)
+
+
+def parse_map(text: str) -> Map:
+    """Return the map that *text* describes in isl's notation."""
+    return _isl.Map.read_from_str(_local.context, text)
+
+
+@contextmanager
+def budget(operations: int = DEFAULT_BUDGET) -> Iterator[None]:
+    """Let the block use so many operations, then raise `BudgetExceeded`."""
+    context = _local.context
+    context.reset_operations()
+    context.set_max_operations(operations)
+    try:
+        yield
+    except IslError as error:
+        if "max_operations" in str(error) or _is_quota(error):
+            raise BudgetExceeded(str(error)) from None
+        raise
+    finally:
+        context.set_max_operations(0)
+        context.reset_operations()
+
+
+def _is_quota(error: Exception) -> bool:
+    return getattr(error, "code", None) == getattr(_isl.error, "quota", object())
+
+
+def within_budget(question: Callable[[], Answer], default: Answer) -> Answer:
+    """Return the answer to a question, or *default* where it costs too much."""
+    try:
+        with budget():
+            return question()
+    except BudgetExceeded:
+        return default
+
+
+def domain_text(name: str, dims: Sequence[str], conditions: Sequence[str]) -> str:
+    """Return the text of `{ name[dims] : conditions }`."""
+    body = " and ".join(f"({c})" for c in conditions)
+    return f"{{ {name}[{', '.join(dims)}]" + (f" : {body} }}" if body else " }")
+
+
+def map_text(
+    name: str,
+    dims: Sequence[str],
+    to: str,
+    values: Sequence[str],
+    conditions: Sequence[str] = (),
+) -> str:
+    """Return the text of `{ name[dims] -> to[values] : conditions }`."""
+    head = f"{name}[{', '.join(dims)}] -> {to}[{', '.join(values)}]"
+    body = " and ".join(f"({c})" for c in conditions)
+    return f"{{ {head}" + (f" : {body} }}" if body else " }")
+
+
+def sample(subset: Set) -> dict[str, int] | None:
+    """Return one point of a set by dimension name, its lexicographic minimum where it
+    has one, or None if the set is empty."""
+    if subset.is_empty():
+        return None
+    point = subset.lexmin().sample_point() if subset.is_bounded() else None
+    point = subset.sample_point() if point is None else point
+    names = dimension_names(subset)
+    return {
+        name: point.get_coordinate_val(_isl.dim_type.set, i).to_python()
+        for i, name in enumerate(names)
+    }
+
+
+def dimension_names(subset: Set) -> tuple[str, ...]:
+    """Return the names of a set's dimensions, in order."""
+    count = subset.dim(_isl.dim_type.set)
+    names = (subset.get_dim_name(_isl.dim_type.set, i) for i in range(count))
+    return tuple(name or f"d{i}" for i, name in enumerate(names))
+
+
+def lexicographically_before(space_of: Map) -> Map:
+    """Return `{ a -> b : a is before b }` on the range of *space_of*."""
+    return _isl.Map.lex_lt(space_of.get_space().range())
+
+
+def is_subset(part: Any, whole: Any) -> bool:
+    """Whether every element of *part* is in *whole*."""
+    return bool(part.is_subset(whole))

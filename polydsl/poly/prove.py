@@ -1,0 +1,253 @@
+"""Proofs that every access is inside its tensor and reads what has been defined.
+
+Most accesses are proved by intervals over the box of indices; what intervals cannot
+decide goes to isl, under a budget. A failure is a diagnostic with one such point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from polydsl.base.diagnostics import Diagnostics
+from polydsl.base.source import Span
+from polydsl.poly.isl import (
+    BudgetExceeded,
+    Map,
+    Set,
+    budget,
+    domain_text,
+    parse_set,
+    sample,
+)
+from polydsl.poly.scop import Read, Scop, Statement, TensorInfo
+from polydsl.poly.terms import (
+    Interval,
+    condition_text,
+    interval,
+    isl_name,
+    term_text,
+)
+from polydsl.semantics.program import (
+    Access,
+    Expr,
+    Index,
+    is_affine,
+    walk,
+)
+
+
+def prove(scop: Scop) -> None:
+    """Raise `ProgramError` unless every access is in bounds and defined.
+
+    E0311: a written subscript outside its tensor; E0312: a read one; E0313: an element
+    that is read and never defined; E0314: a result with an undefined element; E0315:
+    a question that isl could not answer within its budget.
+    """
+    found = Diagnostics()
+    for statement in scop.statements:
+        left = Access(
+            statement.tensor,
+            statement.subscripts,
+            scop.tensor(statement.tensor).dtype,
+            statement.span,
+        )
+        _check_bounds(scop, statement, left, (), "E0311", found)
+        for read in statement.reads:
+            if not read.is_padded:
+                _check_bounds(
+                    scop, statement, read.access, read.conditions, "E0312", found
+                )
+    found.raise_errors()
+    _check_definedness(scop, found)
+    found.raise_errors()
+
+
+def _check_bounds(
+    scop: Scop,
+    statement: Statement,
+    access: Access,
+    conditions: tuple[Expr, ...],
+    code: str,
+    found: Diagnostics,
+) -> None:
+    tensor = scop.tensor(access.tensor)
+    for axis, subscript in enumerate(access.subscripts):
+        if not is_affine(subscript) or any(lo > hi for lo, hi in statement.box):
+            continue
+        extent = tensor.shape[axis]
+        lo, hi = interval(subscript, scop.sizes, statement.ranges)
+        if lo >= 0 and hi < extent:
+            continue
+        outside = _outside(scop, statement, subscript, conditions, extent)
+        try:
+            with budget():
+                point = sample(outside)
+        except BudgetExceeded:
+            _unproved(access.span, found)
+            continue
+        if point is not None:
+            _report_bounds(scop, statement, access, axis, point, code, found)
+
+
+def _outside(
+    scop: Scop,
+    statement: Statement,
+    subscript: Expr,
+    conditions: tuple[Expr, ...],
+    extent: int,
+) -> Set:
+    """Return the points of the domain at which a subscript leaves its dimension."""
+    text = term_text(subscript, scop.sizes)
+    where = [condition_text(c, scop.sizes) for c in conditions]
+    where.append(f"{text} < 0 or {text} >= {extent}")
+    names = [isl_name(d) for d in statement.dims]
+    outside = parse_set(domain_text(statement.name, names, where))
+    return outside.intersect(statement.domain)
+
+
+def _report_bounds(
+    scop: Scop,
+    statement: Statement,
+    access: Access,
+    axis: int,
+    point: dict[str, int],
+    code: str,
+    found: Diagnostics,
+) -> None:
+    subscript = access.subscripts[axis]
+    extent = scop.tensor(access.tensor).shape[axis]
+    box = {d: (point[isl_name(d)],) * 2 for d in statement.dims}
+    value = interval(subscript, scop.sizes, box)[0]
+    used = dict.fromkeys(n.name for n in walk(subscript) if isinstance(n, Index))
+    where = ", ".join(f"{d} = {point[isl_name(d)]}" for d in used)
+    is_read = code == "E0312"
+    verb = "read" if is_read else "written"
+    gives = f"{where} gives {value}" if where else f"the subscript is {value}"
+    found.error(
+        code,
+        f"{access.span.text if is_read else _left_text(access)} is {verb} outside its "
+        "bounds",
+        subscript.span,
+        label=f"{gives}, but dimension {axis} of {access.tensor} has extent {extent}",
+        hint=_bounds_hint(subscript, value, extent, is_read, tuple(used)),
+    )
+
+
+def _left_text(access: Access) -> str:
+    inner = ", ".join(s.span.text for s in access.subscripts)
+    return f"{access.tensor}[{inner}]"
+
+
+def _bounds_hint(
+    subscript: Expr, value: int, extent: int, is_read: bool, used: tuple[str, ...]
+) -> str:
+    wrap = "wrap the access in pad(...)" if is_read else ""
+    shorten = f"shorten the range of {used[0]} with `{used[0]} in range(...)`"
+    if not used:
+        shorten = f"use a subscript from 0 to {extent - 1}"
+    if not is_read and value >= extent:
+        wrap = "declare the tensor larger"
+    return f"{wrap}, or {shorten}" if wrap else shorten
+
+
+def _unproved(span: Span, found: Diagnostics) -> None:
+    found.error(
+        "E0315",
+        "it could not be proved in time that this access is inside its tensor",
+        span,
+        hint="use fewer nested // and % in one subscript, or wrap it in pad(...)",
+    )
+
+
+def _check_definedness(scop: Scop, found: Diagnostics) -> None:
+    for tensor in scop.tensors:
+        if tensor.role == "input":
+            continue
+        writers = [s for s in scop.statements if s.tensor == tensor.name]
+        if any(_covers(scop, s, tensor) for s in writers):
+            continue
+        defined = _image(writers)
+        for statement, read in _readers(scop, tensor.name):
+            if not read.is_padded:
+                _check_defined(tensor, statement, read, defined, found)
+        if tensor.name in scop.results:
+            _check_result(tensor, defined, found)
+
+
+def _covers(scop: Scop, statement: Statement, tensor: TensorInfo) -> bool:
+    """Whether a statement plainly writes the whole tensor: bare indices from 0."""
+    if statement.conditions:
+        return False
+    box = statement.ranges
+    plain = [s.name for s in statement.subscripts if isinstance(s, Index)]
+    whole: list[Interval] = [(0, n - 1) for n in tensor.shape]
+    distinct = len(set(plain)) == len(statement.subscripts)
+    return distinct and [box[name] for name in plain] == whole
+
+
+def _image(writers: list[Statement]) -> Set | None:
+    """Return the elements that statements write, or None if there are none."""
+    image: Set | None = None
+    for statement in writers:
+        written = statement.write.range()
+        image = written if image is None else image.union(written)
+    return image
+
+
+def _readers(scop: Scop, tensor: str) -> Iterator[tuple[Statement, Read]]:
+    for statement in scop.statements:
+        for read in statement.reads:
+            if read.access.tensor == tensor:
+                yield statement, read
+
+
+def _check_defined(
+    tensor: TensorInfo,
+    statement: Statement,
+    read: Read,
+    defined: Set | None,
+    found: Diagnostics,
+) -> None:
+    relation: Map = read.relation
+    undefined = relation if defined is None else relation.subtract_range(defined)
+    try:
+        with budget():
+            point = sample(undefined.domain())
+            element = None if point is None else sample(_at(undefined))
+    except BudgetExceeded:
+        _unproved(read.access.span, found)
+        return
+    if point is None or element is None:
+        return
+    used = ", ".join(f"{d} = {point[isl_name(d)]}" for d in statement.dims)
+    place = ", ".join(str(v) for v in element.values())
+    found.error(
+        "E0313",
+        f"{read.access.span.text} reads an element of {tensor.name} that is never "
+        "defined",
+        read.access.span,
+        label=(f"{used} reads " if used else "reads ") + f"{tensor.name}[{place}]",
+        hint=f"define {tensor.name} there, or wrap the access in pad(...)",
+    )
+
+
+def _at(relation: Map) -> Set:
+    """Return the elements related to the least point of a map's domain."""
+    return relation.intersect_domain(relation.domain().lexmin()).range()
+
+
+def _check_result(tensor: TensorInfo, defined: Set | None, found: Diagnostics) -> None:
+    dims = [f"d{axis}" for axis in range(len(tensor.shape))]
+    where = [f"0 <= {d} < {n}" for d, n in zip(dims, tensor.shape)]
+    whole = parse_set(domain_text(isl_name(tensor.name), dims, where))
+    missing = sample(whole if defined is None else whole.subtract(defined))
+    if missing is None:
+        return
+    place = ", ".join(str(v) for v in missing.values())
+    found.error(
+        "E0314",
+        f"{tensor.name} is returned, but not all of it is defined",
+        tensor.span,
+        label=f"{tensor.name}[{place}] is never defined",
+        hint="a result is defined at every point of its shape",
+    )

@@ -1,0 +1,121 @@
+"""Statements as integer sets and access maps.
+
+A `Scop` is a list of statements, in an order in which every tensor is finished before
+it is read. Each statement writes one element for each point of its domain, by `=` or
+by combining (`+=` and the like); nothing is implicit: initialising an accumulator,
+dividing a mean, the reductions inside an expression are statements of their own.
+Sizes are folded into the sets; `binding` keeps their names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal as OneOf
+
+from polydsl.base.dtypes import DType
+from polydsl.base.source import Span
+from polydsl.poly.isl import Map, Set
+from polydsl.poly.terms import Interval
+from polydsl.semantics.program import Access, Expr, Value
+
+Combine = OneOf["add", "mul", "max", "min", "and", "or"]
+Role = OneOf["input", "local", "result"]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """A tensor with its extents in numbers. A result may also be read."""
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
+    role: Role
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One access of a statement: from the domain's points that need it to elements.
+
+    `conditions` hold where the access is evaluated, in its expression; of a padded
+    access, `relation` holds the points inside the tensor only.
+    """
+
+    access: Access
+    conditions: tuple[Expr, ...]
+    is_padded: bool
+    relation: Map = field(hash=False, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """`tensor[subscripts] combine= value` for every point of `domain`.
+
+    `box` holds an interval for each dimension of `dims`; the domain is that box where
+    `conditions` is empty. `reduced` are the dimensions that the written element does
+    not depend on. `combine` is None for `=`.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    box: tuple[Interval, ...]
+    conditions: tuple[Expr, ...]
+    tensor: str
+    subscripts: tuple[Expr, ...]
+    combine: Combine | None
+    value: Expr
+    reduced: tuple[str, ...]
+    reads: tuple[Read, ...]
+    domain: Set = field(hash=False, compare=False, repr=False)
+    write: Map = field(hash=False, compare=False, repr=False)
+    span: Span = field(compare=False, repr=False)
+
+    @property
+    def ranges(self) -> dict[str, Interval]:
+        """The box by dimension name."""
+        return dict(zip(self.dims, self.box))
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The dimensions that the written element depends on, in order."""
+        return tuple(d for d in self.dims if d not in self.reduced)
+
+
+@dataclass(frozen=True, slots=True)
+class Scop:
+    """The statements of one specialised kernel."""
+
+    name: str
+    parameters: tuple[str, ...]
+    results: tuple[str, ...]
+    tensors: tuple[TensorInfo, ...]
+    statements: tuple[Statement, ...]
+    binding: tuple[tuple[str, Value], ...]
+
+    def tensor(self, name: str) -> TensorInfo:
+        """Return the tensor called *name*."""
+        return next(t for t in self.tensors if t.name == name)
+
+    def statement(self, name: str) -> Statement:
+        """Return the statement called *name*."""
+        return next(s for s in self.statements if s.name == name)
+
+    @property
+    def sizes(self) -> dict[str, Value]:
+        """The numbers of sizes and constants by name."""
+        return dict(self.binding)
+
+
+def render(scop: Scop) -> str:
+    """Return the text of the `scop` stage: domains and access maps in isl notation."""
+    lines = [f"scop {scop.name}"]
+    for tensor in scop.tensors:
+        shape = ", ".join(str(n) for n in tensor.shape)
+        lines.append(f"  {tensor.role} {tensor.name}: {tensor.dtype}[{shape}]")
+    for statement in scop.statements:
+        symbol = f"{statement.combine}=" if statement.combine else "="
+        lines.append(f"  {statement.name}  ({statement.tensor} {symbol})")
+        lines.append(f"    domain {statement.domain}")
+        lines.append(f"    write  {statement.write}")
+        lines.extend(f"    read   {read.relation}" for read in statement.reads)
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,97 @@
+"""Drafted statements get their sets and maps: `build(context, name, draft)`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from polydsl.poly.conditions import Evaluated, ordered_indices, reads_of
+from polydsl.poly.drafts import Draft
+from polydsl.poly.isl import domain_text, map_text, parse_map, parse_set
+from polydsl.poly.scop import Read, Statement, TensorInfo
+from polydsl.poly.terms import Interval, condition_text, isl_name, term_text
+from polydsl.semantics.program import Expr, Value, is_affine
+
+
+class Context(Protocol):
+    """What a statement's sets are made from: numbers of sizes, intervals of indices,
+    the conditions of dependent ranges, and the tensors."""
+
+    @property
+    def binding(self) -> Mapping[str, Value]: ...
+    @property
+    def box(self) -> Mapping[str, Interval]: ...
+    @property
+    def dependent(self) -> Mapping[str, tuple[Expr, ...]]: ...
+    @property
+    def tensors(self) -> Mapping[str, TensorInfo]: ...
+
+
+def build(context: Context, name: str, draft: Draft) -> Statement:
+    """Return a drafted statement with its domain and access maps."""
+    left = ordered_indices(*draft.subscripts)
+    dims = _bounding(context, (*left, *draft.reduced))
+    ranges = tuple(c for d in dims for c in context.dependent.get(d, ()))
+    conditions = draft.conditions + ranges
+    names = tuple(isl_name(d) for d in dims)
+    box = tuple(context.box[d] for d in dims)
+    where = [f"{lo} <= {n} <= {hi}" for n, (lo, hi) in zip(names, box)]
+    where += [condition_text(c, context.binding) for c in conditions]
+    write, _ = _subscripts(context, draft.tensor, draft.subscripts, where)
+    found = [*reads_of(draft.value, ())]
+    for subscript in draft.subscripts:
+        found += reads_of(subscript, ())
+    return Statement(
+        name,
+        dims,
+        box,
+        conditions,
+        draft.tensor,
+        draft.subscripts,
+        draft.combine,
+        draft.value,
+        tuple(d for d in dims if d not in left),
+        tuple(_read(context, name, names, where, evaluated) for evaluated in found),
+        parse_set(domain_text(name, names, where)),
+        parse_map(map_text(name, names, isl_name(draft.tensor), write, where)),
+        draft.span,
+    )
+
+
+def _read(
+    context: Context,
+    name: str,
+    names: tuple[str, ...],
+    where: list[str],
+    evaluated: Evaluated,
+) -> Read:
+    access, conditions, is_padded = evaluated
+    where = where + [condition_text(c, context.binding) for c in conditions]
+    values, where = _subscripts(context, access.tensor, access.subscripts, where)
+    if is_padded:
+        shape = context.tensors[access.tensor].shape
+        where = where + [f"0 <= {v} < {n}" for v, n in zip(values, shape)]
+    tensor = isl_name(access.tensor)
+    relation = parse_map(map_text(name, names, tensor, values, where))
+    return Read(access, conditions, is_padded, relation)
+
+
+def _subscripts(
+    context: Context, tensor: str, subscripts: tuple[Expr, ...], where: list[str]
+) -> tuple[list[str], list[str]]:
+    """Return subscripts in isl's notation; an indirect one is any element."""
+    values: list[str] = []
+    bounds: list[str] = []
+    for axis, subscript in enumerate(subscripts):
+        if is_affine(subscript):
+            values.append(term_text(subscript, context.binding))
+        else:
+            values.append(f"any{axis}")
+            bounds.append(f"0 <= any{axis} < {context.tensors[tensor].shape[axis]}")
+    return values, where + bounds
+
+
+def _bounding(context: Context, indices: tuple[str, ...]) -> tuple[str, ...]:
+    """Return *indices* and those on which their ranges depend."""
+    conditions = (c for i in indices for c in context.dependent.get(i, ()))
+    return tuple(dict.fromkeys((*indices, *ordered_indices(*conditions))))

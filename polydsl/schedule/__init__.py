@@ -1,0 +1,1 @@
+"""Schedule trees, legality, contraction matching, the choice of a schedule."""

@@ -1,0 +1,257 @@
+"""Which statements are products that batch-reduce GEMM can compute.
+
+    C[...] += A[...] * B[...]
+
+A statement matches by its access maps alone: both factors are accesses to tensors of
+one floating-point type, every subscript is linear in the indices (after indices under
+`// g` and `% g` are split), and every index belongs to one class, by the tensors it
+moves: *rows* C and A, *columns* C and B, *depth* A and B, *batch* all three. A
+convolution's window index r in `x[p*stride + r]` is depth: it moves both factors.
+
+Soundness: with these conditions the statement is, for each value of the batch indices,
+a sum over depth of products of an element chosen by (row, depth) and one chosen by
+(depth, column), so any tiling of the three classes computes it; sums may be taken in
+any order. Padding is kept: a padded factor's element is its padding value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from polydsl.base.dtypes import DType
+from polydsl.poly.scop import Scop, Statement
+from polydsl.poly.substitute import linear_term, resolve, substitute
+from polydsl.poly.terms import Interval, Linear, integer
+from polydsl.schedule.operand import Operand
+from polydsl.semantics.program import (
+    Access,
+    Call,
+    Expr,
+    Index,
+    Literal,
+    Pad,
+    Value,
+    has_index,
+    walk,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Contraction:
+    """A matched statement. All dimensions of it run from 0.
+
+    `coordinates` gives the dimensions of the statement in those of the contraction:
+    they differ where a range does not start at 0 or an index was split.
+    """
+
+    statement: str
+    dtype: DType
+    extents: tuple[tuple[str, int], ...]
+    coordinates: tuple[tuple[str, Linear], ...]
+    c: Operand
+    a: Operand
+    b: Operand
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    depth: tuple[str, ...]
+    batch: tuple[str, ...]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The extent of each dimension."""
+        return dict(self.extents)
+
+    @property
+    def box(self) -> dict[str, Interval]:
+        """The interval of each dimension."""
+        return {name: (0, n - 1) for name, n in self.extents}
+
+    def swapped(self) -> Contraction:
+        """Return the same product with the factors' roles exchanged."""
+        return Contraction(
+            self.statement,
+            self.dtype,
+            self.extents,
+            self.coordinates,
+            self.c,
+            self.b,
+            self.a,
+            self.columns,
+            self.rows,
+            self.depth,
+            self.batch,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NoContraction:
+    """Why a statement is not computed by batch-reduce GEMM."""
+
+    reason: str
+
+
+def match(scop: Scop, statement: Statement) -> Contraction | NoContraction:
+    """Return the contraction that a statement is, or why it is none."""
+    factors = _factors(statement)
+    if isinstance(factors, NoContraction):
+        return factors
+    dtype = scop.tensor(statement.tensor).dtype
+    types = {dtype, *(_access(f).dtype for f in factors)}
+    if len(types) > 1 or not dtype.is_float or dtype.bits < 32:
+        return NoContraction("its tensors are not of one type, f32 or f64")
+    if any(lo > hi for lo, hi in statement.box) or statement.conditions:
+        return NoContraction("its domain is not a box with points")
+    split = _split_dimensions(scop, statement, factors)
+    if isinstance(split, NoContraction):
+        return split
+    return _classify(scop, statement, factors, *split)
+
+
+def _factors(statement: Statement) -> tuple[Expr, Expr] | NoContraction:
+    if statement.combine != "add":
+        return NoContraction("it does not sum")
+    match statement.value:
+        case Call("mul", (left, right)) if _is_factor(left) and _is_factor(right):
+            return left, right
+        case _:
+            return NoContraction("its value is not the product of two accesses")
+
+
+def _is_factor(expr: Expr) -> bool:
+    match expr:
+        case Access():
+            return True
+        case Pad(_, value):
+            return isinstance(value, Literal)
+        case _:
+            return False
+
+
+def _access(factor: Expr) -> Access:
+    if isinstance(factor, Pad):
+        return factor.access
+    assert isinstance(factor, Access)
+    return factor
+
+
+def _subscripts(statement: Statement, factors: tuple[Expr, Expr]) -> Iterator[Expr]:
+    yield from statement.subscripts
+    for factor in factors:
+        yield from _access(factor).subscripts
+
+
+Split = tuple[dict[str, Linear], dict[str, int]]
+"""The statement's dimensions in new ones, and the new ones' extents."""
+
+
+def _split_dimensions(
+    scop: Scop, statement: Statement, factors: tuple[Expr, Expr]
+) -> Split | NoContraction:
+    """Start every dimension at 0 and split those that occur under `// c` or `% c`.
+
+    k in [0, 64) with k // 16 in a subscript becomes 16*k_o + k_i. A divisor that does
+    not divide the extent is no contraction.
+    """
+    divisors = _divisors(scop.sizes, _subscripts(statement, factors))
+    coordinates: dict[str, Linear] = {}
+    extents: dict[str, int] = {}
+    for name, (lo, hi) in statement.ranges.items():
+        extent, divisor = hi - lo + 1, divisors.get(name)
+        if divisor is None:
+            coordinates[name] = Linear(((name, 1),), lo)
+            extents[name] = extent
+            continue
+        if lo != 0 or extent % divisor:
+            return NoContraction(f"{name} // {divisor} has a partial last group")
+        outer, inner = f"{name}_o", f"{name}_i"
+        coordinates[name] = Linear(((outer, divisor), (inner, 1)), 0)
+        extents[outer], extents[inner] = extent // divisor, divisor
+    return coordinates, extents
+
+
+def _divisors(sizes: dict[str, Value], subscripts: Iterator[Expr]) -> dict[str, int]:
+    """Return the divisor of each index that stands under `//` or `%`."""
+    found: dict[str, int] = {}
+    for subscript in subscripts:
+        for node in walk(subscript):
+            match node:
+                case Call("floordiv" | "mod", (Index(name), by)) if not has_index(by):
+                    found.setdefault(name, integer(by, sizes))
+                case _:
+                    pass
+    return found
+
+
+def _classify(
+    scop: Scop,
+    statement: Statement,
+    factors: tuple[Expr, Expr],
+    coordinates: dict[str, Linear],
+    extents: dict[str, int],
+) -> Contraction | NoContraction:
+    box = {name: (0, n - 1) for name, n in extents.items()}
+    terms = {d: linear_term(f, statement.span) for d, f in coordinates.items()}
+    operands: list[Operand] = []
+    left = Access(
+        statement.tensor, statement.subscripts, statement.value.dtype, statement.span
+    )
+    for factor in (left, *factors):
+        operand = _operand(factor, terms, scop.sizes, box)
+        if operand is None:
+            return NoContraction("a subscript is not linear in the indices")
+        operands.append(operand)
+    c, a, b = operands
+    in_c, in_a, in_b = c.dims, a.dims, b.dims
+    classes: dict[str, list[str]] = {
+        "rows": [],
+        "columns": [],
+        "depth": [],
+        "batch": [],
+    }
+    for name in extents:
+        kind = _class(name in in_c, name in in_a, name in in_b)
+        if kind is None and extents[name] > 1:
+            return NoContraction(f"{name} does not move two of its three tensors")
+        classes[kind or "batch"].append(name)
+    if not classes["depth"]:
+        return NoContraction("it has no index to sum over")
+    if not classes["rows"] or not classes["columns"]:
+        return NoContraction("no operand is reused: it has no rows or no columns")
+    return Contraction(
+        statement.name,
+        statement.value.dtype,
+        tuple(extents.items()),
+        tuple(coordinates.items()),
+        c,
+        a,
+        b,
+        tuple(classes["rows"]),
+        tuple(classes["columns"]),
+        tuple(classes["depth"]),
+        tuple(classes["batch"]),
+    )
+
+
+def _class(in_c: bool, in_a: bool, in_b: bool) -> str | None:
+    return {
+        (True, True, False): "rows",
+        (True, False, True): "columns",
+        (False, True, True): "depth",
+        (True, True, True): "batch",
+    }.get((in_c, in_a, in_b))
+
+
+def _operand(
+    factor: Expr,
+    terms: dict[str, Expr],
+    sizes: dict[str, Value],
+    box: dict[str, Interval],
+) -> Operand | None:
+    access = _access(factor)
+    forms = [resolve(substitute(s, terms), sizes, box) for s in access.subscripts]
+    linear = tuple(form for form in forms if form is not None)
+    if len(linear) < len(forms):
+        return None
+    pad = factor.value if isinstance(factor, Pad) else None
+    return Operand(access.tensor, linear, pad)

@@ -1,0 +1,133 @@
+"""The schedule of a scop: a plan for each tensor's statements, with its reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from polydsl.base.machine import Machine
+from polydsl.poly.scop import Scop, Statement
+from polydsl.schedule.contraction import NoContraction, match
+from polydsl.schedule.decision import Decision, Rejected
+from polydsl.schedule.matrix_choice import Setting, choose_matrix_plan
+from polydsl.schedule.matrix_plan import MatrixPlan
+from polydsl.schedule.operand import Layout
+from polydsl.schedule.vector_plan import VectorPlan, choose_vector_plan
+
+Plan: TypeAlias = MatrixPlan | VectorPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Plans in order of execution, and the decisions that led to them."""
+
+    plans: tuple[Plan, ...]
+    decisions: tuple[Decision, ...]
+
+
+def schedule(
+    scop: Scop, layout: Layout, machine: Machine, bound: frozenset[str] = frozenset()
+) -> Schedule:
+    """Return a schedule of an ordered scop.
+
+    `layout` gives the strides of every tensor; `bound` names the parameters whose
+    elements are known before the first call, so that copies of them are made once.
+    """
+    plans: list[Plan] = []
+    decisions: list[Decision] = []
+    for tensor in dict.fromkeys(s.tensor for s in scop.statements):
+        group = tuple(s for s in scop.statements if s.tensor == tensor)
+        chosen = _Group(scop, layout, machine, bound, tensor, group).choose()
+        plans += [plan for plan, _ in chosen]
+        decisions += [decision for _, decision in chosen]
+    return Schedule(tuple(plans), tuple(decisions))
+
+
+Choice: TypeAlias = tuple[Plan, Decision]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The statements that define one tensor."""
+
+    scop: Scop
+    layout: Layout
+    machine: Machine
+    bound: frozenset[str]
+    tensor: str
+    statements: tuple[Statement, ...]
+
+    def choose(self) -> list[Choice]:
+        """Plan products first: the first one may set the tensor to zero itself."""
+        first = [s for s in self.statements if s.combine is None]
+        updates = [s for s in self.statements if s.combine is not None]
+        if not updates:
+            return [self._vector(s, (), ()) for s in first]
+        initialize: Statement | None = first[0]
+        choices: list[Choice] = []
+        others: list[tuple[Statement, str]] = []
+        for update in updates:
+            absorbed = self._absorbed(initialize, update)
+            choice = self._matrix(update, absorbed)
+            if isinstance(choice, NoContraction):
+                others.append((update, choice.reason))
+                continue
+            if absorbed is None and initialize is not None:
+                choices.append(self._vector(initialize, (), ()))
+            initialize = None
+            choices.append(choice)
+        return choices + self._reductions(initialize, others)
+
+    def _absorbed(
+        self, initialize: Statement | None, update: Statement
+    ) -> Statement | None:
+        """Return the initialisation, if it runs over the same left-hand side."""
+        if initialize is None or initialize.subscripts != update.subscripts:
+            return None
+        return initialize
+
+    def _matrix(
+        self, update: Statement, initialize: Statement | None
+    ) -> Choice | NoContraction:
+        matched = match(self.scop, update)
+        if isinstance(matched, NoContraction):
+            return matched
+        setting = Setting(self.scop, update, self.layout, self.machine, self.bound)
+        name = None if initialize is None else initialize.name
+        choice = choose_matrix_plan(setting, matched, name)
+        if choice is None:
+            return NoContraction("no row or column index has step 1 in the result")
+        return choice
+
+    def _reductions(
+        self, initialize: Statement | None, others: list[tuple[Statement, str]]
+    ) -> list[Choice]:
+        """Plan the other updates: together where they share their left-hand side."""
+        choices: list[Choice] = []
+        pending = others
+        while pending:
+            left = pending[0][0].subscripts
+            same = [entry for entry in pending if entry[0].subscripts == left]
+            pending = [entry for entry in pending if entry not in same]
+            absorbed = self._absorbed(initialize, same[0][0])
+            if absorbed is None and initialize is not None:
+                choices.append(self._vector(initialize, (), ()))
+            initialize = None
+            updates = tuple(update for update, _ in same)
+            reasons = tuple(dict.fromkeys(reason for _, reason in same))
+            choices.append(self._vector(absorbed, updates, reasons))
+        if initialize is not None:
+            choices.append(self._vector(initialize, (), ()))
+        return choices
+
+    def _vector(
+        self,
+        initialize: Statement | None,
+        updates: tuple[Statement, ...],
+        reasons: tuple[str, ...],
+    ) -> Choice:
+        plan, decision = choose_vector_plan(
+            self.scop, self.layout, self.machine, self.tensor, initialize, updates
+        )
+        refused = tuple(Rejected("brgemm", None, reason) for reason in reasons)
+        return plan, replace(decision, rejected=refused + decision.rejected)

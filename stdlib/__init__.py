@@ -1,0 +1,1 @@
+"""The standard library of layers, one `.pdl` file a theme."""
