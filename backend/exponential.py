@@ -51,11 +51,10 @@ def natural_power(x: Real, rest: Real | None = None) -> Power:
     # The first product is exact, and so is the difference.
     high = k_real.fma(-f.ln2_hi, x)
     tail = k_real * f.ln2_lo
-    hi = high - tail
-    lo = (high - hi) - tail
     if rest is not None:
-        lo = lo + rest
-    return _finish(k, hi, lo)
+        tail = tail - rest
+    hi = high - tail
+    return _finish(k, hi, (high - hi) - tail)
 
 
 def binary_power(x: Real) -> Power:
@@ -78,9 +77,12 @@ def exp(x: Real) -> Real:
     f = format_of(x)
     x = clamped(x, f.exp_least, f.exp_most)
     k_real, k = nearest(x * f.log2e[0])
-    r = k_real.fma(-f.ln2_lo, k_real.fma(-f.ln2_hi, x))
-    tail = (r * r).fma(polynomial(r, EXP[f.name]), r)
-    return scaled(tail + 1.0, k)
+    # The first difference is exact; the rest of the argument is added late.
+    high = k_real.fma(-f.ln2_hi, x)
+    tail = k_real * f.ln2_lo
+    r = high - tail
+    rest = (r * r).fma(polynomial(r, EXP[f.name]), -tail)
+    return scaled((high + rest) + 1.0, k)
 
 
 def exp2(x: Real) -> Real:

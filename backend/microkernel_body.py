@@ -17,13 +17,14 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from polydsl.backend.carried_loop import I64, Values, carried_loop
+from polydsl.backend.carried_loop import I64, Values, carried_loop, opaque
 from polydsl.backend.microkernel_operands import (
     Body,
     column_pointer,
     row_pointers,
     tile_pointer,
 )
+from polydsl.backend.microkernel_spec import GUARDED, TABLE
 from polydsl.backend.vector_memory import (
     broadcast,
     element_address,
@@ -109,15 +110,31 @@ def _batch_step(body: Body, t: ir.Value, totals: Values, sets: int) -> Values:
     depth = body.spec.depth
     unroll = depth_unroll(body, sets)
     whole = depth - depth % unroll
+    end: int | ir.Value = whole
+    if whole <= unroll and _must_loop(body):
+        unroll, whole, end = 1, depth, opaque(body.builder, depth)
 
     def step(k: ir.Value, sums: Values) -> Values:
         return _depth_steps(body, (rows, column), k, unroll, sums, sets)
 
-    totals = carried_loop(body.builder, whole, unroll, totals, step)
+    totals = carried_loop(body.builder, end, unroll, totals, step)
     if whole == depth:
         return totals
     rest = depth - whole
     return _depth_steps(body, (rows, column), I64(whole), rest, totals, sets)
+
+
+def _must_loop(body: Body) -> bool:
+    """Return whether even a short depth is a loop, which keeps addresses apart.
+
+    Where a tile of many rows fills the registers and each row has its own pointer,
+    LLVM schedules the pointers together with the products and spills accumulators: a
+    14x32 tile of depth 2 ran at 55 % of peak, and at 85 % with the loop.
+    """
+    spec, vectors = body.spec, body.row.vectors
+    is_full = spec.rows * vectors >= body.isa.registers - 6
+    has_pointers = spec.a_row in (TABLE, GUARDED)
+    return has_pointers and is_full and spec.rows > 8 and vectors > 1
 
 
 def _depth_steps(

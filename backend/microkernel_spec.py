@@ -74,12 +74,15 @@ class Microkernel:
 
 
 def microkernel_of(node: BatchReduceGemm) -> Microkernel:
-    """Return the specification of the microkernel that serves *node*."""
+    """Return the specification of the microkernel that serves *node*.
+
+    Steps that are never taken are 0, so that tiles that differ only there are equal.
+    """
     a_batch: Step
     a_row: Step | OneOf["guarded"]
     match node.a:
         case Rows(batch=batch, row=row):
-            a_batch, a_row = _step(batch), _step(row)
+            a_batch, a_row = _step(batch, node.batch), _step(row, node.rows)
         case GuardedRows():
             a_batch, a_row = 0, GUARDED
         case _:
@@ -93,17 +96,18 @@ def microkernel_of(node: BatchReduceGemm) -> Microkernel:
         dtype=node.dtype,
         a_batch=a_batch,
         a_row=a_row,
-        a_depth=node.a.depth_step,
-        b_batch=_step(node.b.batch),
-        b_depth=node.b.depth_step,
-        c_row=_step(node.c.row),
+        a_depth=node.a.depth_step if node.depth > 1 else 0,
+        b_batch=_step(node.b.batch, node.batch),
+        b_depth=node.b.depth_step if node.depth > 1 else 0,
+        c_row=_step(node.c.row, node.rows),
     )
 
 
-def _step(offsets: Offsets) -> Step:
+def _step(offsets: Offsets, count: int) -> Step:
+    """Return the step of *count* positions; one that is never taken is 0."""
     match offsets:
         case Strided(step):
-            return step
+            return step if count > 1 else 0
         case Table():
             return TABLE
         case _:

@@ -12,7 +12,6 @@ from polydsl.backend.exponential import clamped, exp, natural_power
 from polydsl.backend.formats import format_of, scaled
 from polydsl.backend.lanes import Real, choose
 from polydsl.backend.pairs import (
-    Pair,
     fast_two_sum,
     polynomial,
     quotient,
@@ -30,14 +29,26 @@ def erf(x: Real) -> Real:
 
 
 def _erf_near(x: Real) -> Real:
+    """Return erf(x) for 0 <= x <= 1."""
+    if x.context.has_fma:
+        return _erf_odd(x)
+    # Without FMA the error of a product is not exact where it is denormal. So small an
+    # x is scaled: there erf is linear.
+    f = format_of(x)
+    scale = 4.0**f.fraction
+    is_tiny = x < f.least_normal * scale
+    result = _erf_odd(choose(is_tiny, x * scale, x))
+    return choose(is_tiny, result * (1.0 / scale), result)
+
+
+def _erf_odd(x: Real) -> Real:
     f = format_of(x)
     square = two_product(x, x)
     curve = polynomial(square.hi, ERF[f.name])
     lead, rest = f.two_over_sqrt_pi
     bend = square.times(curve)
     slope = fast_two_sum(x.constant(lead), bend.hi)
-    product = Pair(slope.hi, slope.lo + (bend.lo + rest)).times(x)
-    return product.rounded()
+    return slope.plus_low(bend.lo + rest).times(x).rounded()
 
 
 def _erf_far(x: Real) -> Real:
@@ -63,13 +74,17 @@ def gelu(x: Real) -> Real:
 def _tail(x: Real) -> Real:
     """Return x * Phi(-x) for x >= 0.
 
-    The curve is nearly constant, so that neither t nor the polynomial need care; the
+    The curve is nearly constant, so that t and the polynomial need little care; the
     square in the exponent does, since its error is that of the result.
     """
     square = two_product(x, x)
     power = natural_power(square.hi * -0.5, square.lo * -0.5)
     centre = 4.0 if x.bits == 32 else 6.0
-    t = (x - centre) / (x + centre)
-    curve = polynomial(t, NORMAL_TAIL[format_of(x).name])
-    numerator = power.mantissa().times(curve).times(x)
-    return scaled(quotient(numerator, two_sum(x, x.constant(0.75))), power.exponent)
+    # As 2x/(x + K) - 1, since near 0 the curve is steepest and x/(x + K) small.
+    t = (x / (x + centre)).fma(2.0, -1.0)
+    lead, *others = NORMAL_TAIL[format_of(x).name]
+    slope = two_product(t, polynomial(t, tuple(others)))
+    curve = fast_two_sum(x.constant(lead), slope.hi).plus_low(slope.lo)
+    numerator = power.mantissa().times_pair(curve).times(x)
+    below = two_sum(x, x.constant(1.25))
+    return scaled(quotient(numerator, below), power.exponent)

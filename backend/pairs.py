@@ -32,10 +32,9 @@ class Pair:
         cross = self.hi.fma(other.lo, self.lo * other.hi)
         return Pair(product.hi, product.lo + cross)
 
-    def plus(self, term: Real) -> Pair:
-        """Return the sum with a number."""
-        total = two_sum(self.hi, term)
-        return Pair(total.hi, total.lo + self.lo)
+    def plus_low(self, term: Real) -> Pair:
+        """Return the sum with a number as small as `lo`."""
+        return Pair(self.hi, self.lo + term)
 
     def rounded(self) -> Real:
         """Return the nearest single number."""

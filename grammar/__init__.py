@@ -1,8 +1,8 @@
 """The grammar of the polydsl language and its saved parse tables.
 
 Building the tables from `polydsl.lark` takes about 100 ms, loading the saved ones a
-few. The saved file carries a fingerprint of what it was made from; `load_tables`
-gives None where it does not fit, and the parser then builds the tables itself.
+few. The saved file tells what it was made from and by which version of Lark;
+`load_tables` gives None where that does not fit, and the parser then builds them.
 `python -m polydsl.grammar` saves them anew.
 """
 
@@ -22,14 +22,17 @@ def grammar_text() -> str:
     return GRAMMAR.read_text(encoding="utf-8")
 
 
-def fingerprint(maker: str) -> str:
-    """Return what identifies tables made from this grammar by *maker* (its version)."""
-    return hashlib.sha256(f"{maker}\n{grammar_text()}".encode()).hexdigest()
+def fingerprint() -> str:
+    """Return what tells this grammar from every other."""
+    return hashlib.sha256(grammar_text().encode()).hexdigest()
 
 
 def encode_tables(tables: dict[str, Any], maker: str) -> str:
-    """Return the text of the saved file: JSON, one line."""
-    record = {"fingerprint": fingerprint(maker), "tables": tables}
+    """Return the text of the file that keeps the tables: JSON, one line.
+
+    *maker* is the name and version of what made them: the form may change with it.
+    """
+    record = {"grammar": fingerprint(), "maker": maker, "tables": tables}
     return json.dumps(record, separators=(",", ":")) + "\n"
 
 
@@ -39,7 +42,9 @@ def load_tables(maker: str) -> dict[str, Any] | None:
         record = json.loads(TABLES.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(record, dict) or record.get("fingerprint") != fingerprint(maker):
+    if not isinstance(record, dict) or record.get("maker") != maker:
+        return None
+    if record.get("grammar") != fingerprint():
         return None
     tables: dict[str, Any] = record["tables"]
     _restore_numbers(tables)

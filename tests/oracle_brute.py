@@ -89,7 +89,11 @@ class Brute:
     def element(self, name: str, place: tuple[int, ...]) -> Any:
         if name in self.inputs:
             value = self.inputs[name][place]
-            return float(value) if self.program.tensor(name).dtype.is_float else value.item()
+            return (
+                float(value)
+                if self.program.tensor(name).dtype.is_float
+                else value.item()
+            )
         key = name, place
         if key not in self.memo:
             terms = [t for d in self.definitions(name) for t in self.terms(d, place)]
@@ -100,7 +104,11 @@ class Brute:
         return self.memo[key]
 
     def joined(
-        self, definition: Definition, terms: list[Any], name: str, place: tuple[int, ...]
+        self,
+        definition: Definition,
+        terms: list[Any],
+        name: str,
+        place: tuple[int, ...],
     ) -> Any:
         if definition.op == "=":
             if not terms:
@@ -138,7 +146,9 @@ class Brute:
             needs = {*_indices(bounds.lo), *_indices(bounds.hi)}
             if needs <= set(env):
                 rest = names[:position] + names[position + 1 :]
-                for value in range(self.expr(bounds.lo, env), self.expr(bounds.hi, env)):
+                for value in range(
+                    self.expr(bounds.lo, env), self.expr(bounds.hi, env)
+                ):
                     yield from self.ranges(rest, {**env, name: value})
                 return
         raise Undefined(f"ranges of {names}")
@@ -219,6 +229,8 @@ class Brute:
         return self.arithmetic(node.function, tuple(values), node.dtype)
 
     def arithmetic(self, name: str, values: tuple[Any, ...], dtype: DType) -> Any:
+        if name == "power" and values[1] == 2:
+            return self.arithmetic("mul", (values[0], values[0]), dtype)
         if not dtype.is_float:
             result = _DISCRETE[name](*values)
             return wrap(int(result), dtype) if dtype.is_int else bool(result)
@@ -228,10 +240,12 @@ class Brute:
             if row.variadic:
                 exact = _DISCRETE[name](*values)
         value = self.round(float(exact), dtype)
-        if row.ulp >= 1 and math.isfinite(value) and dtype.name == "f32":
-            toward = self.random.choice((-math.inf, value, math.inf))
-            value = float(np.nextafter(np.float32(value), np.float32(toward)))
-        return value
+        if row.ulp < 1 or not math.isfinite(value) or dtype.name != "f32":
+            return value
+        toward = self.random.choice((-math.inf, value, math.inf))
+        other = np.nextafter(np.float32(value), np.float32(toward))
+        allowed = row.ulp * float(np.spacing(np.abs(np.float32(value))))
+        return float(other) if abs(other - exact) <= allowed else value
 
     def round(self, value: float, dtype: DType) -> float:
         with np.errstate(all="ignore"):

@@ -20,15 +20,16 @@ from microkernel_cases import (
     compare,
     interpreted,
     module_text,
+    native,
     number,
     overrun,
     problem,
 )
 
-from polydsl.backend.isa import ISAS
+from polydsl.backend.isa import GENERIC, ISAS
 from polydsl.backend.jit import assembly
 from polydsl.backend.microkernel import define_microkernel, emit_gemm, microkernel_of
-from polydsl.backend.target import host_target
+from polydsl.backend.target import host_target, target_for
 from polydsl.base.diagnostics import CompilerBug
 from polydsl.base.dtypes import BF16, DTYPES
 from polydsl.loops.nest import BatchReduceGemm
@@ -133,6 +134,13 @@ def test_every_row_count_and_short_depth(worker: Worker, isa: str) -> None:
         assert worker.run(compare, case, isa) == "", case
 
 
+def test_tall_tiles_of_short_depth(worker: Worker) -> None:
+    for rows, columns in ((14, 32), (9, 48), (13, 30)):
+        for depth in (1, 2, 3):
+            case = Case(rows, columns, 3, depth, a_row="guarded", b_batch="table")
+            assert worker.run(compare, case, _BEST.name) == "", case
+
+
 def test_guard_pages_catch_one_element_too_many(worker: Worker) -> None:
     case = Case(3, 7, 1, 4)
     assert worker.run(compare, case, _BEST.name) == ""
@@ -158,6 +166,26 @@ def test_nothing_calls_a_library(isa: str) -> None:
     assert ("vfmadd" in code) == host_target(isa).isa.has_fma
 
 
+def test_generic_row_serves_another_architecture() -> None:
+    target = target_for(GENERIC, "aarch64-unknown-linux-gnu")
+    case = Case(3, 11, 2, 30, accumulate=True, a_row="guarded")
+    code = assembly(module_text(problem(case), target), target)
+    assert "fmul\tv" in code
+    assert all("gemm_" in line for line in code.splitlines() if "\tbl\t" in line)
+
+
+@pytest.mark.parametrize("isa", ROWS_HERE)
+def test_infinity_and_nan_stay_in_their_rows(isa: str) -> None:
+    found = problem(Case(4, 7, 1, 5))
+    found.arrays["a"][[0, 5, 14]] = np.inf, np.nan, -np.inf
+    a, b = found.arrays["a"].reshape(4, 5), found.arrays["b"].reshape(5, 7)
+    with np.errstate(invalid="ignore"):
+        expected = (a[:, :, None] * b).sum(axis=1)
+    result = native(found, isa, at_end=True).reshape(4, 7)
+    np.testing.assert_array_equal(result, expected)
+    assert np.isfinite(result[3]).all() and np.isnan(result[1]).all()
+
+
 def test_full_tiles_need_no_mask_and_do_not_spill() -> None:
     target = host_target()
     rows, columns = WANTED[target.isa.name][0]
@@ -178,6 +206,11 @@ def test_bases_and_starts_are_not_part_of_the_function() -> None:
     node = problem(Case(2, 8, 2, 3, b_batch="table")).node
     moved = replace(node, c=replace(node.c, base=number(64)))
     assert microkernel_of(moved) == microkernel_of(node)
+
+
+def test_steps_that_are_never_taken_tell_nothing_apart() -> None:
+    one, other = (microkernel_of(problem(Case(1, 8, 1, 1, gap=g)).node) for g in (0, 2))
+    assert one == other
 
 
 @settings(max_examples=200, deadline=None)

@@ -30,13 +30,14 @@ lines."""
     return a, b
 '''
 TEXTS = (FIRST_FILE, OTHER, *(program for _, program, _ in CASES))
+WORDS = (
+    "( ) [ ] { } : , = += *= -= ** ... . -> kernel def return in range if else not "
+    'for lambda from import None x 2 2x f32 N[ sum[k]( pad( \' " """ \\ ; # @ '
+    "é\u200b \ufeff \x00 \ud800"
+)
 PIECES = st.one_of(
     st.text(max_size=3),
-    st.sampled_from(
-        "( ) [ ] { } : , = += *= -= ** ... . -> kernel def return in range if else not "
-        'for lambda from import None x 2 2x f32 N[ sum[k]( pad( \' " """ \\ ; # @ '
-        "é\u200b \ufeff \x00 \ud800".split(" ")  # noqa: SIM905
-    ),
+    st.sampled_from(WORDS.split(" ")),
     st.sampled_from(("\n", "\n    ", "\n        ", "\t", "\r\n", "\r", "\f", " ")),
 )
 

@@ -13,6 +13,7 @@ from typing import TypeAlias, assert_never
 from llvmlite import ir
 
 from polydsl.backend.emitter.access import load_element
+from polydsl.backend.emitter.calls import emit_call
 from polydsl.backend.emitter.ranges import (
     Affine,
     affine,
@@ -23,7 +24,7 @@ from polydsl.backend.emitter.ranges import (
 from polydsl.backend.emitter.scope import Scope
 from polydsl.backend.emitter.types import add, number, offset, scale
 from polydsl.backend.llvm_types import constant, memory_type, register_type
-from polydsl.backend.scalar import emit_cast, emit_function
+from polydsl.backend.scalar import emit_cast
 from polydsl.base.diagnostics import bug
 from polydsl.base.dtypes import I64, DType
 from polydsl.loops.nest import (
@@ -86,7 +87,7 @@ def _emit_atom(scope: Scope, atom: Expr, memo: Memo) -> ir.Value:
 def _to_index(scope: Scope, atom: Expr, memo: Memo) -> ir.Value:
     if isinstance(atom, Call) and all(a.dtype == I64 for a in atom.arguments):
         values = [emit_index(scope, a, memo) for a in atom.arguments]
-        return emit_function(scope.builder, atom.function, values, I64, scope.target)
+        return emit_call(scope.builder, atom.function, values, I64, scope.target)
     value = emit_value(scope, atom, memo)
     if atom.dtype != I64:
         bug(f"{scope.nest.name}: a subscript is {atom.dtype}")
@@ -106,7 +107,7 @@ def _divide(scope: Scope, atom: Call, left: Expr, divisor: int, memo: Memo) -> i
         divide = builder.udiv if is_quotient else builder.urem
         return divide(value, number(divisor))
     arguments = [value, number(divisor)]
-    return emit_function(builder, atom.function, arguments, I64, scope.target)
+    return emit_call(builder, atom.function, arguments, I64, scope.target)
 
 
 # Values
@@ -131,7 +132,7 @@ def _emit(scope: Scope, expr: Expr, memo: Memo) -> ir.Value:
         case Call(function, arguments):
             values = [emit_value(scope, argument, memo) for argument in arguments]
             dtype = operand_type(scope, expr)
-            return emit_function(scope.builder, function, values, dtype, scope.target)
+            return emit_call(scope.builder, function, values, dtype, scope.target)
         case Select():
             return _emit_select(scope, expr, memo)
         case Cast(operand, dtype):
@@ -181,7 +182,7 @@ def is_inside(scope: Scope, load: Load) -> bool:
     """Return whether every subscript is in bounds for all values of the variables."""
     shape = scope.kernel.buffer(load.buffer).shape
     ends = [interval(expr, scope.ranges) for expr in load.index]
-    return all(0 <= low and high < n for (low, high), n in zip(ends, shape))
+    return all(low >= 0 and high < n for (low, high), n in zip(ends, shape))
 
 
 def is_harmless(scope: Scope, expr: Expr) -> bool:

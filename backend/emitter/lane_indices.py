@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
+from polydsl.backend.emitter.calls import emit_call
 from polydsl.backend.emitter.expressions import emit_affine
 from polydsl.backend.emitter.lanes import Lanes
 from polydsl.backend.emitter.ranges import Affine, affine, bounds
 from polydsl.backend.emitter.types import I32, I64, counting
-from polydsl.backend.scalar import emit_cast, emit_function
+from polydsl.backend.scalar import emit_cast
 from polydsl.base import dtypes
 from polydsl.loops.nest import Call, Cast, Expr, Var
 
@@ -121,7 +122,7 @@ def _atom_vector(
 ) -> ir.Value:
     builder, ranges = lanes.builder, lanes.scope.ranges
     match atom:
-        case Call("floordiv" | "mod", (left, right)):
+        case Call("floordiv" | "mod", (_, right)):
             divisor = affine(right, ranges)
             if not divisor.terms and divisor.constant > 0:
                 return _divide(lanes, atom, divisor.constant, dtype, value_of)
@@ -130,7 +131,7 @@ def _atom_vector(
     if isinstance(atom, Call) and all(a.dtype == dtypes.I64 for a in atom.arguments):
         forms = [affine(argument, ranges) for argument in atom.arguments]
         values = [index_vector(lanes, form, dtype, value_of) for form in forms]
-        return emit_function(builder, atom.function, values, dtype, lanes.scope.target)
+        return emit_call(builder, atom.function, values, dtype, lanes.scope.target)
     return value_of(lanes, atom)
 
 
@@ -156,7 +157,7 @@ def _divide(
         return divide(value, every(divisor))
     arguments = [value, every(divisor)]
     target = lanes.scope.target
-    return emit_function(builder, atom.function, arguments, dtype, target)
+    return emit_call(builder, atom.function, arguments, dtype, target)
 
 
 def widen(lanes: Lanes, narrow: ir.Value) -> ir.Value:

@@ -131,11 +131,11 @@ def _blend(
     value: ir.Value,
     mask: Mask,
 ) -> ir.Value:
-    """Keep the elements of a register that the tail does not reach, if there are any."""
+    """Keep the elements of a register, if any, that the tail does not reach."""
     first = _first_subscript(lanes, index)
-    if first is not None and mask.count is not None:
-        if first + mask.count >= buffer.shape[-1]:
-            return value
+    reached = None if first is None or mask.count is None else first + mask.count
+    if reached is not None and reached >= buffer.shape[-1]:
+        return value
     old = load_vector(lanes.scope, buffer, place, lanes.count, None)
     return lanes.builder.select(mask.lanes, value, old)
 

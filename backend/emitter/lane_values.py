@@ -6,6 +6,7 @@ from typing import assert_never
 
 from llvmlite import ir
 
+from polydsl.backend.emitter.calls import emit_call
 from polydsl.backend.emitter.expressions import operand_type
 from polydsl.backend.emitter.lane_indices import (
     index_vector,
@@ -16,7 +17,7 @@ from polydsl.backend.emitter.lane_indices import (
 from polydsl.backend.emitter.lane_memory import load_lanes
 from polydsl.backend.emitter.lanes import Lanes, uniform_value
 from polydsl.backend.emitter.ranges import affine, decide
-from polydsl.backend.scalar import emit_cast, emit_function
+from polydsl.backend.scalar import emit_cast
 from polydsl.base.dtypes import I32, I64
 from polydsl.loops.nest import Call, Cast, Expr, Literal, Load, Select, Var
 
@@ -75,9 +76,9 @@ def _emit_call(lanes: Lanes, call: Call) -> ir.Value:
             return _index(lanes, call)
         if call.dtype != I64 and _are_narrow(lanes, call.arguments):
             values = [_narrow(lanes, argument) for argument in call.arguments]
-            return emit_function(builder, call.function, values, I32, target)
+            return emit_call(builder, call.function, values, I32, target)
     values = [emit_lanes(lanes, argument) for argument in call.arguments]
-    return emit_function(builder, call.function, values, dtype, target)
+    return emit_call(builder, call.function, values, dtype, target)
 
 
 def _are_narrow(lanes: Lanes, operands: tuple[Expr, ...]) -> bool:

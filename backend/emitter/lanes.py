@@ -8,6 +8,7 @@ obey unless their subscripts are in bounds at every point; lanes outside hold ze
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+
 from llvmlite import ir
 
 from polydsl.backend.emitter.access import Mask
@@ -75,7 +76,7 @@ class Lanes:
         key = id(expr)
         if key not in self.varying:
             self.varying[key] = expr == Var(self.var) or any(
-                [self.varies(operand) for operand in operands(expr)]
+                self.varies(operand) for operand in operands(expr)
             )
         return self.varying[key]
 

@@ -99,9 +99,7 @@ def _emit_loop(scope: Scope, loop: Loop) -> None:
     extent = loop_extent(scope, loop)
     if loop.kind == "unrolled":
         if extent.trips is None:
-            bug(
-                f"{scope.nest.name}: the unrolled loop {loop.var} has no constant extent"
-            )
+            bug(f"{scope.nest.name}: unrolled loop {loop.var} has no constant extent")
         _emit_unrolled(scope, loop, extent.trips, extent.lo)
     elif (
         loop.kind == "parallel" and not scope.is_parallel and extent.trips not in (0, 1)

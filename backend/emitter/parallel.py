@@ -13,6 +13,7 @@ nor their number, and private scratch is the thread's own block.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from llvmlite import ir
 
@@ -27,6 +28,7 @@ from polydsl.backend.emitter.types import (
     add,
     constant_of,
     number,
+    reserve,
     scale,
 )
 from polydsl.loops.nest import Loop
@@ -36,9 +38,6 @@ BODY = ir.FunctionType(VOID, [POINTER, I32, I32])
 
 RUN = ir.FunctionType(VOID, [POINTER, POINTER, I32])
 """`void parallel(ptr body, ptr context, i32 threads)`."""
-
-_CONTEXT = "context"
-
 
 def open_function(
     kernel: Kernel,
@@ -86,7 +85,7 @@ def _context_type(count: int) -> ir.Type:
 def _emit_context(scope: Scope, passed: Sequence[ir.Value]) -> ir.Value:
     """Fill the context on the stack."""
     builder, kind = scope.builder, _context_type(len(passed))
-    context = scope.function.entry.alloca(kind, name=_CONTEXT)
+    context = reserve(scope.function.entry, kind, "context")
     fields = [scope.function.buffers, scope.function.scratch]
     places = [[I32(0), I32(i)] for i in range(2)]
     places += [[I32(0), I32(2), I32(i)] for i in range(len(passed))]
@@ -109,21 +108,24 @@ def _emit_run(
             builder.call(body, [context, I32(0), I32(1)])
         with together:
             runner = scope.function.parallel
-            builder.call(_typed(runner), [body, context, used])
+            builder.call(_Callee(runner, RUN), [body, context, used])
 
 
-def _typed(runner: ir.Value) -> ir.Value:
-    """Return the run time's function as something that can be called."""
-    return _Callee(runner)
-
-
+@dataclass(frozen=True, slots=True)
 class _Callee:
     """A pointer with the type of the function that it points at, for llvmlite."""
 
-    def __init__(self, pointer: ir.Value) -> None:
-        self.pointer = pointer
-        self.function_type = RUN
-        self.type = pointer.type
+    pointer: ir.Value
+    function_type: ir.FunctionType
+
+    @property
+    def type(self) -> ir.Type:
+        """The type of the pointer."""
+        return self.pointer.type
+
+    def get_reference(self) -> str:
+        """Return the pointer as it is written in the text."""
+        return str(self.pointer.get_reference())
 
 
 def _emit_body(

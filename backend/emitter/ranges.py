@@ -168,11 +168,11 @@ def decide(condition: Expr, ranges: Ranges) -> bool | None:
             known = decide(operand, ranges)
             return None if known is None else not known
         case Call("and" | "or" as function, (left, right)):
-            known = [decide(left, ranges), decide(right, ranges)]
+            both = decide(left, ranges), decide(right, ranges)
             absorbing = function == "or"
-            if absorbing in known:
+            if absorbing in both:
                 return absorbing
-            return None if None in known else not absorbing
+            return None if None in both else not absorbing
         case Call("lt" | "le" as function, (left, right)):
             return _ordered(left, right, ranges, allow_equal=function == "le")
         case Call("gt" | "ge" as function, (left, right)):
@@ -204,4 +204,5 @@ def _ordered(
 
 def is_within(ends: Interval, bits: int) -> bool:
     """Return whether an interval lies inside the signed integers of *bits*."""
-    return -(2 ** (bits - 1)) <= ends[0] and ends[1] < 2 ** (bits - 1)
+    limit = 1 << (bits - 1)
+    return -limit <= ends[0] and ends[1] < limit

@@ -19,7 +19,7 @@ from polydsl.backend.emitter.expressions import Memo, emit_place
 from polydsl.backend.emitter.lanes import Lanes
 from polydsl.backend.emitter.scope import Scope
 from polydsl.backend.emitter.statements import combined
-from polydsl.backend.emitter.types import any_lane, every_lane, shuffle
+from polydsl.backend.emitter.types import I32, any_lane, every_lane, reserve, shuffle
 from polydsl.backend.llvm_types import constant, register_type
 from polydsl.base.dtypes import DType
 from polydsl.loops.nest import Accumulate, Combine
@@ -39,7 +39,7 @@ def open_reduction(scope: Scope, node: Accumulate, lanes: int, slots: int) -> Re
     dtype = node.value.dtype
     kind = register_type(dtype, lanes)
     start = constant(kind, identity(node.combine, dtype))
-    places = tuple(scope.function.entry.alloca(kind) for _ in range(slots))
+    places = tuple(reserve(scope.function.entry, kind) for _ in range(slots))
     for place in places:
         scope.builder.store(start, place)
     return Reduction(node, places, kind)
@@ -80,12 +80,13 @@ def _across(scope: Scope, node: Accumulate, vector: ir.Value) -> ir.Value:
     if node.combine in ("and", "or"):
         return (every_lane if node.combine == "and" else any_lane)(builder, vector)
     count = vector.type.count
-    while count > 1:
+    while count > 2:
         count //= 2
         low = shuffle(builder, vector, vector, list(range(count)))
         high = shuffle(builder, vector, vector, list(range(count, 2 * count)))
         vector = combined(scope, node, low, high)
-    return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
+    first, second = (builder.extract_element(vector, I32(i)) for i in range(2))
+    return combined(scope, node, first, second)
 
 
 def identity(combine: Combine, dtype: DType) -> float | int:

@@ -14,7 +14,7 @@ from llvmlite import ir
 
 from polydsl.backend.emitter.layout import ALIGNMENT, ScratchLayout
 from polydsl.backend.emitter.ranges import Affine, Interval, affine
-from polydsl.backend.emitter.types import I8, I64, POINTER
+from polydsl.backend.emitter.types import I8, I64, POINTER, reserve, untyped
 from polydsl.backend.llvm_types import memory_type
 from polydsl.backend.target import Target
 from polydsl.base.diagnostics import bug
@@ -193,9 +193,7 @@ def _registers(kernel: Kernel, entry: ir.IRBuilder, buffer: Buffer) -> ir.Value:
     for extent in kernel.padded_shape(buffer):
         size *= extent
     kind = ir.ArrayType(memory_type(buffer.dtype), size)
-    place = entry.alloca(kind, name=buffer.name)
-    place.align = ALIGNMENT
-    return place
+    return reserve(entry, kind, buffer.name)
 
 
 def _table(kernel: Kernel, buffer: Buffer) -> ir.Value:
@@ -210,4 +208,4 @@ def _table(kernel: Kernel, buffer: Buffer) -> ir.Value:
     table.global_constant = True
     table.align = ALIGNMENT
     table.initializer = ir.Constant(kind, bytearray(buffer.data))
-    return table
+    return untyped(table)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from llvmlite import ir
 
 from polydsl.backend.emitter.access import load_element, store_element
+from polydsl.backend.emitter.calls import emit_combination
 from polydsl.backend.emitter.expressions import Memo, emit_place, emit_value
 from polydsl.backend.emitter.scope import Scope
-from polydsl.backend.scalar import emit_function
 from polydsl.base.diagnostics import bug
 from polydsl.loops.nest import Accumulate, Store
 
@@ -30,7 +30,7 @@ def combined(
     """Combine two values, or vectors of them, as *node* does."""
     dtype = node.value.dtype
     operands = [total, value]
-    return emit_function(scope.builder, node.combine, operands, dtype, scope.target)
+    return emit_combination(scope.builder, node.combine, operands, dtype, scope.target)
 
 
 def check_types(scope: Scope, node: Store | Accumulate) -> None:

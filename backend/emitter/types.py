@@ -35,6 +35,19 @@ def constant_of(value: ir.Value) -> int | None:
     return None
 
 
+def reserve(entry: ir.IRBuilder, kind: ir.Type, name: str = "") -> ir.Value:
+    """Reserve stack space for a value of *kind*, aligned to a cache line."""
+    place = entry.alloca(kind, name=name)
+    place.align = 64
+    return untyped(place)
+
+
+def untyped(place: ir.Value) -> ir.Value:
+    """Return an address without the pointee that llvmlite would check stores by."""
+    place.type = POINTER
+    return place
+
+
 def add(builder: ir.IRBuilder, left: ir.Value, right: ir.Value) -> ir.Value:
     """Add two i64 subscripts, which never overflow."""
     x, y = constant_of(left), constant_of(right)

@@ -38,8 +38,10 @@ from polydsl.backend.emitter.scope import Scope
 from polydsl.backend.emitter.statements import check_types, combined, emit_statement
 from polydsl.backend.emitter.types import I1, I32, add, counting, number, splat
 from polydsl.base.diagnostics import bug
+from polydsl.base.functions import FUNCTIONS
 from polydsl.loops.nest import (
     Accumulate,
+    Call,
     Expr,
     Load,
     Loop,
@@ -51,7 +53,10 @@ from polydsl.loops.nest import (
 Statement = Store | Accumulate
 
 _CHEAP, _MODERATE = 16, 48
-"""Sums of at most so many nodes run in four vectors, or in two."""
+"""Sums of at most so many instructions run in four vectors, or in two."""
+
+_LONG = 16
+"""The instructions of a function such as exp, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +132,17 @@ def _plan(scope: Scope, loop: Loop, extent: Extent) -> Plan:
 
 
 def _unroll(statements: tuple[Statement, ...], extent: Extent, lanes: int) -> int:
-    cost = sum(1 for node in statements for _ in _parts(node))
+    cost = sum(_cost(expr) for node in statements for expr in _parts(node))
     wanted = 4 if cost <= _CHEAP else 2 if cost <= _MODERATE else 1
     if extent.trips is None:
         return wanted
     return max(1, min(wanted, extent.trips // lanes))
+
+
+def _cost(expr: Expr) -> int:
+    """Return about how many instructions one node of an expression makes."""
+    is_long = isinstance(expr, Call) and FUNCTIONS[expr.function].rule == "float"
+    return _LONG if is_long else 1
 
 
 # Blocks

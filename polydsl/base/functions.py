@@ -125,7 +125,7 @@ FUNCTIONS: dict[str, Function] = {
         Function("mul", 2, "arithmetic", np.multiply, 0.5, "*"),
         Function("div", 2, "float", np.true_divide, 0.5, "/"),
         Function(
-            "floordiv", 2, "arithmetic", np.floor_divide, 0.5, "//",
+            "floordiv", 2, "arithmetic", np.floor_divide, 1.5, "//",
             jumps=True, integer=_integer_floor_divide,
         ),
         Function(
@@ -150,15 +150,15 @@ FUNCTIONS: dict[str, Function] = {
         Function("abs", 1, "arithmetic", np.abs),
         Function("exp", 1, "float", np.exp, 1.0),
         Function("exp2", 1, "float", np.exp2, 1.0),
-        Function("expm1", 1, "float", np.expm1, 1.0),
+        Function("expm1", 1, "float", np.expm1, 1.1),
         Function("log", 1, "float", np.log, 1.0),
-        Function("log2", 1, "float", np.log2, 1.0),
+        Function("log2", 1, "float", np.log2, 1.2),
         Function("log1p", 1, "float", np.log1p, 1.0),
         Function("sqrt", 1, "float", np.sqrt, 0.5),
-        Function("rsqrt", 1, "float", lambda x: 1 / np.sqrt(x), 1.0),
+        Function("rsqrt", 1, "float", lambda x: 1 / np.sqrt(x), 1.5),
         Function("tanh", 1, "float", np.tanh, 1.0),
         Function("sigmoid", 1, "float", _sigmoid, 1.0),
-        Function("erf", 1, "float", _erf, 1.0, slope=_erf_slope),
+        Function("erf", 1, "float", _erf, 1.2, slope=_erf_slope),
         Function("sin", 1, "float", np.sin, 1.0, slope=_at_most_one),
         Function("cos", 1, "float", np.cos, 1.0, slope=_at_most_one),
         Function("floor", 1, "arithmetic", np.floor, jumps=True, integer=_identity),
@@ -167,15 +167,15 @@ FUNCTIONS: dict[str, Function] = {
         Function("sign", 1, "arithmetic", np.sign, jumps=True),
         Function("pow", 2, "float", np.power, 1.0),
         Function("relu", 1, "arithmetic", lambda x: np.maximum(x, 0)),
-        Function("gelu", 1, "float", _gelu, 2.0, turns=(_GELU_TURN,)),
+        Function("gelu", 1, "float", _gelu, 1.3, turns=(_GELU_TURN,)),
         Function(
-            "silu", 1, "float", lambda x: x * _sigmoid(x), 1.5, turns=(_SILU_TURN,)
+            "silu", 1, "float", lambda x: x * _sigmoid(x), 1.0, turns=(_SILU_TURN,)
         ),
-        Function("softplus", 1, "float", _softplus, 1.5),
+        Function("softplus", 1, "float", _softplus, 1.2),
         Function("min", 2, "keep", np.minimum, variadic=True),
         Function("max", 2, "keep", np.maximum, variadic=True),
         Function("clamp", 3, "keep", lambda x, a, b: np.minimum(np.maximum(x, a), b)),
-        Function("fma", 3, "arithmetic", lambda x, y, z: x * y + z, 0.5),
+        Function("fma", 3, "arithmetic", lambda x, y, z: x * y + z, 0.51),
         Function("isnan", 1, "test", np.isnan, jumps=True),
     )
 }

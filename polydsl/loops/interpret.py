@@ -17,8 +17,8 @@ from typing import Any, assert_never
 import numpy as np
 
 from polydsl.base.diagnostics import bug
-from polydsl.base.dtypes import DType
-from polydsl.base.functions import FUNCTIONS
+from polydsl.base.dtypes import F32, DType, widen
+from polydsl.base.functions import FUNCTIONS, Function
 from polydsl.loops.memory import Addresses, Array, CheckedBuffer, Fault
 from polydsl.loops.nest import (
     OUTSIDE,
@@ -58,7 +58,7 @@ def interpret(
     shuffle: int | None = None,
     trace: list[Access] | None = None,
 ) -> dict[str, Array]:
-    """Run *nest* on *arguments*, whose results are written, and return what it prepared.
+    """Run *nest* on *arguments*, write its results, and return what it prepared.
 
     With *prepared*, the arrays of an earlier run, the `prepare` part is left out. With
     a seed in *shuffle*, the iterations of parallel loops run in a random order. *trace*
@@ -266,14 +266,23 @@ def _call(run: _Run, call: Call) -> Any:
     values = [_value(run, argument) for argument in call.arguments]
     if len({value.dtype for value in values}) > 1:
         raise Fault(f"the operands of {call.function} have several dtypes")
-    function = FUNCTIONS[call.function].numpy
-    if FUNCTIONS[call.function].variadic:
+    row = FUNCTIONS[call.function]
+    function, inner = row.numpy, _operand_type(row, call.arguments[0].dtype)
+    values = [cast(value, inner) for value in values]
+    if row.variadic:
         result = values[0]
         for value in values[1:]:
             result = function(result, value)
     else:
         result = function(*values)
     return call.dtype.numpy.type(result)
+
+
+def _operand_type(row: Function, dtype: DType) -> DType:
+    """Return the type in which a function computes on operands of *dtype*."""
+    if row.rule == "arithmetic" or (row.rule == "float" and dtype.is_float):
+        return widen(dtype)
+    return F32 if row.rule == "float" else dtype
 
 
 def _index(run: _Run, index: tuple[Expr, ...]) -> list[int]:

@@ -10,6 +10,7 @@ Sizes are folded into the sets; `binding` keeps their names.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 from typing import Literal as OneOf
 
 from polydsl.base.dtypes import DType
@@ -74,6 +75,11 @@ class Statement:
     def ranges(self) -> dict[str, Interval]:
         """The box by dimension name."""
         return dict(zip(self.dims, self.box))
+
+    @property
+    def points(self) -> int:
+        """The number of points of the box."""
+        return prod(max(hi - lo + 1, 0) for lo, hi in self.box)
 
     @property
     def left(self) -> tuple[str, ...]:

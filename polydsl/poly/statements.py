@@ -18,13 +18,20 @@ class Context(Protocol):
     the conditions of dependent ranges, and the tensors."""
 
     @property
-    def binding(self) -> Mapping[str, Value]: ...
+    def binding(self) -> Mapping[str, Value]:
+        """The numbers of sizes and constants."""
+
     @property
-    def box(self) -> Mapping[str, Interval]: ...
+    def box(self) -> Mapping[str, Interval]:
+        """The interval of every index."""
+
     @property
-    def dependent(self) -> Mapping[str, tuple[Expr, ...]]: ...
+    def dependent(self) -> Mapping[str, tuple[Expr, ...]]:
+        """The conditions of the indices whose range depends on others."""
+
     @property
-    def tensors(self) -> Mapping[str, TensorInfo]: ...
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """Every tensor by name."""
 
 
 def build(context: Context, name: str, draft: Draft) -> Statement:

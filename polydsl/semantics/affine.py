@@ -12,7 +12,7 @@ from polydsl.base.dtypes import I64
 from polydsl.base.source import Span
 from polydsl.semantics.context import Context, text_of
 from polydsl.semantics.program import Access, Call, Expr, Index, Literal, Size, walk
-from polydsl.semantics.scope import ARTICLES, join_hints, suggest
+from polydsl.semantics.scope import ARTICLES, suggest
 from polydsl.semantics.types import UNKNOWN, convert
 from polydsl.syntax import ast
 
@@ -171,10 +171,8 @@ def _unbound(expr: ast.Name, context: Context) -> Expr | None:
         f"the size {name} is bound by no argument",
         expr.span,
         label="no parameter has it as a dimension of its own",
-        hint=join_hints(
-            suggest(name, context.names()),
-            f"define it ({name} = ...), or pass it as a constant ({name}: int)",
-        ),
+        hint=suggest(name, context.names())
+        or f"define it ({name} = ...), or pass it as a constant ({name}: int)",
     )
     return None
 
@@ -239,9 +237,7 @@ def _call(expr: ast.Call, context: Context, place: Place) -> Expr | None:
             f"{'is' if count == 1 else 'are'} given",
             expr.span,
             label=f"{count} here",
-            hint="give it positional arguments only"
-            if any(a.name for a in expr.arguments)
-            else "",
+            hint=f"write {expr.function}({', '.join(('x', 'y', 'z')[: needs[0]])})",
         )
         return None
     known = [argument for argument in arguments if argument is not None]
@@ -286,7 +282,7 @@ def elaborate_subscripts(expr: ast.Access, context: Context) -> tuple[Expr, ...]
 
 def refuse_ellipsis(expr: ast.Ellipsis, position: int, context: Context) -> Expr | None:
     """Report a `...` that is not in front, or that no parameter binds."""
-    message = "no parameter has leading dimensions ..."
+    message = "the leading dimensions ... are in the type of no parameter"
     hint = "write ... in the type of a parameter, for example x: f32[..., N]"
     if position:
         message = "... stands behind another dimension"
@@ -298,8 +294,8 @@ def refuse_ellipsis(expr: ast.Ellipsis, position: int, context: Context) -> Expr
 def _is_readable(expr: ast.Access, context: Context) -> bool:
     name = expr.tensor
     kind = context.scope.kinds.get(name)
-    if kind == "tensor":
-        return True
+    if kind == "tensor" or name in context.scope.conflicts:
+        return kind == "tensor"
     if kind is None and not context.scope.is_known(name):
         tensors = [n for n, k in context.scope.kinds.items() if k == "tensor"]
         context.error(
@@ -323,13 +319,16 @@ def _is_readable(expr: ast.Access, context: Context) -> bool:
 
 def check_rank(expr: ast.Access, count: int, rank: int, context: Context) -> bool:
     """Report an access whose number of subscripts is not the tensor's rank."""
-    if count == rank:
-        return True
+    if count == rank or expr.tensor in context.scope.conflicts:
+        return count == rank
     info = context.tensors[expr.tensor]
     dimensions = f"{rank} dimension{'' if rank == 1 else 's'}"
-    given = f"{count} subscript{'' if count == 1 else 's'}"
+    given = f"{count or 'no'} subscript{'' if count == 1 else 's'}"
+    first = context.scope.places[expr.tensor]
     verb = "is" if count == 1 else "are"
-    shown = f"{expr.tensor}: {info.text}" if info.text else f"{given} here"
+    shown = f"{dimensions} in line {first.line}"
+    if info.text:
+        shown = f"{expr.tensor}: {info.text}"
     example = ", ".join(("i", "j", "k", "l", "m", "n")[:rank])
     context.error(
         "E0203",

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from polydsl.base.diagnostics import Diagnostics
 from polydsl.base.source import Span
-from polydsl.semantics.context import text_of
-from polydsl.semantics.scope import Scope, join_hints, suggest
+from polydsl.semantics.scope import Scope, suggest
 from polydsl.syntax import ast
 
 
@@ -167,8 +166,8 @@ def _is(count: int) -> str:
 
 def _is_result(name: ast.Name, scope: Scope, found: Diagnostics) -> bool:
     kind = scope.kinds.get(name.name)
-    if kind == "tensor":
-        return True
+    if kind == "tensor" or name.name in scope.conflicts:
+        return kind == "tensor"
     tensors = [n for n, k in scope.kinds.items() if k == "tensor"]
     if kind is None:
         found.error(
@@ -176,14 +175,12 @@ def _is_result(name: ast.Name, scope: Scope, found: Diagnostics) -> bool:
             f"the tensor {name.name} is not defined",
             name.span,
             label="no parameter or statement defines it",
-            hint=join_hints(suggest(name.name, tensors)),
+            hint=suggest(name.name, tensors) or f"define it: {name.name}[...] = ...",
         )
         return False
     hint = "return takes the names of tensors"
     if name.name in scope.definitions:
-        value = text_of(scope.definitions[name.name].value.span)
-        hint = f"declare it to make it a tensor ({name.name}: i64), or return another"
-        hint = f"{hint} name than that of the size {value}" if value == "" else hint
+        hint = f"declare it to make it a tensor: {name.name}: i64"
     found.error(
         "E0116",
         f"{name.name} is {'an' if kind == 'index' else 'a'} {kind} and cannot be "

@@ -450,28 +450,32 @@ def _add_copies(frame: Frame) -> None:
 
 
 def _check_agreement(frame: Frame) -> None:
-    """Report sources of one rank, or declarations, that give different numbers."""
+    """Report declarations, or sources of one rank, that give different numbers."""
+    agree = [_check_declared(tensor, frame) for tensor in frame.typed.tensors]
     chosen = {s.index: s.source for s in frame.typed.steps if isinstance(s, FindRange)}
-    for source in frame.typed.sources:
+    for source in frame.typed.sources if all(agree) else ():
         first = chosen.get(source.index)
         if first is not None and first.rank == source.rank:
             _check_source(first, source, frame)
-    for tensor in frame.typed.tensors:
-        for shape in tensor.declared:
-            wanted = tuple(
-                _extent(tensor, number, dim, frame)
-                for number, dim in enumerate(shape.dims)
+
+
+def _check_declared(tensor: TypedTensor, frame: Frame) -> bool:
+    found = frame.shapes[tensor.name]
+    for shape in tensor.declared:
+        wanted = tuple(
+            _extent(tensor, number, dim, frame) for number, dim in enumerate(shape.dims)
+        )
+        if not _is_same(found, wanted):
+            frame.builder.found.error(
+                "E0215",
+                f"{tensor.name} is declared as {_numbers(wanted)} and has the shape "
+                f"{_numbers(found)}",
+                shape.span,
+                label=f"{_numbers(wanted)} here",
+                hint="a tensor has one shape",
             )
-            if not _is_same(frame.shapes[tensor.name], wanted):
-                came = _numbers(frame.shapes[tensor.name])
-                frame.builder.found.error(
-                    "E0215",
-                    f"{tensor.name} is declared as {_numbers(wanted)} and has the "
-                    f"shape {came}",
-                    shape.span,
-                    label=f"{_numbers(wanted)} here",
-                    hint="a tensor has one shape",
-                )
+            return False
+    return True
 
 
 def _numbers(extents: Extents) -> str:
@@ -519,15 +523,16 @@ def _inline(position: int, frame: Frame) -> None:
     names = {parameter: frame.tensors[argument] for parameter, argument in pairs}
     for result, target in zip(callee.results, call.targets):
         names[result] = frame.tensors[target]
+    inlining = Inlining(builder.prefix(callee.name), calls)
     builder.passed += [Passed(frame.tensors[a], call.span) for a in call.arguments]
     try:
-        constants = _constants(call, frame)
+        constants = _constants(call, inlining.prefix, frame)
         definitions, shapes = bind_kernel(
             callee,
             {parameter: frame.shapes[argument] for parameter, argument in pairs},
             constants,
             names,
-            Inlining(builder.prefix(callee.name), calls),
+            inlining,
             builder,
         )
     except Misfit as misfit:
@@ -555,7 +560,7 @@ def _refuse_call(call: KernelCall, misfit: Misfit, frame: Frame) -> None:
     frame.builder.found.raise_errors()
 
 
-def _constants(call: KernelCall, frame: Frame) -> dict[str, Expr]:
+def _constants(call: KernelCall, prefix: str, frame: Frame) -> dict[str, Expr]:
     """Write a callee's constants in the program's names; long ones get a name."""
     result: dict[str, Expr] = {}
     given = dict(call.constants)
@@ -569,17 +574,17 @@ def _constants(call: KernelCall, frame: Frame) -> dict[str, Expr]:
             continue
         expr = substitute(given[constant.name], frame.renaming)
         if not is_simple(expr) and constant.dtype != I64:
-            expr = _name_constant(constant.name, expr, call, frame)
+            expr = _name_constant(constant.name, prefix, expr, frame)
         result[constant.name] = expr
     return result
 
 
-def _name_constant(name: str, expr: Expr, call: KernelCall, frame: Frame) -> Expr:
+def _name_constant(name: str, prefix: str, expr: Expr, frame: Frame) -> Expr:
     try:
         value = evaluate(expr, frame.builder.binding)
     except (ArithmeticError, ValueError):
         raise Misfit("", f"its constant {name} has no value") from None
-    new = frame.builder.fresh(f"{call.callee.name}_{name}")
+    new = frame.builder.fresh(f"{prefix}_{name}")
     frame.builder.binding[new] = value
     return Size(new, expr.dtype, expr.span)
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from polydsl.base.dtypes import BOOL, F64, I64, DType
-from polydsl.base.functions import FUNCTIONS
 from polydsl.base.source import Span
 from polydsl.semantics.affine import affine
 from polydsl.semantics.context import Context, text_of
@@ -39,7 +38,7 @@ def call_statement(
     """
     match statement:
         case ast.Assign(ast.Name() as target, "=", ast.Call() as call, span):
-            if call.function in kernels and call.function not in FUNCTIONS:
+            if call.function in kernels:
                 return CallStatement((target,), call, span)
             return None
         case ast.MultiAssign(targets, ast.Call() as call, span):
@@ -82,7 +81,7 @@ def bind_call(call: ast.Call, callee: ast.Kernel, context: Context) -> BoundCall
             good = _unknown(name, argument, (*parameters, *allowed), context)
     missing = [p for p in parameters if p not in tensors]
     missing += [c for c in allowed if allowed[c].default is None and c not in constants]
-    if missing:
+    if missing and len(positional) <= len(parameters):
         good = _missing(call, missing, context)
     if not good:
         return None

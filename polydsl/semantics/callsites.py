@@ -98,13 +98,7 @@ def _type_callee(
         # Recursion: the check of the module reports it, once for every cycle.
         return None
     if len(session.active) >= DEEPEST:
-        context.error(
-            "E0409",
-            f"kernels call one another more than {DEEPEST} deep",
-            statement.call.span,
-            label="the innermost call",
-            hint="write some of the kernels in place",
-        )
+        _refuse_depth(statement, context)
         return None
     matched = match_instance(callee, instance)
     if isinstance(matched, Mismatch):
@@ -113,7 +107,20 @@ def _type_callee(
     typed = frame.elaborate(library, callee, instance, session)
     if typed.kernel is None:
         _refuse_inside(statement, library, callee, instance, typed, frame, context)
+    elif typed.kernel.depth >= DEEPEST:
+        _refuse_depth(statement, context)
+        return None
     return typed.kernel
+
+
+def _refuse_depth(statement: CallStatement, context: Context) -> None:
+    context.error(
+        "E0409",
+        f"kernels call one another more than {DEEPEST} deep",
+        statement.call.span,
+        label="one call too many",
+        hint="write some of the kernels in place",
+    )
 
 
 def _refuse_instance(

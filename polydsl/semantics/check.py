@@ -10,7 +10,6 @@ from polydsl.semantics.elaborate import elaborate_kernel
 from polydsl.semantics.frame import Session
 from polydsl.semantics.instance import Mismatch, match_instance, representative
 from polydsl.semantics.library import Imported, Library
-from polydsl.semantics.scope import RESERVED
 from polydsl.syntax import ast
 
 
@@ -66,14 +65,6 @@ def _own_kernels(
     own: dict[str, ast.Kernel] = {}
     for kernel in module.kernels:
         name, span = kernel.name.name, kernel.name.span
-        if name in RESERVED:
-            found.error(
-                "E0101",
-                f"{name} is a reserved word and cannot name a kernel",
-                span,
-                label=f"{name} means something else in the language",
-                hint=f"choose another name, for example {name}_",
-            )
         if name in own or name in imported:
             first = "imported" if name in imported else "defined"
             found.error(

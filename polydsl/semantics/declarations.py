@@ -12,7 +12,7 @@ from polydsl.semantics.context import Context, TensorInfo, text_of
 from polydsl.semantics.expressions import elaborate
 from polydsl.semantics.instance import has_lead
 from polydsl.semantics.program import Expr, Size
-from polydsl.semantics.scope import Scope, is_variable, join_hints, suggest
+from polydsl.semantics.scope import Scope, is_variable, suggest
 from polydsl.semantics.sizes import evaluate, is_constant
 from polydsl.semantics.typed import ConstantParameter, Shape, SizeDefinition
 from polydsl.syntax import ast
@@ -41,9 +41,7 @@ def resolve_dtype(
             f"the dtype variable {name} is bound by no parameter",
             type.dtype_span,
             label="not the dtype of a parameter",
-            hint=join_hints(
-                suggest(name, variables), f"use a dtype: {', '.join(DTYPES)}"
-            ),
+            hint=suggest(name, variables) or f"use a dtype: {', '.join(DTYPES)}",
         )
         return None
     context.error(
@@ -168,16 +166,7 @@ def elaborate_constants(
     """Elaborate the constants of a kernel and their defaults."""
     result = []
     for constant in kernel.constants:
-        dtype = CONSTANT_TYPES.get(constant.type)
-        if dtype is None:
-            context.error(
-                "E0117",
-                f"the constant {constant.name.name} has the type {constant.type}",
-                constant.span,
-                label="not a type of constants",
-                hint="constants are int, float or bool",
-            )
-            continue
+        dtype = CONSTANT_TYPES[constant.type]
         default = _default(constant, dtype, context)
         name = constant.name.name
         result.append(ConstantParameter(name, dtype, default, constant.name.span))

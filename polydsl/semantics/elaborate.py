@@ -113,12 +113,16 @@ def _elaborate_body(
     context = replace(context, tensors=known, shapes=declared.shapes)
     body, excused = _elaborate_statements(frame, context)
     if not found.has_errors:
-        _report_untyped(types, places, context)
+        _report_untyped(known, places, context)
     parameters = tuple(parameter.name.name for parameter in kernel.parameters)
     body, returned, copied = copy_results(body, results, frozenset(parameters), context)
     context = replace(context, tensors={**known, **copied})
     check_dependent(body, ranges, context)
-    tensors = _tensors(frame, context, places)
+    _check_scatters(body, declared.infos, context)
+    tensors = _tensors(frame, context, frozenset(declared.infos), places)
+    if len(results) < _count_returned(kernel):
+        # A result that is not known may be what gives an index its range.
+        excused |= {_ANY, *context.scope.mentioned}
     problem = _problem(frame, tensors, ranges, body, context)
     steps, unordered = find_steps(problem)
     report_unordered(unordered, problem, body, excused, context)
@@ -209,24 +213,73 @@ def _refuse_targets(statement: ast.MultiAssign, context: Context) -> None:
 
 
 def _report_untyped(
-    types: Mapping[str, TensorInfo],
+    known: Mapping[str, TensorInfo],
     places: Mapping[str, list[Writing]],
     context: Context,
 ) -> None:
-    for name, info in types.items():
-        if info.dtype == UNKNOWN:
+    """Report tensors whose types are not known because they need themselves."""
+    reads = {
+        name: {n for w in written for n in _tensors_read(w.statement)}
+        for name, written in places.items()
+    }
+    for name, written in places.items():
+        if name not in known and _needs_itself(name, reads):
             context.error(
                 "E0209",
                 f"the type of {name} cannot be inferred",
-                places[name][0].span,
-                label=f"defined by {name} alone",
-                hint=f"declare it, for example {name}: f32"
-                + ("[...]" if info.rank else ""),
+                written[0].span,
+                label=f"needs the type of {name} itself",
+                hint=f"declare it, for example {name}: f32[...]",
             )
 
 
+def _tensors_read(statement: ast.Statement) -> set[str]:
+    if not isinstance(statement, ast.Assign | ast.MultiAssign):
+        return set()
+    nodes = list(ast.walk(statement.value))
+    names = {node.name for node in nodes if isinstance(node, ast.Name)}
+    return names | {node.tensor for node in nodes if isinstance(node, ast.Access)}
+
+
+def _needs_itself(name: str, reads: Mapping[str, set[str]]) -> bool:
+    seen: set[str] = set()
+    pending = [name]
+    while pending:
+        new = reads.get(pending.pop(), set()) - seen
+        seen |= new
+        pending += sorted(new)
+    return name in seen
+
+
+def _check_scatters(
+    body: tuple[Definition | KernelCall, ...],
+    declared: Mapping[str, TensorInfo],
+    context: Context,
+) -> None:
+    """Report a scatter into a tensor whose shape nothing declares."""
+    for definition in body:
+        if not isinstance(definition, Definition) or definition.tensor in declared:
+            continue
+        if definition.is_scatter:
+            context.error(
+                "E0113",
+                f"{definition.tensor} is scattered into and has no declared type",
+                definition.span,
+                label="its shape does not follow from this",
+                hint=f"declare it, for example {definition.tensor}: "
+                f"{definition.value.dtype}[n]",
+            )
+
+
+def _count_returned(kernel: ast.Kernel) -> int:
+    return sum(len(s.names) for s in kernel.body if isinstance(s, ast.Return))
+
+
 def _tensors(
-    frame: Frame, context: Context, places: Mapping[str, list[Writing]]
+    frame: Frame,
+    context: Context,
+    declared: frozenset[str],
+    places: Mapping[str, list[Writing]],
 ) -> tuple[TypedTensor, ...]:
     parameters = {p.name.name: p.name.span for p in frame.kernel.parameters}
     targets = {target.name for call in frame.calls() for target in call.targets}
@@ -246,7 +299,7 @@ def _tensors(
                 info.rank,
                 shapes,
                 name in parameters,
-                bool(shapes) or name in targets,
+                name in declared or name in targets,
                 span or frame.kernel.span,
             )
         )
@@ -261,6 +314,13 @@ def _problem(
     context: Context,
 ) -> Problem:
     """State what has to be found: ranges, shapes and the results of calls."""
+    targets = {
+        target
+        for call in body
+        if isinstance(call, KernelCall)
+        for target in call.targets
+        if not context.shapes.get(target)
+    }
     copies = context.notes.copies
     originals = {copy.index: copy.of for copy in copies}
     declared = frozenset(tensor.name for tensor in tensors if tensor.is_declared)
@@ -276,7 +336,7 @@ def _problem(
         tuple(indices),
         ranges,
         find_sources(body, declared, copies),
-        frozenset(t.name for t in tensors if t.declared or t.is_parameter),
+        frozenset(t.name for t in tensors if t.is_declared) - targets,
         {
             tensor.name: _left_indices(tensor.name, body)
             for tensor in tensors

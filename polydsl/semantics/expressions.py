@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
+from polydsl.base.diagnostics import bug
 from polydsl.base.dtypes import BOOL, DTYPES, F64, I64, DType
 from polydsl.base.functions import FUNCTIONS, REDUCTIONS, Function, Reduction
 from polydsl.base.source import Span
@@ -27,7 +28,7 @@ from polydsl.semantics.program import (
     Size,
     walk,
 )
-from polydsl.semantics.scope import suggest
+from polydsl.semantics.scope import FUNCTION_NAMES, suggest
 from polydsl.semantics.typed import Copy
 from polydsl.semantics.types import (
     UNKNOWN,
@@ -250,7 +251,7 @@ def _call(expr: ast.Call, context: Context) -> Operand | None:
     name = expr.function
     arguments = [elaborate(a.value, context) for a in _evaluated(expr, context)]
     operands = [operand for operand in arguments if operand is not None]
-    if name in context.kernels and name not in FUNCTIONS:
+    if name in context.kernels:
         return _refuse_kernel(expr, context)
     wanted = _arity(name)
     if wanted is None:
@@ -269,8 +270,7 @@ def _call(expr: ast.Call, context: Context) -> Operand | None:
 
 def _evaluated(expr: ast.Call, context: Context) -> tuple[ast.Argument, ...]:
     """The arguments to elaborate: a kernel's are whole tensors, not expressions."""
-    is_kernel = expr.function in context.kernels and expr.function not in FUNCTIONS
-    return () if is_kernel else expr.arguments
+    return () if expr.function in context.kernels else expr.arguments
 
 
 def _arity(name: str) -> tuple[int, bool] | None:
@@ -299,7 +299,7 @@ def _check_arity(expr: ast.Call, wanted: tuple[int, bool], context: Context) -> 
         return False
     if count == needs or (more and count > needs):
         return True
-    hint = ""
+    hint = f"write {_usage(expr.function, needs)}"
     if expr.function in REDUCTIONS and count == 1:
         hint = f"to reduce, name the indices: {expr.function}[k](...)"
     context.error(
@@ -314,16 +314,22 @@ def _check_arity(expr: ast.Call, wanted: tuple[int, bool], context: Context) -> 
     return False
 
 
+def _usage(function: str, count: int) -> str:
+    if function == "where":
+        return "where(condition, a, b)"
+    return f"{function}({', '.join(('x', 'y', 'z')[:count])})"
+
+
 def _refuse_function(expr: ast.Call, context: Context) -> Operand | None:
     name = expr.function
-    callable_names = (*(n for n in FUNCTIONS if _arity(n)), *DTYPES, "where")
-    if name in REDUCTIONS:
-        hint = f"name the indices that it runs over: {name}[k](...)"
-        message, label = f"{name} needs its indices", "a reduction"
-    else:
-        hint = suggest(name, (*callable_names, *context.kernels, *REDUCTIONS))
-        message, label = f"there is no function {name}", "not a function or a dtype"
-    context.error("E0211", message, expr.function_span, label=label, hint=hint)
+    context.error(
+        "E0211",
+        f"there is no function {name}",
+        expr.function_span,
+        label="not a function, a dtype or a kernel in scope",
+        hint=suggest(name, (*FUNCTION_NAMES, *context.kernels, *REDUCTIONS))
+        or f"import it, if {name} is a kernel of another file",
+    )
     return None
 
 
@@ -369,15 +375,7 @@ def _reduce(expr: ast.Reduce, context: Context) -> Operand | None:
     )
     body = elaborate(expr.body, inner)
     if expr.op not in REDUCTIONS:
-        context.error(
-            "E0211",
-            f"there is no reduction {expr.op}",
-            expr.span,
-            label="not a reduction",
-            hint=suggest(expr.op, REDUCTIONS)
-            or f"the reductions are {', '.join(REDUCTIONS)}",
-        )
-        return None
+        bug(f"{expr.op} is no reduction")
     if body is None or not _check_indices(expr, context):
         return None
     return _reduction(expr.op, names, body, expr.span, context)

@@ -7,14 +7,13 @@ thing; what is nothing else is an index if it is ever used as one.
 from __future__ import annotations
 
 import difflib
-import keyword
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from polydsl.base.diagnostics import Diagnostics
 from polydsl.base.dtypes import DTYPES
-from polydsl.base.functions import FUNCTIONS, REDUCTIONS
+from polydsl.base.functions import FUNCTIONS
 from polydsl.base.source import Span
 from polydsl.syntax import ast
 
@@ -27,16 +26,10 @@ ARTICLES: dict[Kind, str] = {
     "index": "an index",
 }
 
-RESERVED = frozenset(
-    (
-        *(row.name for row in FUNCTIONS.values() if not row.is_operator),
-        *REDUCTIONS,
-        *DTYPES,
-        *keyword.kwlist,
-        *("pad", "range", "inf", "where"),
-    )
+FUNCTION_NAMES = frozenset(
+    (*(n for n, row in FUNCTIONS.items() if not row.is_operator), *DTYPES, "where")
 )
-"""Names that no size, constant, tensor, index or kernel may have."""
+"""What is called by its name in an expression: functions, casts and `where`."""
 
 PARAMETERS_TAKEN = frozenset(("out", "threads"))
 """Names that a call uses itself, so that no parameter may have them."""
@@ -48,7 +41,8 @@ class Scope:
 
     `sizes` are bound by arguments; `definitions` are the size definitions.
     `mentioned` are the names used as an index somewhere: declared in a range, on the
-    left of a statement, bound by a reduction, or inside a subscript.
+    left of a statement, bound by a reduction, or inside a subscript. `conflicts` are
+    reported already: they are two things.
     """
 
     kinds: Mapping[str, Kind]
@@ -58,6 +52,7 @@ class Scope:
     constants: Mapping[str, ast.Constant]
     ranges: Mapping[str, ast.InRange]
     mentioned: frozenset[str]
+    conflicts: frozenset[str]
 
     def kind(self, name: str) -> Kind:
         """Return what a name is; a name that is nothing else is an index."""
@@ -86,20 +81,14 @@ class _Names:
     found: Diagnostics
     kinds: dict[str, Kind]
     places: dict[str, Span]
+    conflicts: set[str]
 
     def add(self, name: ast.Name, kind: Kind) -> None:
-        """Record a name; report it if it is reserved or something else already."""
-        if name.name in RESERVED and name.name not in self.places:
-            self.found.error(
-                "E0101",
-                f"{name.name} is a reserved word and cannot name {ARTICLES[kind]}",
-                name.span,
-                label=f"{name.name} means something else in the language",
-                hint=f"choose another name, for example {name.name}_",
-            )
+        """Record a name; report it if it is something else already."""
         before = self.kinds.setdefault(name.name, kind)
         place = self.places.setdefault(name.name, name.span)
         if before != kind:
+            self.conflicts.add(name.name)
             self.found.error(
                 "E0102",
                 f"{name.name} is {ARTICLES[before]} and {ARTICLES[kind]}",
@@ -112,7 +101,7 @@ class _Names:
 
 def build_scope(kernel: ast.Kernel, found: Diagnostics) -> Scope:
     """Find out what each name of a kernel is; report names that are two things."""
-    names = _Names(found, {}, {})
+    names = _Names(found, {}, {}, set())
     _add_parameters(kernel, names)
     definitions = _size_definitions(kernel)
     sizes = _add_sizes(kernel, definitions, names)
@@ -131,6 +120,7 @@ def build_scope(kernel: ast.Kernel, found: Diagnostics) -> Scope:
         {constant.name.name: constant for constant in kernel.constants},
         ranges,
         mentioned,
+        frozenset(names.conflicts),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from polydsl.base.diagnostics import ArgumentError, Diagnostic, ProgramError
+from polydsl.base.diagnostics import ArgumentError, Diagnostic, ProgramError, bug
 from polydsl.base.dtypes import BOOL, DType
 from polydsl.semantics.bind import Misfit, bind
 from polydsl.semantics.calls import CONSTANT_TYPES
@@ -81,6 +81,8 @@ def _typed(library: Library, kernel: ast.Kernel, shapes: Shapes) -> TypedKernel:
         raise ArgumentError(_misfit(kernel, Misfit(parameter, matched.reason), shapes))
     result = elaborate_kernel(library, kernel, instance, Session())
     if result.kernel is None:
+        if not result.findings:
+            bug(f"{kernel.name.name} was not checked before it is specialised")
         raise ProgramError(_with_types(result.findings, matched))
     return result.kernel
 

@@ -160,18 +160,19 @@ def _are_distinct(statement: ast.Assign, target: ast.Access, context: Context) -
             f"and {text} is not one",
             subscript.span,
             label=label,
-            hint=_left_hint(subscript, target.tensor),
+            hint=_left_hint(subscript, target),
         )
     return good
 
 
-def _left_hint(subscript: ast.Expr, tensor: str) -> str:
-    if isinstance(subscript, ast.Number):
+def _left_hint(subscript: ast.Expr, target: ast.Access) -> str:
+    if isinstance(subscript, ast.Number) and isinstance(subscript.value, int):
+        value = subscript.value
         return (
-            f"give an index one value: i in range({subscript.value}, "
-            f"{subscript.value} + 1), and write {tensor}[i]"
+            f"use an index of one value: i in range({value}, {value + 1}) and "
+            f"{target.tensor}[i]"
         )
-    return f"only += scatters: {tensor}[...] += ..."
+    return f"only += scatters: {text_of(target.span)} += ..."
 
 
 # Stores

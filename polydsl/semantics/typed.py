@@ -153,6 +153,12 @@ class TypedKernel:
     steps: tuple[Step, ...]
     span: Span
 
+    @property
+    def depth(self) -> int:
+        """How many kernels call one another in it: 1 without a call."""
+        called = (s.callee for s in self.body if isinstance(s, KernelCall))
+        return 1 + max((callee.depth for callee in called), default=0)
+
     def tensor(self, name: str) -> TypedTensor:
         """Return the tensor called *name*."""
         return next(t for t in self.tensors if t.name == name)

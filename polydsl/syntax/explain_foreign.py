@@ -230,8 +230,6 @@ def _tuple(place: Place) -> Finding | None:
     bracket, opened_after = place.bracket()
     if bracket == "LPAR" and opened_after == "RSQB":
         return Finding("E0018", "a reduction takes one expression", hint=_SPLIT)
-    if place.in_header:
-        return None
     return Finding("E0011", "there are no tuples in polydsl", hint=_SPLIT)
 
 

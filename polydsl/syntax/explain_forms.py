@@ -255,8 +255,6 @@ def _no_statement(place: Place) -> Finding:
     if kind == "LPAR" and "EQUAL" in [word.kind for word in place.lexemes]:
         hint = "write a, b = g(x) without brackets on the left"
         return Finding("E0001", "a statement begins with a name", hint=hint)
-    if kind in ("TRUE", "FALSE"):
-        return Finding("E0013", f"{place.here.text} cannot be defined", hint=FORMS)
     return Finding("E0001", "a statement begins with a name", hint=FORMS)
 
 
@@ -277,19 +275,26 @@ def _no_assignment(place: Place) -> Finding:
         return Finding(
             "E0012", "'==' compares, it does not define", hint="write a single ="
         )
-    if place.here.kind == "LPAR":
-        return Finding(
-            "E0010",
-            "a call stands for itself",
-            label="its value is not used",
-            hint="name its results: y = f(x)",
-        )
     if "COMMA" in (*place.kinds, place.here.kind):
         return Finding(
             "E0001",
             "several names on the left are the results of one call",
             label=f"'{place.here.text}' does not fit",
             hint="write a, b = g(x), with names of whole tensors",
+        )
+    if _ASSIGN & {lexeme.kind for lexeme in place.lexemes[place.position :]}:
+        return Finding(
+            "E0001",
+            "the left side of a statement is a tensor or an element of it",
+            label=f"'{place.here.text}' does not fit",
+            hint="write y = e, y[i] = e or a, b = g(x)",
+        )
+    if place.here.kind == "LPAR":
+        return Finding(
+            "E0010",
+            "a call stands for itself",
+            label="its value is not used",
+            hint="name its results: y = f(x)",
         )
     return Finding(
         "E0010", "an expression alone defines nothing", hint="write y[i] = ..."

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from polydsl.base.diagnostics import Diagnostics
 from polydsl.syntax.explain_forms import FORMS, HEADER
 from polydsl.syntax.lexemes import Lexeme
+from polydsl.syntax.numbers import number_value
 from polydsl.syntax.place import QUOTED, Finding, Place
 
 _SPELLING = {
@@ -34,7 +36,6 @@ _ARITHMETIC = {
     *("EQUAL_EQUAL", "NOT_EQUAL", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL"),
     *("AND", "OR", "NOT", "IF"),
 }
-_EXPRESSION = {"NAME", "KERNEL", "NUMBER", "TRUE", "FALSE", "LPAR"}
 
 
 def mismatch(place: Place) -> Finding:
@@ -51,20 +52,14 @@ def mismatch(place: Place) -> Finding:
 
 
 def broken_number(place: Place) -> Finding | None:
-    """Explain `2x[i]`: the number before this place runs into a name."""
+    """Explain `2x[i]`: what stands before this place is not a number."""
     before = place.before
-    if before is None or before.kind != "NUMBER" or before.text[-1:].isdigit():
+    if before is None or before.kind != "NUMBER":
         return None
-    if not before.text.strip("0123456789.").isidentifier():
-        return None
-    name = before.text.lstrip("0123456789.")
-    number = before.text.removesuffix(name)
-    return Finding(
-        "E0020",
-        f"{before.text} is not a number",
-        "a number runs into a name",
-        f"a product is written {number}*{name}",
-        before.span,
+    found = Diagnostics()
+    number_value(before.text, before.span, found)
+    return next(
+        (Finding(e.code, e.message, e.label, e.hint, e.span) for e in found), None
     )
 
 
@@ -121,15 +116,9 @@ def _expected(accepted: frozenset[str]) -> str:
     """Return in words what could stand at a place."""
     rest = set(accepted)
     words = []
-    if "NUMBER" in rest:
-        words.append("an expression")
-        rest -= _EXPRESSION | _ARITHMETIC | {"ELLIPSIS"}
-    elif "NAME" in rest:
+    if "NAME" in rest:
         words.append("a type" if "STRING" in rest else "a name")
         rest -= {"NAME", "KERNEL", "STRING"}
-    elif "KERNEL" in rest:
-        words.append("a kernel definition")
-        rest -= {"KERNEL", "DEF"}
     spelled = sorted(rest - (_ARITHMETIC - {"STAR"}) - {"_NEWLINE", "$END", "STRING"})
     words.extend(f"'{_SPELLING[kind]}'" for kind in spelled if kind in _SPELLING)
     if "PLUS" in rest:

@@ -47,6 +47,7 @@ TILES: dict[str, tuple[Tile, ...]] = {
         (9, 3, 9, 64, GUARDED, False),
         (14, 2, 1, 128, "strided", False),
         (14, 2, 9, 64, GUARDED, False),
+        (14, 2, 9, 2, GUARDED, False),
         (28, 1, 1, 128, "strided", False),
         (28, 1, 9, 64, GUARDED, False),
         (1, 1, 1, 96, "strided", False),

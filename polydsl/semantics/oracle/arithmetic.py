@@ -54,10 +54,15 @@ def _finish(
         return result
     sure = _whole(value, operands) if dtype == F64 else exactly()
     exact = sure & (round_to(dtype, value) == value)
+    known = undecided_in(operands)
     if exact.all():
-        return Num(value, EXACT, result.undecided, result.overflow, result.missing)
-    kept = np.where(exact, 0.0, result.error)
-    return Num(value, kept, result.undecided, result.overflow, result.missing)
+        return Num(value, EXACT, known, result.overflow, result.missing)
+    error = np.where(exact, 0.0, result.error)
+    undecided = result.undecided
+    if undecided is not known and undecided.any():
+        # A number that the type can hold is not near an overflow.
+        undecided = np.where(exact, known, undecided)
+    return Num(value, error, undecided, result.overflow, result.missing)
 
 
 def _whole(value: Floats, operands: tuple[Num, ...]) -> Bools:
@@ -194,7 +199,9 @@ def _quotient_jumps(a: Num, b: Num, dtype: DType) -> Bools:
     exact = (a.error == 0.0) & (b.error == 0.0)
     divides = exact & (np.rint(quotient) * b.value == a.value)
     finite = np.isfinite(quotient)
-    return np.asarray(np.where(finite, split & ~divides, ~exact))
+    # Of a number and an infinity the quotient's sign decides between 0 and -1.
+    sign = np.isinf(b.value) & (np.abs(a.value) <= a.error) & (a.error > 0)
+    return np.asarray(np.where(finite, (split & ~divides) | sign, ~exact))
 
 
 def _power(row: Function, operands: tuple[Num, ...], dtype: DType) -> Num:
@@ -209,12 +216,6 @@ def _power(row: Function, operands: tuple[Num, ...], dtype: DType) -> Num:
     else:
         error, unsure = _power_error(x, y, value, whole)
     error = error + own * (np.abs(value) + error)
-    if np.all(y.value == 2.0) and y.is_exact:
-
-        def exactly() -> Bools:
-            return np.asarray(True)
-
-        return _finish(value, error, dtype, operands, exactly, ulp=0.0)
     return _undecide(rounded(value, error, dtype, operands, ulp=0.0), unsure)
 
 
@@ -318,7 +319,8 @@ def _after_overflow(
         stays = np.abs(value) - error >= rounding_limit(dtype)
         unsure = over & ~stays
         if row.name in ("add", "sub"):
-            unsure = unsure | (operands[0].overflow & operands[1].overflow)
+            infinite = [np.isinf(x.value) | x.overflow for x in operands]
+            unsure = unsure | (over & infinite[0] & infinite[1])
         if row.name == "div":
             unsure = over & (operands[0].overflow | ~np.isfinite(operands[0].value))
             error = np.where(operands[1].overflow, error + np.abs(value), error)

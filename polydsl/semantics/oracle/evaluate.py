@@ -8,10 +8,12 @@ import numpy as np
 
 from polydsl.base.diagnostics import ArgumentError
 from polydsl.base.dtypes import DType
+from polydsl.base.source import Span
 from polydsl.semantics.oracle.accumulators import Accumulator
 from polydsl.semantics.oracle.casts import StoredNum, store
 from polydsl.semantics.oracle.errors import undefined
-from polydsl.semantics.oracle.expressions import Scope, evaluate_expr, ranges_mask
+from polydsl.semantics.oracle.expressions import evaluate_expr
+from polydsl.semantics.oracle.folds import ranges_mask
 from polydsl.semantics.oracle.grids import Grid, box_grid, boxes
 from polydsl.semantics.oracle.numbers import YES, Array, Bools, Ints, Num
 from polydsl.semantics.oracle.order import (
@@ -24,6 +26,7 @@ from polydsl.semantics.oracle.outcome import Outcome, Result, full
 from polydsl.semantics.oracle.recurrences import evaluate_recurrence
 from polydsl.semantics.oracle.reductions import Partial
 from polydsl.semantics.oracle.sampling import LazyTensors, lazy_tensors, sample
+from polydsl.semantics.oracle.scope import Scope
 from polydsl.semantics.oracle.statements import (
     blocks,
     defined_by,
@@ -51,18 +54,23 @@ def evaluate(
         tensors = LazyTensors(extents)
         for name in program.parameters:
             tensors.set(name, _parameter(program, name, inputs[name]))
-        scope = Scope(program, dict(program.binding), boxes(program), tensors)
+        scope = Scope(
+            program, dict(program.binding), boxes(program), tensors, evaluate_expr
+        )
         reads = operands(program)
         order = components(reads, program.results)
-        for group in order:
-            for name in group:
-                tensors.set_domain(name, _domain(name, scope))
+        for tensor in program.tensors:
+            tensors.set_domain(tensor.name, _domain(tensor.name, scope))
+        for passed in program.passed:
+            _check_whole(passed.tensor, passed.span, tensors)
+        for name in program.results:
+            _check_whole(name, program.span, tensors)
         lazy = lazy_tensors(program, order, reads, scope, limit)
         tensors.evaluate_lazily(lazy, scope)
         for group in order:
             if lazy.isdisjoint(group) and group[0] not in program.parameters:
                 _evaluate_group(group, reads, tensors, scope)
-        return _outcome(program, lazy, tensors, scope)
+        return _outcome(program, lazy, tensors)
 
 
 def _evaluate_group(
@@ -78,12 +86,8 @@ def _evaluate_group(
         tensors.set(group[0], _evaluate_tensor(group[0], scope))
 
 
-def _outcome(
-    program: Program, lazy: frozenset[str], tensors: LazyTensors, scope: Scope
-) -> Outcome:
+def _outcome(program: Program, lazy: frozenset[str], tensors: LazyTensors) -> Outcome:
     names = [name for name in program.results if name in lazy]
-    for name in program.results:
-        _check_whole(name, tensors, scope)
     chosen = sample(tensors, names) if names else {}
     results = []
     for name in program.results:
@@ -195,15 +199,14 @@ def add_points(
     total.scatter(at, kept, unsure=bool((unsure & grid.active).any()))
 
 
-def _check_whole(name: str, tensors: TensorStore, scope: Scope) -> None:
-    """A result is read by the caller: every element of it must be defined."""
+def _check_whole(name: str, span: Span, tensors: TensorStore) -> None:
+    """Every element of what is returned or passed to a kernel must be defined."""
     domain, extents = tensors.domain(name), tensors.extents(name)
     if domain.all():
         return
     names = tuple(f"axis {axis}" for axis in range(len(extents)))
     grid = box_grid(names, tuple((0, extent) for extent in extents))
     subscripts = tuple(grid.indices[n] for n in names)
-    span = scope.program.span
     undefined(name, subscripts, span, Grid({}, grid.shape), ~domain)
 
 

@@ -6,26 +6,19 @@ a product stays as small as its own indices allow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterator
 from math import prod
-from typing import Protocol, assert_never
+from typing import assert_never
 
 import numpy as np
 
-from polydsl.base.functions import FUNCTIONS, Reduction
+from polydsl.base.functions import FUNCTIONS
 from polydsl.semantics.oracle.arithmetic import apply_float
 from polydsl.semantics.oracle.casts import convert
-from polydsl.semantics.oracle.contraction import contract
 from polydsl.semantics.oracle.discrete import apply_discrete, logical, select
 from polydsl.semantics.oracle.errors import nothing_to_choose, outside
-from polydsl.semantics.oracle.grids import (
-    Grid,
-    Interval,
-    index_names,
-    used_indices,
-)
+from polydsl.semantics.oracle.folds import fold
+from polydsl.semantics.oracle.grids import Grid
 from polydsl.semantics.oracle.numbers import (
     AVAILABLE_KEY,
     YES,
@@ -36,12 +29,8 @@ from polydsl.semantics.oracle.numbers import (
     missing_in,
     undecided_in,
 )
-from polydsl.semantics.oracle.reductions import (
-    Outcome,
-    finish,
-    merge,
-    reduce_terms,
-)
+from polydsl.semantics.oracle.reductions import finish
+from polydsl.semantics.oracle.scope import Scope
 from polydsl.semantics.program import (
     Access,
     Call,
@@ -50,41 +39,12 @@ from polydsl.semantics.program import (
     Index,
     Literal,
     Pad,
-    Program,
     Reduce,
     Select,
     Size,
     Value,
     is_affine,
 )
-
-FOLD_POINTS = 1 << 21
-CONTRACTION_POINTS = 1 << 24
-
-
-class Tensors(Protocol):
-    """Where accesses find their elements."""
-
-    def extents(self, tensor: str) -> tuple[int, ...]:
-        """Return the shape of a tensor."""
-
-    def domain(self, tensor: str) -> Bools:
-        """Return where a tensor is defined in the end: a mask, or one True."""
-
-    def read(
-        self, access: Access, subscripts: tuple[Ints, ...], grid: Grid, needed: Bools
-    ) -> Num:
-        """Return elements; `needed` says at which points the subscripts count."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What an expression refers to: ranges, sizes and tensors."""
-
-    program: Program
-    sizes: Mapping[str, Value]
-    boxes: Mapping[str, Interval]
-    tensors: Tensors
 
 
 def evaluate_expr(expr: Expr, grid: Grid, scope: Scope) -> Num:
@@ -100,12 +60,8 @@ def evaluate_expr(expr: Expr, grid: Grid, scope: Scope) -> Num:
             return _access(expr, grid, scope)
         case Pad():
             return _pad(expr, grid, scope)
-        case Call(function, arguments, dtype):
-            operands = tuple(evaluate_expr(a, grid, scope) for a in arguments)
-            row = FUNCTIONS[function]
-            if dtype.is_float:
-                return apply_float(row, operands, dtype)
-            return apply_discrete(row, operands, dtype)
+        case Call():
+            return _call(expr, grid, scope)
         case Select():
             return _select(expr, grid, scope)
         case Reduce():
@@ -122,6 +78,49 @@ _KINDS = {"float": np.float64, "int": np.int64, "bool": np.bool_}
 
 def _number(value: Value, kind: str) -> Array:
     return np.asarray(value, dtype=_KINDS[kind])
+
+
+def _call(call: Call, grid: Grid, scope: Scope) -> Num:
+    """Apply a row of the function table."""
+    function, arguments = call.function, call.arguments
+    operands = tuple(evaluate_expr(a, grid, scope) for a in arguments)
+    if function == "power" and _is_two(arguments[1]):
+        function, operands = "mul", (operands[0], operands[0])
+    row = FUNCTIONS[function]
+    if not call.dtype.is_float:
+        return apply_discrete(row, operands, call.dtype)
+    result = apply_float(row, operands, call.dtype)
+    pole = _POLES.get(function)
+    if pole is None or np.isfinite(result.value).all():
+        return result
+    if _has_sure_sign(arguments[pole], scope):
+        return result
+    # An order of evaluation may give a zero either sign, and the infinity with it.
+    unsure = np.isinf(result.value) & (operands[pole].value == 0)
+    return _with_doubt(result, unsure, result.missing)
+
+
+_POLES = {"div": 1, "floordiv": 1, "rsqrt": 0, "power": 0, "pow": 0}
+
+
+def _is_two(expr: Expr) -> bool:
+    """Whether a power is written as a square, which is a product."""
+    while isinstance(expr, Cast):
+        expr = expr.operand
+    return isinstance(expr, Literal) and expr.value == 2
+
+
+def _has_sure_sign(expr: Expr, scope: Scope) -> bool:
+    """Whether a zero has the sign that it was given: literals, parameters."""
+    match expr:
+        case Literal() | Size():
+            return True
+        case Access(tensor):
+            return tensor in scope.program.parameters
+        case Cast(operand) | Call("neg" | "abs", (operand,)):
+            return _has_sure_sign(operand, scope)
+        case _:
+            return False
 
 
 def _access(access: Access, grid: Grid, scope: Scope) -> Num:
@@ -257,97 +256,3 @@ def _position(node: Reduce, outcome: Num, grid: Grid, inner: Grid, scope: Scope)
         for part, (low, high) in zip(parts, bounds, strict=True):
             position = position * high + (part + low)
     return Num(position, undecided=outcome.undecided, missing=outcome.missing)
-
-
-def fold(
-    op: Reduction,
-    names: Sequence[str],
-    joint: Sequence[str],
-    body: Expr,
-    grid: Grid,
-    scope: Scope,
-) -> tuple[Outcome, Grid]:
-    """Reduce *body* over the indices *names*, in pieces if the grid is large.
-
-    The ranges of *joint*, indices of the grid, are applied together with those of
-    *names*. Also returns the (last) grid of the terms.
-    """
-    product = _as_contraction(op, names, joint, body, grid, scope)
-    if product is not None:
-        return product
-    lengths = {name: scope.boxes[name][1] - scope.boxes[name][0] for name in names}
-    points = grid.points * prod(lengths.values())
-    pieces = 1
-    if names and op not in ("argmax", "argmin"):
-        pieces = min(-(-points // FOLD_POINTS), lengths[names[0]])
-    low, high = scope.boxes[names[0]] if names else (0, 0)
-    cuts = np.linspace(low, high, max(pieces, 1) + 1).astype(np.int64)
-    total: Outcome | None = None
-    for start, stop in pairwise(cuts):
-        inner = _extended(names, (int(start), int(stop)), grid, scope)
-        inner = inner.restricted(ranges_mask((*names, *joint), inner, scope))
-        terms = evaluate_expr(body, inner, scope)
-        part = reduce_terms(
-            op, terms, body.dtype, inner.shape, len(names), inner.active
-        )
-        total = part if total is None else merge(op, total, part, body.dtype)
-    assert total is not None
-    return total, inner
-
-
-def _extended(names: Sequence[str], first: Interval, grid: Grid, scope: Scope) -> Grid:
-    """Add an axis for each of *names*, the first one outermost and cut to a piece."""
-    for position in reversed(range(len(names))):
-        low, high = first if position == 0 else scope.boxes[names[position]]
-        values = np.arange(low, high, dtype=np.int64)
-        grid = grid.with_axis(names[position], values)
-    return grid
-
-
-def ranges_mask(names: Sequence[str], grid: Grid, scope: Scope) -> Bools:
-    """Return where the indices lie in ranges that depend on other indices."""
-    mask = YES
-    for name in names:
-        bounds = scope.program.range(name)
-        if used_indices(bounds):
-            low = evaluate_expr(bounds.lo, grid, scope).value
-            high = evaluate_expr(bounds.hi, grid, scope).value
-            index = grid.indices[name]
-            mask = mask & (low <= index) & (index < high)
-    return mask
-
-
-def _as_contraction(
-    op: Reduction,
-    names: Sequence[str],
-    joint: Sequence[str],
-    body: Expr,
-    grid: Grid,
-    scope: Scope,
-) -> tuple[Outcome, Grid] | None:
-    """Compute a sum of products as a matrix product, where that is the same."""
-    if op not in ("sum", "mean") or not is_product(body) or not names:
-        return None
-    if grid.own is not None or any(
-        used_indices(scope.program.range(name)) for name in (*names, *joint)
-    ):
-        return None
-    inner = _extended(names, scope.boxes[names[0]], grid, scope)
-    assert isinstance(body, Call)
-    if max(footprint(a, inner) for a in body.arguments) > CONTRACTION_POINTS:
-        return None
-    left, right = (evaluate_expr(a, inner, scope) for a in body.arguments)
-    partial = contract(left, right, inner.shape, len(names), body.dtype)
-    return None if partial is None else (partial, inner)
-
-
-def is_product(expr: Expr) -> bool:
-    """Whether *expr* is a product of numbers."""
-    return isinstance(expr, Call) and expr.function == "mul"
-
-
-def footprint(expr: Expr, grid: Grid) -> int:
-    """Return the number of points that *expr* varies over, of those of *grid*."""
-    names = [name for name in index_names(expr) if name in grid.indices]
-    shapes = [grid.indices[name].shape for name in names]
-    return prod(np.broadcast_shapes(*shapes)) if shapes else 1

@@ -33,6 +33,7 @@ class Outcome:
     sampled: int | None = None
 
     def __getitem__(self, name: str) -> Result:
+        """Return the result called *name*."""
         return next(result for result in self.results if result.name == name)
 
 

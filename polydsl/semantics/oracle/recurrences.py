@@ -16,7 +16,8 @@ from polydsl.base.diagnostics import bug
 from polydsl.semantics.oracle.accumulators import Accumulator
 from polydsl.semantics.oracle.casts import StoredNum, store
 from polydsl.semantics.oracle.errors import element, no_order
-from polydsl.semantics.oracle.expressions import Scope, evaluate_expr, ranges_mask
+from polydsl.semantics.oracle.expressions import evaluate_expr
+from polydsl.semantics.oracle.folds import ranges_mask
 from polydsl.semantics.oracle.grids import Grid, box_grid, point_grid
 from polydsl.semantics.oracle.numbers import (
     AVAILABLE_KEY,
@@ -27,6 +28,7 @@ from polydsl.semantics.oracle.numbers import (
 )
 from polydsl.semantics.oracle.order import definitions_of, value_dtype
 from polydsl.semantics.oracle.reductions import Partial
+from polydsl.semantics.oracle.scope import Scope
 from polydsl.semantics.oracle.statements import (
     BLOCK_POINTS,
     box_of,

@@ -132,7 +132,8 @@ def reduce_terms(
                 return _position(
                     op, value, terms, shape, axes, undecided, missing, active
                 )
-            return _extremum(op, value, terms, shape, axes, undecided, missing)
+            neutral = neutral_element(op, dtype)
+            return _extremum(op, value, terms, shape, axes, undecided, missing, neutral)
 
 
 def _reduce_mask(mask: Bools, shape: tuple[int, ...], axes: int) -> Bools:
@@ -228,10 +229,10 @@ def _extremum(
     axes: int,
     undecided: Bools,
     missing: Ints,
+    neutral: float | int | bool,
 ) -> Num:
     over = tuple(range(axes))
     best = np.maximum if op == "max" else np.minimum
-    neutral = _start(value, upward=op == "max")
     result = best.reduce(value, axis=over, initial=neutral)
     error = EXACT
     if not terms.is_exact:
@@ -245,15 +246,6 @@ def _extremum(
         undecided = undecided | np.isnan(result)
     overflow = _reduce_mask(terms.overflow & np.isfinite(terms.value), shape, axes)
     return Num(result, error, undecided, overflow, missing)
-
-
-def _start(value: Array, *, upward: bool) -> float | int | bool:
-    if value.dtype == np.float64:
-        return -np.inf if upward else np.inf
-    if value.dtype == np.bool_:
-        return not upward
-    limits = np.iinfo(np.int64)
-    return limits.min if upward else limits.max
 
 
 def _position(

@@ -12,11 +12,11 @@ import numpy as np
 
 from polydsl.semantics.oracle.accumulators import Accumulator
 from polydsl.semantics.oracle.casts import StoredNum, store
-from polydsl.semantics.oracle.expressions import Scope
 from polydsl.semantics.oracle.grids import Grid, point_grid
 from polydsl.semantics.oracle.numbers import YES, Bools, Ints, Num
 from polydsl.semantics.oracle.order import definitions_of, value_dtype
 from polydsl.semantics.oracle.reductions import Partial
+from polydsl.semantics.oracle.scope import Scope
 from polydsl.semantics.oracle.statements import (
     BLOCK_POINTS,
     left_names,

@@ -10,13 +10,8 @@ import numpy as np
 
 from polydsl.base.functions import Reduction
 from polydsl.semantics.oracle.errors import outside
-from polydsl.semantics.oracle.expressions import (
-    Scope,
-    evaluate_expr,
-    fold,
-    is_product,
-    ranges_mask,
-)
+from polydsl.semantics.oracle.expressions import evaluate_expr
+from polydsl.semantics.oracle.folds import fold, is_product, ranges_mask
 from polydsl.semantics.oracle.grids import (
     Grid,
     Interval,
@@ -32,6 +27,7 @@ from polydsl.semantics.oracle.numbers import (
     Ints,
 )
 from polydsl.semantics.oracle.reductions import Outcome
+from polydsl.semantics.oracle.scope import Scope
 from polydsl.semantics.program import Definition, Expr, Index, Reduce, children
 
 BLOCK_POINTS = 1 << 20

@@ -1,0 +1,148 @@
+"""From a request to native code: through the stages, or from the object cache."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+
+from polydsl.backend.arrays import ArrayLayout
+from polydsl.backend.cache_key import object_key
+from polydsl.backend.emitter.layout import scratch_layout
+from polydsl.backend.jit import compile_object
+from polydsl.base.diagnostics import bug
+from polydsl.base.dtypes import DTYPES
+from polydsl.driver.request import Request
+from polydsl.driver.stages import Compilation, Listener, Stage, compile_until
+from polydsl.driver.toolchain import Toolchain
+from polydsl.loops.nest import Loop, LoopNest, walk
+from polydsl.poly.scop import Scop
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """How native code is called: enough to run it without compiling it again.
+
+    `buffers` are the arguments in calling order, `results` the names of what the
+    kernel returns (one may be a parameter). `prepared` are sizes in bytes.
+    `points` counts the statement instances of one run.
+    """
+
+    buffers: tuple[tuple[str, ArrayLayout], ...]
+    results: tuple[str, ...]
+    prepared: tuple[int, ...]
+    shared_bytes: int
+    thread_bytes: int
+    is_parallel: bool
+    points: int
+    summary: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """Object code with its interface, and how it came about."""
+
+    object_code: bytes
+    interface: Interface
+    seconds: float
+    from_cache: bool
+
+
+def compile_request(request: Request, tools: Toolchain) -> Compiled:
+    """Return the native code of a request, from the cache where it is there."""
+    start = time.perf_counter()
+    key = object_key(tools.target, request.identity())
+    entry = tools.cache.get(key)
+    if entry is not None and not tools.options.dump:
+        interface = _read(entry.payload)
+        if interface is not None:
+            seconds = time.perf_counter() - start
+            return Compiled(entry.object_code, interface, seconds, True)
+    state = compile_until(begin(request, tools), "llvm", _dumper(tools))
+    if state.llvm is None or state.nest is None or state.scop is None:
+        bug("the stages ended early")
+    object_code = compile_object(state.llvm, tools.target)
+    interface = _interface(state, state.nest, state.scop)
+    tools.cache.put(key, object_code, _write(interface))
+    return Compiled(object_code, interface, time.perf_counter() - start, False)
+
+
+def begin(request: Request, tools: Toolchain) -> Compilation:
+    """Return the compilation of a request before its first stage."""
+    return Compilation(request, tools.machine, tools.target)
+
+
+def _dumper(tools: Toolchain) -> Listener:
+    """Return a listener that prints the stages that POLYDSL_DUMP names."""
+
+    def listen(stage: Stage, state: Compilation) -> None:
+        if stage.name in tools.options.dump:
+            print(f"# {stage.name}\n{stage.render(state)}", file=sys.stderr)
+
+    return listen
+
+
+def _interface(state: Compilation, nest: LoopNest, scop: Scop) -> Interface:
+    buffers = tuple((name, _layout(nest, name)) for name in nest.arguments)
+    prepared = tuple(
+        b.span_elements * b.dtype.bytes for b in nest.buffers if b.memory == "prepared"
+    )
+    scratch = scratch_layout(nest)
+    nodes = walk((*nest.prepare, *nest.body))
+    summary = state.schedule.decisions if state.schedule else ()
+    return Interface(
+        buffers,
+        scop.results,
+        prepared,
+        scratch.shared_bytes,
+        scratch.thread_bytes,
+        any(isinstance(n, Loop) and n.kind == "parallel" for n in nodes),
+        sum(s.points for s in scop.statements),
+        tuple(f"{d.subject}: {d.chosen}" for d in summary),
+    )
+
+
+def _layout(nest: LoopNest, name: str) -> ArrayLayout:
+    buffer = nest.buffer(name)
+    return ArrayLayout(buffer.dtype, buffer.shape, buffer.strides)
+
+
+def _write(interface: Interface) -> bytes:
+    buffers = [
+        [name, a.dtype.name, list(a.shape), list(a.strides)]
+        for name, a in interface.buffers
+    ]
+    content = {
+        "buffers": buffers,
+        "results": list(interface.results),
+        "prepared": list(interface.prepared),
+        "shared": interface.shared_bytes,
+        "thread": interface.thread_bytes,
+        "parallel": interface.is_parallel,
+        "points": interface.points,
+        "summary": list(interface.summary),
+    }
+    return json.dumps(content).encode()
+
+
+def _read(payload: bytes) -> Interface | None:
+    """Return the interface that was stored, None where it makes no sense."""
+    try:
+        content = json.loads(payload)
+        buffers = tuple(
+            (name, ArrayLayout(DTYPES[dtype], tuple(shape), tuple(strides)))
+            for name, dtype, shape, strides in content["buffers"]
+        )
+        return Interface(
+            buffers,
+            tuple(content["results"]),
+            tuple(content["prepared"]),
+            content["shared"],
+            content["thread"],
+            content["parallel"],
+            content["points"],
+            tuple(content["summary"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,56 @@
+"""`@polydsl.kernel`: a Python function as a kernel definition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from polydsl.driver.kernel import Kernel
+from polydsl.semantics.check import check_module
+from polydsl.semantics.library import Imported
+from polydsl.syntax import ast
+from polydsl.syntax.host import parse_function
+
+
+def kernel(function: Callable[..., Any]) -> Kernel:
+    """Return the kernel that a Python function defines.
+
+    The function is never executed: its source text is parsed by the grammar of the
+    language, and errors point into the user's file. Kernels in scope of the function
+    may be called in it by their plain names.
+    """
+    module = parse_function(function)
+    imports = {
+        name: Imported(value.name, value.library)
+        for name in _called(module)
+        if isinstance(value := _in_scope(function, name), Kernel)
+    }
+    own = module.kernels[0].name.name
+    imports.pop(own, None)
+    made = Kernel(check_module(module, imports), own)
+    made.__module__ = function.__module__
+    return made
+
+
+def _called(module: ast.Module) -> Iterator[str]:
+    """Yield the names that are called in a module's kernels."""
+    for definition in module.kernels:
+        for statement in definition.body:
+            if isinstance(statement, ast.Assign | ast.MultiAssign):
+                for node in ast.walk(statement.value):
+                    if isinstance(node, ast.Call):
+                        yield node.function
+
+
+def _in_scope(function: Callable[..., Any], name: str) -> object:
+    """Return what a plain name means to a function: a global, or one around it."""
+    code = getattr(function, "__code__", None)
+    names = code.co_freevars if code is not None else ()
+    cells = getattr(function, "__closure__", None) or ()
+    around = dict(zip(names, cells))
+    if name in around:
+        try:
+            return around[name].cell_contents
+        except ValueError:
+            return None
+    return getattr(function, "__globals__", {}).get(name)

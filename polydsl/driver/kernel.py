@@ -1,0 +1,264 @@
+"""Kernels as Python values: called with arrays, bound, specialised, verified."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from polydsl.backend.arrays import (
+    ArrayLayout,
+    layout_of,
+    may_overlap,
+    result_like,
+    write_argument,
+)
+from polydsl.base.diagnostics import ArgumentError
+from polydsl.driver.arguments import Parameters, parse_spec
+from polydsl.driver.request import Request
+from polydsl.driver.specialization import Specialization
+from polydsl.driver.toolchain import toolchain
+from polydsl.semantics.library import Library
+from polydsl.semantics.oracle.compare import Margins, compare
+from polydsl.semantics.oracle.evaluate import evaluate
+from polydsl.semantics.program import Program, Value
+from polydsl.semantics.specialize import specialize
+
+Array = np.ndarray[Any, Any]
+
+WHOLE = 1 << 62
+"""More points than any statement has: the oracle evaluates everything."""
+
+
+class Kernel:
+    """A checked kernel definition.
+
+    Calling it specialises it on the sizes, dtypes, strides and constants of the call,
+    compiles it (or loads it from the cache), and runs it. Specialisations are kept.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        name: str,
+        bound: Mapping[str, Array] | None = None,
+        constants: Mapping[str, Value] | None = None,
+    ) -> None:
+        self._library = library
+        self._bound = dict(bound or {})
+        self._constants = dict(constants or {})
+        self._parameters = Parameters.of(library, name, self._bound, self._constants)
+        self._compiled: dict[object, Specialization] = {}
+        self._last: Specialization | None = None
+        self._lock = threading.Lock()
+        self.__name__ = name
+        self.__doc__ = self._parameters.docstring
+
+    @property
+    def name(self) -> str:
+        """The name of the kernel."""
+        return self.__name__
+
+    @property
+    def library(self) -> Library:
+        """The checked kernels among which this one is defined."""
+        return self._library
+
+    @property
+    def signature(self) -> str:
+        """The header of the definition, as it is written."""
+        return self._parameters.signature
+
+    def __repr__(self) -> str:
+        return f"<polydsl kernel {self.signature}>"
+
+    def __call__(
+        self, *args: Any, out: Any = None, threads: int | None = None, **kwargs: Any
+    ) -> Any:
+        """Run the kernel on arrays and return its results.
+
+        Tensors are positional or keyword arguments, constants keyword ones. With
+        `out=` (an array, or a tuple of them) results are written there; `threads=`
+        is the number of threads. Raises `ArgumentError` and `ProgramError`.
+        """
+        last = self._last
+        if last is not None and out is None and not kwargs:
+            results = self._again(last, args, threads)
+            if results is not None:
+                return results[0] if len(results) == 1 else results
+        return self._call(args, kwargs, out, threads)
+
+    def _again(
+        self, last: Specialization, args: Sequence[Any], threads: int | None
+    ) -> tuple[Array, ...] | None:
+        """Run the last specialisation, if the arguments are NumPy arrays that fit."""
+        if len(args) != len(last.tensors) or type(args[0]) is not np.ndarray:
+            return None
+        if threads is None:
+            return last.run(args, toolchain().threads)
+        return last.run(args, _thread_count(threads))
+
+    def _call(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any, threads: Any
+    ) -> Any:
+        arrays, constants = self._parameters.bind(args, kwargs)
+        count = toolchain().threads if threads is None else _thread_count(threads)
+        passed = [a for name, a in arrays.items() if name not in self._bound]
+        first = self._parameters.first_tensor(args, kwargs)
+        if out is not None:
+            return self._call_into(arrays, constants, passed, out, count)
+        special = self._specialized(arrays, constants, ())
+        if not kwargs:
+            self._last = special
+        results = special.run(passed, count)
+        if results is None:
+            # An array subclass or the like: plain views of the same memory fit.
+            results = special.run(
+                [np.asarray(a).view(np.ndarray) for a in passed], count
+            )
+        assert results is not None
+        given = tuple(result_like(r, first) for r in results)
+        return given[0] if len(given) == 1 else given
+
+    def _call_into(
+        self,
+        arrays: Mapping[str, Array],
+        constants: Mapping[str, Value],
+        passed: Sequence[Array],
+        out: Any,
+        threads: int,
+    ) -> Any:
+        plain = self._specialized(arrays, constants, ())
+        outs = out if isinstance(out, tuple) else (out,)
+        layouts = plain.result_layouts
+        if len(outs) != len(layouts):
+            raise ArgumentError(
+                f"{self.name}: out= needs {len(layouts)} arrays, and {len(outs)} came"
+            )
+        written = [
+            write_argument(value, "out", layout) for value, layout in zip(outs, layouts)
+        ]
+        for target in written:
+            for name, array in arrays.items():
+                if may_overlap(target, array):
+                    raise ArgumentError(f"{self.name}: out= shares memory with {name}")
+        if any(may_overlap(a, b) for n, a in enumerate(written) for b in written[:n]):
+            raise ArgumentError(f"{self.name}: two arrays of out= share memory")
+        found = tuple(layout_of(array) for array in written)
+        special = plain
+        if found != layouts:
+            special = self._specialized(arrays, constants, found)
+        special.run_into(passed, written, threads)
+        return out
+
+    def _specialized(
+        self,
+        arrays: Mapping[str, Array],
+        constants: Mapping[str, Value],
+        results: tuple[ArrayLayout, ...],
+    ) -> Specialization:
+        layouts = {name: layout_of(array) for name, array in arrays.items()}
+        return self._find(layouts, constants, results)
+
+    def _find(
+        self,
+        layouts: Mapping[str, ArrayLayout],
+        constants: Mapping[str, Value],
+        results: tuple[ArrayLayout, ...],
+    ) -> Specialization:
+        kinds = tuple((n, type(v), v) for n, v in sorted(constants.items()))
+        key = (tuple(layouts.values()), kinds, results)
+        found = self._compiled.get(key)
+        if found is not None:
+            return found
+        with self._lock:
+            if key not in self._compiled:
+                request = Request(
+                    self._library,
+                    self.name,
+                    dict(layouts),
+                    dict(constants),
+                    results,
+                    frozenset(self._bound),
+                )
+                special = Specialization(request, toolchain(), self._bound)
+                self._compiled[key] = special
+            return self._compiled[key]
+
+    def bind(self, **given: Any) -> Kernel:
+        """Return the kernel with some tensors and constants given once and for all.
+
+        Bound tensors are copied, and packed once for each specialisation: later
+        writes to the array are not seen.
+        """
+        tensors, constants = self._parameters.split(given)
+        copies = {name: array.copy() for name, array in tensors.items()}
+        for array in copies.values():
+            array.flags.writeable = False
+        return Kernel(
+            self._library,
+            self.name,
+            {**self._bound, **copies},
+            {**self._constants, **constants},
+        )
+
+    def specialize(self, *args: Any, **kwargs: Any) -> Specialization:
+        """Return the specialisation for arrays, or for specs such as "f32[64,32]"."""
+        specs = {n: v for n, v in kwargs.items() if isinstance(v, str)}
+        if not specs and not any(isinstance(a, str) for a in args):
+            arrays, constants = self._parameters.bind(args, kwargs)
+            return self._specialized(arrays, constants, ())
+        values, constants = self._parameters.match(args, kwargs)
+        layouts = {
+            name: parse_spec(value, name)
+            if isinstance(value, str)
+            else layout_of(self._parameters.array(name, value))
+            for name, value in values.items()
+        }
+        return self._find(layouts, constants, ())
+
+    def program(self, *args: Any, **kwargs: Any) -> Program:
+        """Return the typed program for these arguments."""
+        arrays, constants = self._parameters.bind(args, kwargs)
+        layouts = {name: layout_of(array) for name, array in arrays.items()}
+        shapes = {name: (a.dtype, a.shape) for name, a in layouts.items()}
+        return specialize(self._library, self.name, shapes, constants)
+
+    def reference(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what the NumPy oracle gives: float64, independent of the compiler."""
+        arrays, _ = self._parameters.bind(args, kwargs)
+        program = self.program(*args, **kwargs)
+        outcome = evaluate(program, arrays, limit=WHOLE)
+        values = tuple(np.asarray(result.value) for result in outcome.results)
+        return values[0] if len(values) == 1 else values
+
+    def verify(self, *args: Any, **kwargs: Any) -> Margins:
+        """Run the kernel and the oracle, and compare within the error bound.
+
+        Returns the margins; raises `VerificationError` with the worst element.
+        """
+        arrays, _ = self._parameters.bind(args, kwargs)
+        program = self.program(*args, **kwargs)
+        results = self._call(args, kwargs, None, None)
+        given = results if isinstance(results, tuple) else (results,)
+        return compare(
+            program,
+            evaluate(program, arrays),
+            [np.from_dlpack(r) if not isinstance(r, np.ndarray) else r for r in given],
+        )
+
+    def explain(self, *args: Any, **kwargs: Any) -> str:
+        """Return the chosen schedule for these arguments and why it was chosen."""
+        return self.specialize(*args, **kwargs).explain()
+
+    def emit(self, stage: str, *args: Any, **kwargs: Any) -> str:
+        """Return the text of a compiler stage for these arguments."""
+        return self.specialize(*args, **kwargs).emit(stage)
+
+
+def _thread_count(threads: object) -> int:
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise ArgumentError(f"threads= needs a positive integer, and {threads!r} came")
+    return threads

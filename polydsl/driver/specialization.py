@@ -1,0 +1,154 @@
+"""A kernel compiled for certain sizes, types, layouts and constants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from polydsl.backend.arrays import aligned_bytes, allocate
+from polydsl.backend.call import NativeCall, Passed, Slot
+from polydsl.backend.jit import NativeKernel, load
+from polydsl.backend.scratch import ScratchPool
+from polydsl.base.diagnostics import bug
+from polydsl.driver.compiler import Compiled, begin, compile_request
+from polydsl.driver.explain import explain
+from polydsl.driver.request import Request
+from polydsl.driver.stages import STAGE_NAMES, compile_until, emit
+from polydsl.driver.toolchain import Toolchain
+from polydsl.semantics.program import Program
+
+Array = np.ndarray[Any, Any]
+
+SHORT_POINTS = 20_000
+"""A call of fewer statement instances keeps Python's lock: letting go costs more."""
+
+
+class Specialization:
+    """Native code for one request. Call it with arrays of exactly these layouts.
+
+    `tensors` are the parameters that a call passes, in order; bound ones are left out.
+    """
+
+    def __init__(
+        self, request: Request, tools: Toolchain, bound: Mapping[str, Array]
+    ) -> None:
+        self.request = request
+        self._tools = tools
+        self._bound = bound
+        self.compiled: Compiled = compile_request(request, tools)
+        self._kernel: NativeKernel = load(self.compiled.object_code)
+        interface = self.compiled.interface
+        names = [name for name, _ in interface.buffers]
+        self.tensors = tuple(n for n in request.arguments if n not in bound)
+        self._fresh = tuple(
+            (layout.dtype, layout.shape)
+            for name, layout in interface.buffers
+            if name not in request.arguments
+        )
+        self._written = tuple(n for n in names if n not in request.arguments)
+        self._is_plain = tuple(interface.results) == self._written
+        self._native = self._prepare()
+
+    def _prepare(self) -> NativeCall:
+        """Fill what is prepared once and return the call of the main part."""
+        interface = self.compiled.interface
+        prepared: list[Array] = [aligned_bytes(max(n, 1)) for n in interface.prepared]
+        if prepared:
+            known: list[Slot] = [self._bound.get(name) for name, _ in interface.buffers]
+            status = self._call_of("polydsl_prepare", [*known, *prepared])(())
+            if status:
+                bug(f"the preparation of {self.request.kernel} returned {status}")
+        slots: list[Slot] = [
+            self._bound[name]
+            if name in self._bound
+            else Passed(layout, is_written=name in self._written)
+            for name, layout in interface.buffers
+        ]
+        return self._call_of("polydsl_main", [*slots, *prepared])
+
+    def _call_of(self, entry: str, slots: Sequence[Slot]) -> NativeCall:
+        interface = self.compiled.interface
+        runtime = self._tools.runtime
+        scratch = None
+        if interface.shared_bytes or interface.thread_bytes:
+            scratch = ScratchPool(interface.shared_bytes, interface.thread_bytes)
+        return NativeCall(
+            runtime.launcher,
+            self._kernel,
+            slots,
+            entry=entry,
+            scratch=scratch,
+            parallel=runtime.parallel if interface.is_parallel else None,
+            releases_gil=interface.points > SHORT_POINTS,
+        )
+
+    @property
+    def result_layouts(self) -> tuple[Any, ...]:
+        """The layouts of the results, in the order in which they are returned."""
+        layouts = dict(self.compiled.interface.buffers)
+        return tuple(layouts[name] for name in self.compiled.interface.results)
+
+    def run(self, arrays: Sequence[Array], threads: int) -> tuple[Array, ...] | None:
+        """Return fresh results, or None where the arrays are not of these layouts."""
+        fresh = [allocate(dtype, shape) for dtype, shape in self._fresh]
+        status = self._native((*arrays, *fresh), threads)
+        if status < 0:
+            return None
+        return tuple(fresh) if self._is_plain else self._collect(arrays, fresh)
+
+    def run_into(
+        self, arrays: Sequence[Array], out: Sequence[Array], threads: int
+    ) -> None:
+        """Write the results into *out*, arrays of the layouts of `result_layouts`."""
+        results = self.compiled.interface.results
+        place = dict(zip(results, out))
+        written = [place[name] for name in self._written]
+        status = self._native((*arrays, *written), threads)
+        if status < 0:
+            bug(f"argument {-1 - status} does not have the layout compiled for")
+        for name, value in zip(results, out):
+            source = dict(zip(self.tensors, arrays)).get(name, place[name])
+            if source is not value:
+                value[...] = source
+
+    def _collect(
+        self, arrays: Sequence[Array], fresh: Sequence[Array]
+    ) -> tuple[Array, ...]:
+        """Return results where some are parameters or stand more than once."""
+        known = {**self._bound, **dict(zip(self.tensors, arrays))}
+        made = dict(zip(self._written, fresh))
+        used: set[str] = set()
+        results: list[Array] = []
+        for name in self.compiled.interface.results:
+            value = made[name] if name in made else known[name]
+            results.append(value.copy() if name in used or name in known else value)
+            used.add(name)
+        return tuple(results)
+
+    def __call__(self, *arrays: Array, threads: int | None = None) -> Any:
+        """Run on arrays of these layouts and return the results."""
+        results = self.run(arrays, threads or self._tools.threads)
+        if results is None:
+            bug("the arrays do not have the layouts of this specialisation")
+        return results[0] if len(results) == 1 else results
+
+    @property
+    def program(self) -> Program:
+        """The typed program."""
+        state = compile_until(begin(self.request, self._tools), "typed")
+        if state.program is None:
+            bug("the typed stage made no program")
+        return state.program
+
+    def explain(self) -> str:
+        """Return the schedule, why it was chosen, and what was rejected."""
+        state = compile_until(begin(self.request, self._tools), "nest")
+        return explain(state, self.compiled)
+
+    def emit(self, stage: str) -> str:
+        """Return the text of a stage: ast typed scop dependences tree nest llvm asm."""
+        if stage not in STAGE_NAMES:
+            raise ValueError(f"no stage {stage!r}: one of {', '.join(STAGE_NAMES)}")
+        return emit(begin(self.request, self._tools), stage)

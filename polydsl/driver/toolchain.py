@@ -1,0 +1,45 @@
+"""The options, the target and the run time of this process, made at first use."""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+
+from polydsl.backend.cache import ObjectCache
+from polydsl.backend.runtime import Runtime
+from polydsl.backend.target import Target, host_target, machine_of
+from polydsl.backend.threads import default_threads
+from polydsl.base.machine import Machine
+from polydsl.base.options import Options
+
+CACHE_LIMIT = 1 << 30
+"""The object cache holds at most so many bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """What kernels are compiled and run with."""
+
+    options: Options
+    target: Target
+    machine: Machine
+    cache: ObjectCache
+    runtime: Runtime
+    threads: int
+
+
+@functools.cache
+def toolchain() -> Toolchain:
+    """Return the toolchain of this process, as the environment asks for it."""
+    options = Options.from_environment(os.environ)
+    target = host_target(options.isa)
+    cache = ObjectCache(options.cache_folder, CACHE_LIMIT)
+    return Toolchain(
+        options,
+        target,
+        machine_of(target),
+        cache,
+        Runtime(target, cache),
+        default_threads(options.threads),
+    )
