@@ -34,9 +34,22 @@ def module_text(
 ) -> str:
     """Return a module whose `run(inputs..., output, count)` maps arrays."""
     module = ir.Module()
+    add_map(module, "run", emission, operands, result, lanes)
+    return str(module)
+
+
+def add_map(
+    module: ir.Module,
+    name: str,
+    emission: Emission,
+    operands: list[DType],
+    result: DType,
+    lanes: int,
+) -> None:
+    """Define a function that maps arrays, *lanes* elements at a time."""
     pointers = [ir.PointerType()] * (len(operands) + 1)
     function = ir.Function(
-        module, ir.FunctionType(ir.VoidType(), [*pointers, _I64]), "run"
+        module, ir.FunctionType(ir.VoidType(), [*pointers, _I64]), name
     )
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     entry, loop = builder.block, function.append_basic_block("loop")
@@ -60,7 +73,6 @@ def module_text(
     builder.cbranch(more, loop, done)
     builder.position_at_end(done)
     builder.ret_void()
-    return str(module)
 
 
 def result_type(name: str, dtype: DType) -> DType:
@@ -69,14 +81,15 @@ def result_type(name: str, dtype: DType) -> DType:
     return BOOL if is_bool else operand_type(name, dtype)
 
 
-def function_text(
-    name: str, dtype: DType, target: Target, lanes: int, arity: int = 0
-) -> str:
-    """Return the module text that maps the function *name*."""
-    count = arity or FUNCTIONS[name].arity
-    return module_text(
+def add_function(
+    module: ir.Module, name: str, dtype: DType, target: Target, lanes: int
+) -> None:
+    """Define a map of the function *name*, called by that name and the lanes."""
+    add_map(
+        module,
+        f"{name}_{lanes}",
         lambda builder, values: emit_function(builder, name, values, dtype, target),
-        [dtype] * count,
+        [dtype] * FUNCTIONS[name].arity,
         result_type(name, dtype),
         lanes,
     )
@@ -110,9 +123,15 @@ def mapped(
     """Compile the function *name* for an ISA row of this machine."""
     target = host_target(isa.name)
     width = lanes or isa.lanes(dtype)
-    text = function_text(name, dtype, target, width, arity)
+    result = result_type(name, dtype)
+    text = module_text(
+        lambda builder, values: emit_function(builder, name, values, dtype, target),
+        [dtype] * (arity or FUNCTIONS[name].arity),
+        result,
+        width,
+    )
     kernel = load(compile_object(text, target), exports=("run",))
-    return Mapped(kernel, result_type(name, dtype), width)
+    return Mapped(kernel, result, width)
 
 
 @cache

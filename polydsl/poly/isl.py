@@ -100,15 +100,51 @@ def map_text(
 def sample(subset: Set) -> dict[str, int] | None:
     """Return one point of a set by dimension name, its lexicographic minimum where it
     has one, or None if the set is empty."""
+    point = sample_point(subset)
+    return None if point is None else dict(zip(dimension_names(subset), point))
+
+
+def sample_point(subset: Set) -> tuple[int, ...] | None:
+    """Return one point of a set, its lexicographic minimum where it has one, or None
+    if the set is empty."""
     if subset.is_empty():
         return None
     point = subset.lexmin().sample_point() if subset.is_bounded() else None
     point = subset.sample_point() if point is None else point
-    names = dimension_names(subset)
-    return {
-        name: point.get_coordinate_val(_isl.dim_type.set, i).to_python()
-        for i, name in enumerate(names)
-    }
+    return tuple(
+        point.get_coordinate_val(_isl.dim_type.set, i).to_python()
+        for i in range(subset.dim(_isl.dim_type.set))
+    )
+
+
+def sample_pair(relation: Map) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Return one pair of points of a relation, its lexicographic minimum where it has
+    one, or None if the relation is empty."""
+    pair = sample_point(relation.wrap())
+    if pair is None:
+        return None
+    split = relation.dim(_isl.dim_type.in_)
+    return pair[:split], pair[split:]
+
+
+def equal_dimensions(relation: Map) -> frozenset[str]:
+    """Return the names of the dimensions that both sides of a relation have, and that
+    have the same value in all of its pairs."""
+    before = _side_names(relation, _isl.dim_type.in_)
+    after = _side_names(relation, _isl.dim_type.out)
+    return frozenset(
+        name
+        for name, place in before.items()
+        if name in after
+        and relation.is_subset(
+            relation.equate(_isl.dim_type.in_, place, _isl.dim_type.out, after[name])
+        )
+    )
+
+
+def _side_names(relation: Map, side: Any) -> dict[str, int]:
+    names = (relation.get_dim_name(side, i) for i in range(relation.dim(side)))
+    return {name: place for place, name in enumerate(names) if name}
 
 
 def dimension_names(subset: Set) -> tuple[str, ...]:

@@ -11,17 +11,19 @@ from polydsl.schedule.operand import Layout, flat_step, row_major
 from polydsl.schedule.register_tile import tile_efficiency
 from polydsl.schedule.vector_access import steps
 
-CALL_CYCLES = 40.0
-"""A microkernel call: arguments, addresses, the loops' first and last iterations."""
-ROW_TABLE_CYCLES = 1.5
-"""Loading one row's offset and forming its pointer."""
+CALL_CYCLES = 10.0
+"""The loops around a microkernel call."""
 CONTIGUOUS_COPY_CYCLES = 0.3
 """Copying one element where source and copy are contiguous."""
 SHORT_COPY_CYCLES = 0.8
 """... in runs shorter than a vector."""
-GATHER_COPY_CYCLES = 2.5
+GATHER_COPY_CYCLES = 1.5
 """... where the source has a stride."""
-PAGE = 4096
+LINE_CYCLES = 3.0
+"""Fetching a cache line that no prefetcher saw coming, from L2."""
+PAGE_CYCLES = 2.0
+"""Touching a page that the first-level TLB lost."""
+PAGE, PAGES, LINE = 4096, 64, 64
 
 
 def matrix_cost(plan: MatrixPlan, machine: Machine, layout: Layout) -> Cost:
@@ -30,30 +32,34 @@ def matrix_cost(plan: MatrixPlan, machine: Machine, layout: Layout) -> Cost:
     dtype = contraction.dtype
     lanes = machine.lanes(dtype)
     rows, columns = plan.extent(plan.rows), plan.extent(plan.columns)
-    depth = plan.extent(plan.depth) * plan.extent(plan.taps)
+    taps = plan.extent(plan.taps)
+    depth = plan.extent(plan.depth) * taps
     outer = plan.extent(plan.outer)
     blocks = ceil(plan.extent(plan.depth) / plan.depth_block) * ceil(
-        plan.extent(plan.taps) / plan.taps_block
+        taps / plan.taps_block
     )
-    compute = calls = stores = tables = 0.0
+    compute = calls = stores = 0.0
     for tall, many_rows in _tiles(rows, plan.row_tile):
         for wide, many_columns in _tiles(columns, plan.column_tile):
             count = float(outer * many_rows * many_columns)
-            vectors = ceil(wide / lanes)
             share = tile_efficiency(
-                machine, dtype, rows=tall, columns=wide, products=depth // blocks
+                machine,
+                dtype,
+                rows=tall,
+                columns=wide,
+                products=max(depth // blocks, 1),
+                batch=min(taps, plan.taps_block),
+                has_row_table=plan.a.rows != "strided",
             )
             useful = tall * wide / lanes * depth / machine.fma_per_cycle
             compute += count * useful / max(share, 0.01)
             calls += count * blocks * CALL_CYCLES
-            stores += count * tall * vectors * (2 * blocks - 1)
-            if plan.a.rows != "strided":
-                tables += count * tall * plan.extent(plan.taps) * ROW_TABLE_CYCLES
+            stores += count * tall * ceil(wide / lanes) * (2 * blocks - 1)
     steps = float(
         outer * ceil(rows / plan.row_tile) * ceil(columns / plan.column_tile) * depth
     )
-    strides = steps * (_stride_cycles(plan, plan.a, layout))
-    strides += steps * (_stride_cycles(plan, plan.b, layout))
+    strides = steps * _row_stride_cycles(plan, machine, layout)
+    strides += steps * _column_stride_cycles(plan, layout)
     copies = sum(
         _copy_cycles(copy, layout, lanes)
         for factor in (plan.a, plan.b)
@@ -64,7 +70,6 @@ def matrix_cost(plan: MatrixPlan, machine: Machine, layout: Layout) -> Cost:
             ("multiply-adds", compute),
             ("calls", calls),
             ("loads and stores of the result", stores),
-            ("row tables", tables),
             ("strides", strides),
             ("copies", copies),
         )
@@ -77,23 +82,41 @@ def _tiles(total: int, tile: int) -> tuple[tuple[int, int], ...]:
     return tuple(t for t in ((tile, full), (rest, 1)) if t[0] and t[1])
 
 
-def _stride_cycles(plan: MatrixPlan, factor: Factor, layout: Layout) -> float:
-    """Return what one depth step loses to cache lines and pages."""
+def _row_stride_cycles(plan: MatrixPlan, machine: Machine, layout: Layout) -> float:
+    """Return what one depth step loses because rows do not run along the depth: lines
+    of which a few bytes are used, once they do not fit L1, and pages."""
+    distance = _depth_distance(plan, plan.a, layout)
+    if distance <= plan.contraction.dtype.bytes:
+        return 0.0
+    lines = plan.row_tile * min(1.0, distance / LINE)
+    steps = min(plan.depth_block, plan.extent(plan.depth))
+    steps *= min(plan.taps_block, plan.extent(plan.taps))
+    fits = lines * LINE * steps <= machine.cache("L1").capacity / 2
+    return (0.0 if fits else lines * LINE_CYCLES) + _page_cycles(plan, distance)
+
+
+def _column_stride_cycles(plan: MatrixPlan, layout: Layout) -> float:
+    """Return what one depth step loses because the columns lie in many pages."""
+    return _page_cycles(plan, _depth_distance(plan, plan.b, layout))
+
+
+def _page_cycles(plan: MatrixPlan, distance: int) -> float:
+    steps = min(plan.depth_block, plan.extent(plan.depth))
+    pages = steps * min(1.0, distance / PAGE)
+    return PAGE_CYCLES * min(1.0, distance / PAGE) if pages > PAGES else 0.0
+
+
+def _depth_distance(plan: MatrixPlan, factor: Factor, layout: Layout) -> int:
+    """Return the bytes between two depth steps of a factor in place; 0 if packed."""
     if factor.pack is not None:
-        return 0.0
-    strides = layout.get(factor.operand.tensor)
-    if strides is None and factor.padded is not None:
+        return 0
+    if factor.padded is not None:
         strides = row_major(factor.padded.shape)
-    if strides is None:
-        return 0.0
+    else:
+        strides = layout[factor.operand.tensor]
     offset = factor.operand.offset(strides)
     step = flat_step(offset, plan.depth, plan.contraction.sizes) or 0
-    distance = abs(step) * plan.contraction.dtype.bytes
-    if distance * plan.extent(plan.depth) <= 8 * PAGE:
-        return 0.0
-    if distance >= PAGE // 2:
-        return 4.0
-    return 1.0 if distance >= 64 else 0.0
+    return abs(step) * plan.contraction.dtype.bytes
 
 
 def _copy_cycles(copy: Copy, layout: Layout, lanes: int) -> float:

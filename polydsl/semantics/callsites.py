@@ -96,6 +96,7 @@ def _type_callee(
     session = frame.session
     if (id(library), callee.name.name) in session.active:
         # Recursion: the check of the module reports it, once for every cycle.
+        context.notes.reported_elsewhere = True
         return None
     if len(session.active) >= DEEPEST:
         _refuse_depth(statement, context)
@@ -176,12 +177,12 @@ def _refuse_inside(
 ) -> None:
     """Report a callee that is right in general and wrong for these dtypes."""
     general = representative(callee)
-    if instance == general:
-        return
     if frame.elaborate(library, callee, general, frame.session).kernel is None:
+        context.notes.reported_elsewhere = True
         return
     errors = [f for f in typed.findings if f.severity == "error"]
     if not errors:
+        context.notes.reported_elsewhere = True
         return
     types = ", ".join(
         f"{parameter.name.name}: {dtype}"

@@ -24,11 +24,16 @@ class TensorInfo:
 
 @dataclass(slots=True)
 class Notes:
-    """What one pass over a kernel gathers: findings, new names, copied indices."""
+    """What one pass over a kernel gathers: findings, new names, copied indices.
+
+    `reported_elsewhere` says that a called kernel is wrong itself, so that statements
+    may be incomplete although nothing was found here.
+    """
 
     found: Diagnostics
     names: set[str]
     copies: list[Copy] = field(default_factory=list)
+    reported_elsewhere: bool = False
 
     def fresh(self, base: str) -> str:
         """Return a new name `base_1`, `base_2`, ..."""

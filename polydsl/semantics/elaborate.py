@@ -112,7 +112,7 @@ def _elaborate_body(
     known = {name: i for name, i in types.items() if i.dtype != UNKNOWN}
     context = replace(context, tensors=known, shapes=declared.shapes)
     body, excused = _elaborate_statements(frame, context)
-    if not found.has_errors:
+    if not found.has_errors and not context.notes.reported_elsewhere:
         _report_untyped(known, places, context)
     parameters = tuple(parameter.name.name for parameter in kernel.parameters)
     body, returned, copied = copy_results(body, results, frozenset(parameters), context)
@@ -222,21 +222,25 @@ def _report_untyped(
         name: {n for w in written for n in _tensors_read(w.statement)}
         for name, written in places.items()
     }
-    for name, written in places.items():
-        if name not in known and _needs_itself(name, reads):
-            context.error(
-                "E0209",
-                f"the type of {name} cannot be inferred",
-                written[0].span,
-                label=f"needs the type of {name} itself",
-                hint=f"declare it, for example {name}: f32[...]",
-            )
+    unknown = [name for name in places if name not in known]
+    circular = [name for name in unknown if _needs_itself(name, reads)]
+    for name in circular or unknown:
+        context.error(
+            "E0209",
+            f"the type of {name} cannot be inferred",
+            places[name][0].span,
+            label=f"needs the type of {name} itself",
+            hint=f"declare it, for example {name}: f32[...]",
+        )
 
 
 def _tensors_read(statement: ast.Statement) -> set[str]:
     if not isinstance(statement, ast.Assign | ast.MultiAssign):
         return set()
     nodes = list(ast.walk(statement.value))
+    if isinstance(statement, ast.Assign):
+        for part in ast.children(statement.target):
+            nodes += ast.walk(part)
     names = {node.name for node in nodes if isinstance(node, ast.Name)}
     return names | {node.tensor for node in nodes if isinstance(node, ast.Access)}
 

@@ -34,7 +34,7 @@ class Accumulator:
         if self._dtype.is_float:
             pairs += [(self._size, partial.size), (self._error, partial.error)]
         for own, new in pairs:
-            block = own[(*at, ...)]
+            block = own[at] if at else own
             join(block, new, out=block)
         self._count[at] += partial.count
         self._undecided[at] |= partial.undecided

@@ -53,7 +53,7 @@ class Elements:
         """Set a block, where the mask holds."""
         self._make_room(num)
         for own, new in self._parts(num):
-            block = own[(*at, ...)]
+            block = own[at] if at else own
             np.copyto(block, new, where=where)
 
     def put_flat(self, at: Ints, num: Num) -> None:
