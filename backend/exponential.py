@@ -148,7 +148,7 @@ def silu(x: Real) -> Real:
         choose(positive, near, product.hi), choose(positive, 0.0, product.lo)
     )
     exponent = choose_whole(positive, 0, power.exponent)
-    result = scaled(quotient(numerator, one_plus), exponent)
+    result = scaled(quotient(numerator, one_plus), exponent).with_sign_of(x)
     result = choose(x > far, x, result)
     # As NumPy: -inf * 0.
     return choose(x.equals(-math.inf), math.nan, result)

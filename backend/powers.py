@@ -116,7 +116,8 @@ def _pow(x: Real, y: Real) -> Real:
     logarithm = _log_pair(x)
     product = two_product(logarithm.hi, y)
     power = _log_limits(x, logarithm.hi) * y
-    is_inside = (power < f.exp_most) & (power > f.exp_least)
+    # The product of a huge y is not exact; but then x is 1 or the power is outside.
+    is_inside = (power.abs() < -f.exp_least) & (y.abs() < 2.0**900)
     rest = choose(is_inside, logarithm.lo.fma(y, product.lo), 0.0)
     held = clamped(power, f.exp_least, f.exp_most)
     result = natural_power(held, rest)

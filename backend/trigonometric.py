@@ -41,7 +41,8 @@ class Angle:
 
 def sin(x: Real) -> Real:
     """Return the sine, of any number."""
-    return _wave("sin", x, 0)
+    # The reduction loses the sign of zero.
+    return choose(x.equals(0.0), x, _wave("sin", x, 0))
 
 
 def cos(x: Real) -> Real:

@@ -61,7 +61,7 @@ def read_arguments(text: str) -> Arguments:
     """Read `x=f32[3, 4], stride=2`: the tensors and the constants."""
     tensors: dict[str, tuple[DType, tuple[int, ...]]] = {}
     constants: dict[str, Value] = {}
-    for name, value in re.findall(r"(\w+)=(\w+(?:\[[^]]*\])?|[-.\w]+)", text):
+    for name, value in re.findall(r"(\w+)=([-.\w]+(?:\[[^]]*\])?)", text):
         dtype, _, dims = value.rstrip("]").partition("[")
         if dtype in DTYPES:
             shape = tuple(int(dim) for dim in dims.split(",") if dim.strip())

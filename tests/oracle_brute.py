@@ -242,6 +242,8 @@ class Brute:
         value = self.round(float(exact), dtype)
         if row.ulp < 1 or not math.isfinite(value) or dtype.name != "f32":
             return value
+        if name == "floordiv" and abs(value) < 2**24:
+            return value
         toward = self.random.choice((-math.inf, value, math.inf))
         other = np.nextafter(np.float32(value), np.float32(toward))
         allowed = row.ulp * float(np.spacing(np.abs(np.float32(value))))

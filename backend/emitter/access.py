@@ -57,7 +57,7 @@ def load_vector(
     kind = memory_type(buffer.dtype, lanes)
     if mask is None:
         return _load(scope, buffer, place, kind)
-    if mask.count is not None and not _is_single(scope, buffer):
+    if mask.count is not None and _is_short(scope, buffer, mask.count):
         short = _load(scope, buffer, place, memory_type(buffer.dtype, mask.count))
         return _resize(scope, short, lanes)
     if mask.count is None and not _is_single(scope, buffer):
@@ -71,12 +71,21 @@ def store_vector(
     """Store the active lanes of a vector of memory type to neighbouring elements."""
     if mask is None:
         _store(scope, buffer, place, value)
-    elif mask.count is not None and not _is_single(scope, buffer):
+    elif mask.count is not None and _is_short(scope, buffer, mask.count):
         _store(scope, buffer, place, _resize(scope, value, mask.count))
     else:
         name = f"llvm.masked.store.{suffix(value.type)}.p0"
         arguments = (value, place, I32(buffer.dtype.bytes), mask.lanes)
         _describe(scope, buffer, intrinsic(scope.builder, name, VOID, arguments))
+
+
+def _is_short(scope: Scope, buffer: Buffer, count: int) -> bool:
+    """Return whether a prefix is better a vector of its own length than masked.
+
+    Always where that length is a power of two: LLVM 22 moreover turns a masked store
+    of one truncated lane into a store of the lane before it was truncated.
+    """
+    return count & (count - 1) == 0 or not _is_single(scope, buffer)
 
 
 def _is_single(scope: Scope, buffer: Buffer) -> bool:

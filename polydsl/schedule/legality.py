@@ -14,17 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NoReturn
 
 from polydsl.base.diagnostics import CompilerBug, bug
 from polydsl.poly.dependences import Dependence, Dependences
 from polydsl.poly.isl import (
+    BudgetExceeded,
     Map,
     budget,
     equal_dimensions,
     map_text,
     parse_map,
     sample_pair,
+    within_budget,
 )
 from polydsl.poly.scop import Scop
 from polydsl.poly.terms import isl_name
@@ -89,7 +90,11 @@ class Precedence:
 
 def precedences(dependences: Dependences) -> tuple[Precedence, ...]:
     """Return what `check_order` needs to know of dependences, computed once."""
-    return tuple(Precedence(d, equal_dimensions(d.relation)) for d in dependences)
+    return tuple(Precedence(d, _equal(d)) for d in dependences)
+
+
+def _equal(dependence: Dependence) -> frozenset[str]:
+    return within_budget(lambda: equal_dimensions(dependence.relation), frozenset())
 
 
 def check(tree: Tree, dependences: Dependences) -> None:
@@ -145,7 +150,7 @@ class _Pair:
         ]
         if gap <= 0:
             orders.append(list(self._equations(apart)))
-        self._refuse_pairs(orders, "runs backward", "is needed by", "but not before it")
+        self._refuse_pairs(orders, "runs backward", "must run before", "and does not")
 
     def _check_carries_nothing(self, outer: tuple[Member, ...], member: Member) -> None:
         if self._is_equal(member) or self._is_partial(member):
@@ -209,28 +214,18 @@ class _Pair:
             f"{self._ends[1].statement}[{', '.join(after.values())}]"
         )
         cases = " or ".join(f"({' and '.join(o or ['0 = 0'])})" for o in orders)
-        if not cases:
-            return
-        with budget():
-            wrong = parse_map(f"{{ {head} : {cases} }}").intersect(
-                self.precedence.dependence.relation
-            )
-            pair = sample_pair(wrong)
+        relation = self.precedence.dependence.relation
+        try:
+            with budget():
+                wrong = parse_map(f"{{ {head} : {cases} }}").intersect(relation)
+                pair = sample_pair(wrong)
+        except BudgetExceeded:
+            raise IllegalSchedule(f"{self.precedence} is too hard to check") from None
         if pair is not None:
-            self._refuse(how, pair, first, second)
-
-    def _refuse(
-        self,
-        how: str,
-        pair: tuple[tuple[int, ...], tuple[int, ...]],
-        first: str,
-        second: str,
-    ) -> NoReturn:
-        ends = (_instance(leaf, point) for leaf, point in zip(self._ends, pair))
-        source, target = ends
-        raise IllegalSchedule(
-            f"{self.precedence} {how}: {source} {first} {target} {second}"
-        )
+            source, target = map(_instance, self._ends, pair)
+            raise IllegalSchedule(
+                f"{self.precedence} {how}: {source} {first} {target} {second}"
+            )
 
 
 def _instance(leaf: Leaf, point: tuple[int, ...]) -> str:
@@ -263,10 +258,9 @@ def verify(tree: Tree, scop: Scop) -> None:
 def _verify_fixed(leaf: Leaf, dim: str, size: int, points: set[Axis]) -> None:
     """Stop unless parts of a dimension, laid end to end, make up all of it."""
     covered = 1
-    for axis in sorted(
-        (a for a in points if a.dim == dim), key=lambda a: (a.divisor, a.extent)
-    ):
-        if axis.divisor <= covered:
-            covered = max(covered, axis.divisor * axis.extent)
+    parts = (a for a in points if a.dim == dim)
+    for axis in sorted(parts, key=lambda a: (a.divisor, -a.extent)):
+        if axis.divisor == covered:
+            covered *= axis.extent
     if covered < size:
         bug(f"{leaf.statement}: the loops do not fix {dim}")

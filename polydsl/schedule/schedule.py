@@ -1,4 +1,5 @@
-"""The schedule of a scop: a plan for each tensor's statements, with its reasons."""
+"""The schedule of a scop: a plan for each tensor's statements, with its reasons, and
+the tree that the plans make."""
 
 from __future__ import annotations
 
@@ -6,29 +7,35 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from polydsl.base.machine import Machine
+from polydsl.poly.dependences import Dependences
 from polydsl.poly.scop import Scop, Statement
 from polydsl.schedule.contraction import NoContraction, match
 from polydsl.schedule.decision import Decision, Rejected
 from polydsl.schedule.matrix_choice import Setting, choose_matrix_plan
-from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.operand import Layout
-from polydsl.schedule.vector_plan import VectorPlan, choose_vector_plan
-
-Plan: TypeAlias = MatrixPlan | VectorPlan
+from polydsl.schedule.plan_tree import Plan, plan_tree
+from polydsl.schedule.tree import Tree
+from polydsl.schedule.vector_plan import choose_vector_plan
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Plans in order of execution, and the decisions that led to them."""
+    """Plans in order of execution, the decisions that led to them, and the checked tree
+    of loops that they stand for."""
 
     plans: tuple[Plan, ...]
     decisions: tuple[Decision, ...]
+    tree: Tree
 
 
 def schedule(
-    scop: Scop, layout: Layout, machine: Machine, bound: frozenset[str] = frozenset()
+    scop: Scop,
+    dependences: Dependences,
+    layout: Layout,
+    machine: Machine,
+    bound: frozenset[str] = frozenset(),
 ) -> Schedule:
-    """Return a schedule of an ordered scop.
+    """Return a schedule of an ordered scop that keeps its dependences.
 
     `layout` gives the strides of every tensor; `bound` names the parameters whose
     elements are known before the first call, so that copies of them are made once.
@@ -40,7 +47,8 @@ def schedule(
         chosen = _Group(scop, layout, machine, bound, tensor, group).choose()
         plans += [plan for plan, _ in chosen]
         decisions += [decision for _, decision in chosen]
-    return Schedule(tuple(plans), tuple(decisions))
+    tree = plan_tree(scop, tuple(plans), dependences)
+    return Schedule(tuple(plans), tuple(decisions), tree)
 
 
 Choice: TypeAlias = tuple[Plan, Decision]

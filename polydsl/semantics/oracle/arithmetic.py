@@ -166,9 +166,14 @@ def _fma(row: Function, operands: tuple[Num, ...], dtype: DType) -> Num:
 def _floordiv(row: Function, operands: tuple[Num, ...], dtype: DType) -> Num:
     a, b = operands
     value = row.numpy(a.value, b.value)
-    return _undecide(
-        settle(value, EXACT, dtype, operands), _quotient_jumps(a, b, dtype)
-    )
+    form = format_of(dtype)
+    # A floor is exact, unless it has more digits than the type.
+    large = np.abs(value) >= 2.0**form.digits
+    error = EXACT
+    if large.any():
+        error = np.where(large, 2 * row.ulp * form.unit * np.abs(value), 0.0)
+    result = settle(value, error, dtype, operands)
+    return _undecide(result, _quotient_jumps(a, b, dtype))
 
 
 def _mod(row: Function, operands: tuple[Num, ...], dtype: DType) -> Num:

@@ -171,10 +171,10 @@ def _sum(
     error = EXACT
     if not terms.is_exact:
         error = np.add.reduce(spread(terms.error, shape, axes), axis=over)
-    # What overflowed stays so only in a sum of one sign that is beyond the limit.
     if terms.overflow.any():
-        stays = np.abs(total) >= np.maximum(size * (1 - 1e-9), _limit(dtype))
-        undecided = undecided | (_reduce_mask(terms.overflow, shape, axes) & ~stays)
+        # `_finish_sum` looks at the sums that are beyond the limit themselves.
+        small = np.abs(total) < _limit(dtype)
+        undecided = undecided | (_reduce_mask(terms.overflow, shape, axes) & small)
     return Partial(total, size, error, count, undecided, missing, whole)
 
 
@@ -342,17 +342,34 @@ def _finish_sum(partial: Partial, dtype: DType) -> Num:
     growth = rounds / np.maximum(1 - rounds, 0.5)
     reach = partial.size + partial.error
     error = partial.error + growth * reach + (partial.count > 1) * form.tiny
-    if partial.whole and np.all(partial.size <= 2.0**form.digits):
-        error = EXACT
+    if partial.whole:
+        error = np.where(partial.size <= 2.0**form.digits, 0.0, error)
     source = Num(partial.value, partial.error, partial.undecided, NO, partial.missing)
-    result = settle(partial.value, error, dtype, (source,))
-    limit = _limit(dtype)
-    one_sided = np.abs(partial.value) >= partial.size * (1 - 1e-9)
-    risky = (reach >= limit) & ~one_sided & np.isfinite(partial.value)
-    if not risky.any():
-        return result
-    undecided = result.undecided | risky
-    return Num(result.value, result.error, undecided, result.overflow, result.missing)
+    if not error.any():
+        return Num(partial.value, EXACT, partial.undecided, NO, partial.missing)
+    return _undecide(
+        settle(partial.value, error, dtype, (source,)), _may_overflow(partial, dtype)
+    )
+
+
+def _may_overflow(partial: Partial, dtype: DType) -> Bools:
+    """Where some orders of the terms overflow and others do not.
+
+    What is beyond the limit in every order has terms of the other sign that stay far
+    below it.
+    """
+    limit, size = _limit(dtype), np.abs(partial.value)
+    reach = partial.size + partial.error
+    minority = (reach - size) / 2 + 1e-12 * reach
+    sure = (size >= limit) & (minority < limit)
+    return (reach >= limit) & ~sure & np.isfinite(partial.value)
+
+
+def _undecide(num: Num, mask: Bools) -> Num:
+    if not mask.any():
+        return num
+    undecided = num.undecided | mask
+    return Num(num.value, num.error, undecided, num.overflow, num.missing)
 
 
 def _finish_prod(partial: Partial, dtype: DType) -> Num:
@@ -368,8 +385,7 @@ def _finish_prod(partial: Partial, dtype: DType) -> Num:
     source = Num(partial.value, EXACT, partial.undecided, NO, partial.missing)
     result = settle(partial.value, error, dtype, (source,))
     risky = (partial.size >= _limit(dtype)) & np.isfinite(partial.value)
-    undecided = result.undecided | (risky & (partial.count > 1))
-    return Num(result.value, result.error, undecided, result.overflow, result.missing)
+    return _undecide(result, risky & (partial.count > 1))
 
 
 def _divide(total: Num, count: Ints, dtype: DType) -> Num:

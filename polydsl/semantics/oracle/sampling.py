@@ -32,6 +32,7 @@ from polydsl.semantics.program import Access, Definition, Program
 SAMPLE_TERMS = 20_000_000
 SAMPLE_ELEMENTS = 1 << 16
 SEED = 0x706F6C79
+NESTING = 16
 
 
 def lazy_tensors(
@@ -71,16 +72,27 @@ class LazyElements:
         self.final = Elements(extents, kind)
 
 
+class Postponed(Exception):
+    """Elements that have to be evaluated first, because demands nest too deep."""
+
+    def __init__(self, tensor: str, numbers: Ints) -> None:
+        self.tensor, self.numbers = tensor, numbers
+        super().__init__(tensor)
+
+
 class LazyTensors(TensorStore):
     """A store that evaluates elements of some tensors when they are read.
 
-    `terms` counts what was evaluated, to find out how large a sample may be.
+    `terms` counts what was evaluated, to find out how large a sample may be. Demands
+    nest as deep as statements build on each other; beyond `NESTING` levels they are
+    put off (`Postponed`) and met first, from the outermost level.
     """
 
     def __init__(self, extents: Mapping[str, tuple[int, ...]]) -> None:
         super().__init__(extents)
         self._lazy: dict[str, LazyElements] = {}
         self._scope: Scope | None = None
+        self._nesting = 0
         self.terms = 0
 
     def evaluate_lazily(self, names: frozenset[str], scope: Scope) -> None:
@@ -107,6 +119,24 @@ class LazyTensors(TensorStore):
 
     def demand(self, tensor: str, numbers: Ints) -> StoredNum:
         """Evaluate elements, by their row-major numbers, and return the tensor."""
+        if self._nesting >= NESTING:
+            raise Postponed(tensor, numbers)
+        wanted = [(tensor, numbers)]
+        while wanted:
+            self._nesting += 1
+            try:
+                self._evaluate(*wanted[-1])
+                wanted.pop()
+            except Postponed as postponed:
+                if self._nesting > 1:
+                    raise
+                wanted.append((postponed.tensor, postponed.numbers))
+            finally:
+                self._nesting -= 1
+        lazy = self._lazy[tensor]
+        return StoredNum(lazy.final.num(), lazy.read.num())
+
+    def _evaluate(self, tensor: str, numbers: Ints) -> None:
         lazy = self._lazy[tensor]
         known = lazy.known.reshape(-1)
         numbers = np.unique(numbers[~known[numbers]])
@@ -120,8 +150,7 @@ class LazyTensors(TensorStore):
             lazy.read.put_flat(some, stored.read)
             lazy.final.put_flat(some, stored.final)
             self.terms += len(some) * terms
-        known[numbers] = True
-        return StoredNum(lazy.final.num(), lazy.read.num())
+            known[some] = True
 
 
 def evaluate_elements(
