@@ -34,7 +34,7 @@ from polydsl.base.diagnostics import bug
 from polydsl.base.dtypes import BOOL, F32, DType, widen
 from polydsl.base.functions import FUNCTIONS
 
-__all__ = ["EMITTED", "emit_cast", "emit_function", "operand_type"]
+__all__ = ["EMITTED", "emit_cast", "emit_function", "error_note", "operand_type"]
 
 Emission = Callable[..., Any]
 
@@ -55,8 +55,8 @@ _FLOATS: dict[str, Emission] = {
     "log": log,
     "log2": log2,
     "log1p": log1p,
-    "sqrt": lambda x: x.sqrt(),
-    "rsqrt": lambda x: 1.0 / x.sqrt(),
+    "sqrt": elementwise.sqrt,
+    "rsqrt": elementwise.rsqrt,
     "tanh": tanh,
     "sigmoid": sigmoid,
     "erf": erf,
@@ -97,6 +97,11 @@ _SHARED = ("pos", "and", "or", "not", "clamp", *_RELATIONS)
 
 EMITTED = frozenset((*_FLOATS, *_INTEGERS, *_SHARED))
 """The names of all functions that are emitted."""
+
+
+def error_note(name: str) -> str:
+    """Return the description of a function of floats, with its measured error."""
+    return _FLOATS[name].__doc__ or ""
 
 
 def operand_type(name: str, dtype: DType) -> DType:

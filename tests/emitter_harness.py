@@ -41,7 +41,7 @@ def _backwards(body: int, context: int, threads: int) -> None:
 
 
 class Guarded:
-    """Bytes with an inaccessible page before and after them, at one end or the other."""
+    """Bytes between two inaccessible pages, at one end or the other."""
 
     def __init__(self, size: int, *, at_end: bool, fill: int = 0xA5) -> None:
         pages = max(1, -(-size // PAGE)) + 2

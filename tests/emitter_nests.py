@@ -37,7 +37,7 @@ from polydsl.loops.nest import (
 )
 
 COMPILED = tuple(d for d in DTYPES.values() if d.bits > 16 or not d.is_float)
-I, J = Var("i"), Var("j")
+ROW, COLUMN = Var("i"), Var("j")
 
 Draw = Callable[[st.SearchStrategy[object]], object]
 
@@ -95,27 +95,29 @@ def subscripts(draw: Draw, inputs: Inputs) -> Expr:
     base: Expr
     match kind:
         case "unit":
-            base = J
+            base = COLUMN
         case "backward":
-            base = call("sub", number(inputs.columns), J)
+            base = call("sub", number(inputs.columns), COLUMN)
         case "double":
-            base = call("mul", J, number(draw(st.sampled_from([2, -2, 3, 4]))))
+            base = call("mul", COLUMN, number(draw(st.sampled_from([2, -2, 3, 4]))))
         case "long":
-            base = call("mul", number(draw(st.sampled_from([5, 7]))), J)
+            base = call("mul", number(draw(st.sampled_from([5, 7]))), COLUMN)
         case "row":
-            base = call("add", I, J)
+            base = call("add", ROW, COLUMN)
         case "none":
-            base = I
+            base = ROW
         case "quotient":
             divisor = number(draw(st.sampled_from([2, 3, 4])))
-            base = call("floordiv", call("add", J, shift), divisor)
+            base = call("floordiv", call("add", COLUMN, shift), divisor)
         case "rest":
-            base = call("mod", call("sub", J, I), number(draw(st.integers(2, 4))))
+            base = call(
+                "mod", call("sub", COLUMN, ROW), number(draw(st.integers(2, 4)))
+            )
         case "table":
-            at = call("mod", J, number(inputs.table.shape[0]))
+            at = call("mod", COLUMN, number(inputs.table.shape[0]))
             base = Cast(Load(inputs.table.name, (at,), I32), I64)
         case _:
-            base = call("min", call("max", J, number(2)), number(5))
+            base = call("min", call("max", COLUMN, number(2)), number(5))
     return call("add", base, shift)
 
 
@@ -134,7 +136,9 @@ def loads(draw: Draw, inputs: Inputs) -> Expr:
 
 
 def leaves(inputs: Inputs, dtype: DType) -> st.SearchStrategy[Expr]:
-    variable = st.sampled_from([I, J, call("sub", J, I)]).map(lambda v: cast(v, dtype))
+    variable = st.sampled_from([ROW, COLUMN, call("sub", COLUMN, ROW)]).map(
+        lambda v: cast(v, dtype)
+    )
     access = loads(inputs).map(lambda e: cast(e, dtype))
     return st.one_of(access, access, literals(dtype), variable)
 
@@ -173,7 +177,9 @@ def conditions(draw: Draw, inputs: Inputs, depth: int) -> Expr:
         return call("not", joined) if draw(st.booleans()) else joined
     if draw(st.booleans()):
         bound = number(draw(st.integers(0, inputs.columns + 1)))
-        return call(draw(st.sampled_from(names)), draw(st.sampled_from([I, J])), bound)
+        return call(
+            draw(st.sampled_from(names)), draw(st.sampled_from([ROW, COLUMN])), bound
+        )
     dtype = draw(st.sampled_from([F32, F64, I32, U8]))
     operands = [draw(leaves(inputs, dtype)) for _ in range(2)]
     return call(draw(st.sampled_from(names)), *operands)
@@ -204,19 +210,19 @@ def results(draw: Draw, inputs: Inputs, name: str) -> Result:
     column: Expr = number(0)
     if factor:
         shift = last if factor < 0 else 0
-        column = call("add", call("mul", J, number(factor)), number(shift))
+        column = call("add", call("mul", COLUMN, number(factor)), number(shift))
     shape = (inputs.rows, abs(factor) * last + 1)
     strides = (shape[1] + draw(st.integers(0, 2)), 1)
     buffer = Buffer(name, dtype, shape, strides, "argument")
     if kind == "store":
-        return Result(buffer, draw(literals(dtype)), Store(name, (I, column), value))
+        return Result(buffer, draw(literals(dtype)), Store(name, (ROW, column), value))
     if dtype.kind == "bool":
         combines: list[Combine] = ["and", "or"]
     else:
         combines = ["max", "min", "add"]
     combine = draw(st.sampled_from(combines))
     start = Literal(dtype.numpy.type(_NEUTRAL[combine]).item(), dtype)
-    return Result(buffer, start, Accumulate(name, (I, column), combine, value))
+    return Result(buffer, start, Accumulate(name, (ROW, column), combine, value))
 
 
 @st.composite
@@ -246,7 +252,7 @@ def inputs_of(draw: Draw, rows: int, columns: int) -> Inputs:
 def initialise(result: Result) -> Node:
     """Return the loops that give a result its start."""
     rows, columns = (number(n) for n in result.buffer.shape)
-    store = Store(result.buffer.name, (I, J), result.start)
+    store = Store(result.buffer.name, (ROW, COLUMN), result.start)
     inner = Loop("j", number(0), columns, (store,), kind="vector", lanes=8)
     return Loop("i", number(0), rows, (inner,))
 
@@ -260,7 +266,9 @@ def cases(draw: Draw) -> Case:
     written = [draw(results(inputs, f"y{k}")) for k in range(draw(st.integers(1, 2)))]
     lo, hi = number(0), number(columns)
     if rows <= columns:
-        lo, hi = draw(st.sampled_from([(lo, hi), (I, hi), (lo, call("add", I, I))]))
+        lo, hi = draw(
+            st.sampled_from([(lo, hi), (ROW, hi), (lo, call("add", ROW, ROW))])
+        )
         if hi.__class__ is Call:
             hi = call("min", hi, number(columns))
     vector = Loop(
@@ -295,7 +303,7 @@ def cases(draw: Draw) -> Case:
 
 def conditions_of_row(rows: int) -> st.SearchStrategy[Expr]:
     names = st.sampled_from(["lt", "ge", "ne"])
-    return names.map(lambda name: call(name, I, number(rows // 2)))
+    return names.map(lambda name: call(name, ROW, number(rows // 2)))
 
 
 def filled(buffer: Buffer, seed: int) -> Array:

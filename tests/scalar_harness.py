@@ -116,33 +116,40 @@ class Mapped:
         return output[:count]
 
 
+def compiled(
+    emission: Emission,
+    operands: list[DType],
+    result: DType,
+    target: Target,
+    lanes: int,
+) -> Mapped:
+    """Compile any emission for a row of this machine."""
+    image = compile_object(module_text(emission, operands, result, lanes), target)
+    return Mapped(load(image, exports=("run",)), result, lanes)
+
+
 @cache
 def mapped(
     name: str, dtype: DType, isa: VectorISA, lanes: int = 0, arity: int = 0
 ) -> Mapped:
     """Compile the function *name* for an ISA row of this machine."""
     target = host_target(isa.name)
-    width = lanes or isa.lanes(dtype)
-    result = result_type(name, dtype)
-    text = module_text(
+    return compiled(
         lambda builder, values: emit_function(builder, name, values, dtype, target),
         [dtype] * (arity or FUNCTIONS[name].arity),
-        result,
-        width,
+        result_type(name, dtype),
+        target,
+        lanes or isa.lanes(dtype),
     )
-    kernel = load(compile_object(text, target), exports=("run",))
-    return Mapped(kernel, result, width)
 
 
 @cache
 def mapped_cast(source: DType, target: DType, isa: VectorISA, lanes: int = 0) -> Mapped:
     """Compile a cast for an ISA row of this machine."""
-    host = host_target(isa.name)
-    width = lanes or isa.lanes(source)
-    text = module_text(
+    return compiled(
         lambda builder, values: emit_cast(builder, values[0], source, target),
         [source],
         target,
-        width,
+        host_target(isa.name),
+        lanes or isa.lanes(source),
     )
-    return Mapped(load(compile_object(text, host), exports=("run",)), target, width)

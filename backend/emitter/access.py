@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
+from polydsl.backend.emitter.branches import branch
 from polydsl.backend.emitter.scope import Scope
 from polydsl.backend.emitter.types import I1, I32, VOID, every_lane, shuffle, zeros
 from polydsl.backend.llvm_types import (
@@ -106,18 +107,12 @@ def _load_branching(
     scope: Scope, buffer: Buffer, place: ir.Value, kind: ir.VectorType, mask: Mask
 ) -> ir.Value:
     """Load all lanes at once if all are active; LLVM makes branches of the rest."""
-    builder = scope.builder
-    with builder.if_else(every_lane(builder, mask.lanes)) as (full, partial):
-        with full:
-            whole = _load(scope, buffer, place, kind)
-            from_full = builder.block
-        with partial:
-            part = _load_masked(scope, buffer, place, kind, mask)
-            from_partial = builder.block
-    value = builder.phi(kind)
-    value.add_incoming(whole, from_full)
-    value.add_incoming(part, from_partial)
-    return value
+    return branch(
+        scope.builder,
+        every_lane(scope.builder, mask.lanes),
+        lambda: _load(scope, buffer, place, kind),
+        lambda: _load_masked(scope, buffer, place, kind, mask),
+    )
 
 
 def _resize(scope: Scope, value: ir.Value, lanes: int) -> ir.Value:

@@ -8,7 +8,6 @@ made of the same pieces.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from llvmlite import ir
@@ -27,12 +26,14 @@ Body = Callable[[Scope], None]
 class Extent:
     """Where a loop runs: from `lo` up to `hi`, in `trips` iterations if that is known.
 
-    `ends` holds every value of its variable.
+    There are never more than `most` iterations; `ends` holds every value of the
+    loop's variable.
     """
 
     lo: ir.Value
     hi: ir.Value
     trips: int | None
+    most: int
     ends: Interval
 
 
@@ -46,10 +47,11 @@ def loop_extent(scope: Scope, loop: Loop) -> Extent:
     ends = bounds(lo, scope.ranges)[0], bounds(hi, scope.ranges)[1] - 1
     first = emit_affine(scope, lo, {})
     if trips is None:
-        return Extent(first, emit_affine(scope, hi, {}), None, ends)
+        most = max(0, -(-bounds(span, scope.ranges)[1] // loop.step))
+        return Extent(first, emit_affine(scope, hi, {}), None, most, ends)
     # The end is taken from the start, so that both are known or none is.
     last = add(scope.builder, first, number(trips * loop.step))
-    return Extent(first, last, trips, ends)
+    return Extent(first, last, trips, trips, ends)
 
 
 def emit_trips(scope: Scope, extent: Extent, step: int) -> ir.Value:
@@ -107,13 +109,3 @@ def _emit_loop(
     after = builder.append_basic_block(f"after.{var}")
     builder.cbranch(builder.icmp_signed("<", following, hi), head, after)
     builder.position_at_end(after)
-
-
-def when(
-    builder: ir.IRBuilder, condition: ir.Value | None
-) -> AbstractContextManager[object]:
-    """Emit what follows under a condition; None holds always."""
-    if condition is None:
-        return nullcontext()
-    taken: AbstractContextManager[object] = builder.if_then(condition)
-    return taken

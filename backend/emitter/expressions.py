@@ -8,18 +8,20 @@ statement has computed already; an arm of a branch works on a copy.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias, assert_never
 
 from llvmlite import ir
 
 from polydsl.backend.emitter.access import load_element
+from polydsl.backend.emitter.branches import branch
 from polydsl.backend.emitter.calls import emit_call
 from polydsl.backend.emitter.ranges import (
     Affine,
     affine,
     bounds,
-    decide,
     interval,
+    open_conjuncts,
 )
 from polydsl.backend.emitter.scope import Scope
 from polydsl.backend.emitter.types import add, number, offset, scale
@@ -144,27 +146,32 @@ def _emit(scope: Scope, expr: Expr, memo: Memo) -> ir.Value:
 
 def _emit_select(scope: Scope, select: Select, memo: Memo) -> ir.Value:
     """Choose between two values if both may be computed, else branch."""
-    known = decide(select.condition, scope.ranges)
-    if known is not None:
-        return emit_value(scope, select.then if known else select.otherwise, memo)
+    parts = open_conjuncts(select.condition, scope.ranges)
+    if parts is None or not parts:
+        return emit_value(
+            scope, select.otherwise if parts is None else select.then, memo
+        )
     builder = scope.builder
-    condition = emit_value(scope, select.condition, memo)
+    condition = conjunction(builder, [emit_value(scope, p, memo) for p in parts])
     if is_harmless(scope, select.then) and is_harmless(scope, select.otherwise):
         then = emit_value(scope, select.then, memo)
         return builder.select(
             condition, then, emit_value(scope, select.otherwise, memo)
         )
-    with builder.if_else(condition) as (taken, other):
-        with taken:
-            then = emit_value(scope, select.then, dict(memo))
-            from_then = builder.block
-        with other:
-            otherwise = emit_value(scope, select.otherwise, dict(memo))
-            from_other = builder.block
-    value = builder.phi(then.type)
-    value.add_incoming(then, from_then)
-    value.add_incoming(otherwise, from_other)
-    return value
+    return branch(
+        builder,
+        condition,
+        lambda: emit_value(scope, select.then, dict(memo)),
+        lambda: emit_value(scope, select.otherwise, dict(memo)),
+    )
+
+
+def conjunction(builder: ir.IRBuilder, conditions: Sequence[ir.Value]) -> ir.Value:
+    """Return whether all conditions hold."""
+    result = conditions[0]
+    for condition in conditions[1:]:
+        result = builder.and_(result, condition)
+    return result
 
 
 def operand_type(scope: Scope, call: Call) -> DType:

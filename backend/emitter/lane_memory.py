@@ -17,6 +17,7 @@ from polydsl.backend.emitter.access import (
     scatter,
     store_vector,
 )
+from polydsl.backend.emitter.branches import value_if
 from polydsl.backend.emitter.expressions import emit_affine
 from polydsl.backend.emitter.lane_indices import (
     Parts,
@@ -151,15 +152,11 @@ def _load_same(
     place = _place(lanes, buffer, position)
     if mask is None or mask is lanes.tail:
         return load_element(lanes.scope, buffer, place)
-    is_needed = any_lane(builder, mask.lanes)
-    before = builder.block
-    with builder.if_then(is_needed):
-        loaded = load_element(lanes.scope, buffer, place)
-        inside = builder.block
-    value = builder.phi(loaded.type)
-    value.add_incoming(zeros(loaded.type), before)
-    value.add_incoming(loaded, inside)
-    return value
+    return value_if(
+        builder,
+        any_lane(builder, mask.lanes),
+        lambda: load_element(lanes.scope, buffer, place),
+    )
 
 
 def _place(lanes: Lanes, buffer: Buffer, position: Affine) -> ir.Value:

@@ -6,8 +6,12 @@ from typing import assert_never
 
 from llvmlite import ir
 
+from polydsl.backend.emitter.branches import branch
 from polydsl.backend.emitter.calls import emit_call
-from polydsl.backend.emitter.expressions import operand_type
+from polydsl.backend.emitter.expressions import (
+    conjunction,
+    operand_type,
+)
 from polydsl.backend.emitter.lane_indices import (
     index_vector,
     is_narrow,
@@ -16,7 +20,7 @@ from polydsl.backend.emitter.lane_indices import (
 )
 from polydsl.backend.emitter.lane_memory import load_lanes
 from polydsl.backend.emitter.lanes import Lanes, uniform_value
-from polydsl.backend.emitter.ranges import affine, decide
+from polydsl.backend.emitter.ranges import affine, open_conjuncts
 from polydsl.backend.scalar import emit_cast
 from polydsl.base.dtypes import I32, I64
 from polydsl.loops.nest import Call, Cast, Expr, Literal, Load, Select, Var
@@ -89,30 +93,19 @@ def _are_narrow(lanes: Lanes, operands: tuple[Expr, ...]) -> bool:
 
 
 def _emit_select(lanes: Lanes, select: Select) -> ir.Value:
-    known = decide(select.condition, lanes.scope.ranges)
-    if known is not None:
-        return emit_lanes(lanes, select.then if known else select.otherwise)
-    if not lanes.varies(select.condition):
-        return _emit_branch(lanes, select)
+    """Compute both arms under their masks, or branch where all lanes agree."""
+    parts = open_conjuncts(select.condition, lanes.scope.ranges)
+    if parts is None or not parts:
+        return emit_lanes(lanes, select.otherwise if parts is None else select.then)
     builder = lanes.builder
-    condition = emit_lanes(lanes, select.condition)
+    if not any(lanes.varies(part) for part in parts):
+        return branch(
+            builder,
+            conjunction(builder, [uniform_value(lanes, part) for part in parts]),
+            lambda: emit_lanes(lanes.branch(), select.then),
+            lambda: emit_lanes(lanes.branch(), select.otherwise),
+        )
+    condition = conjunction(builder, [emit_lanes(lanes, part) for part in parts])
     then = emit_lanes(lanes.under(condition), select.then)
     otherwise = emit_lanes(lanes.under(builder.not_(condition)), select.otherwise)
     return builder.select(condition, then, otherwise)
-
-
-def _emit_branch(lanes: Lanes, select: Select) -> ir.Value:
-    """Branch on a condition that is the same for all lanes."""
-    builder = lanes.builder
-    condition = uniform_value(lanes, select.condition)
-    with builder.if_else(condition) as (taken, other):
-        with taken:
-            then = emit_lanes(lanes.branch(), select.then)
-            from_then = builder.block
-        with other:
-            otherwise = emit_lanes(lanes.branch(), select.otherwise)
-            from_other = builder.block
-    value = builder.phi(then.type)
-    value.add_incoming(then, from_then)
-    value.add_incoming(otherwise, from_other)
-    return value

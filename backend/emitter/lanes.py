@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from llvmlite import ir
 
 from polydsl.backend.emitter.access import Mask
+from polydsl.backend.emitter.branches import value_if
 from polydsl.backend.emitter.expressions import (
     Memo,
     emit_value,
@@ -93,14 +94,11 @@ def uniform_value(lanes: Lanes, expr: Expr) -> ir.Value:
     scope, builder = lanes.scope, lanes.builder
     if lanes.guard is None or id(expr) in lanes.scalars or _reads_inside(scope, expr):
         return emit_value(scope, expr, lanes.scalars)
-    needed_anywhere = any_lane(builder, lanes.guard)
-    before = builder.block
-    with builder.if_then(needed_anywhere):
-        needed = emit_value(scope, expr, dict(lanes.scalars))
-        inside = builder.block
-    value = builder.phi(needed.type)
-    value.add_incoming(zeros(needed.type), before)
-    value.add_incoming(needed, inside)
+    value = value_if(
+        builder,
+        any_lane(builder, lanes.guard),
+        lambda: emit_value(scope, expr, dict(lanes.scalars)),
+    )
     lanes.scalars[id(expr)] = value
     return value
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from polydsl.backend.emitter.control import Extent, emit_for, emit_trips, when
+from polydsl.backend.emitter.branches import when
+from polydsl.backend.emitter.control import Extent, emit_for, emit_trips
 from polydsl.backend.emitter.scope import Function, Kernel, Scope
 from polydsl.backend.emitter.types import (
     I8,
@@ -38,6 +39,7 @@ BODY = ir.FunctionType(VOID, [POINTER, I32, I32])
 
 RUN = ir.FunctionType(VOID, [POINTER, POINTER, I32])
 """`void parallel(ptr body, ptr context, i32 threads)`."""
+
 
 def open_function(
     kernel: Kernel,

@@ -181,6 +181,21 @@ def decide(condition: Expr, ranges: Ranges) -> bool | None:
             return None
 
 
+def open_conjuncts(condition: Expr, ranges: Ranges) -> tuple[Expr, ...] | None:
+    """Return the parts of a conjunction that the ranges leave open.
+
+    None says that it never holds; without parts it always holds.
+    """
+    match condition:
+        case Call("and", (left, right)):
+            first = open_conjuncts(left, ranges)
+            second = open_conjuncts(right, ranges)
+            return None if first is None or second is None else first + second
+        case _:
+            known = decide(condition, ranges)
+            return (condition,) if known is None else () if known else None
+
+
 def _ordered(
     low: Expr, high: Expr, ranges: Ranges, *, allow_equal: bool
 ) -> bool | None:

@@ -76,10 +76,13 @@ CODES: dict[str, str] = {
     "E0219": "a subscript, range or condition divides by zero",
     "E0220": "a tensor, index, float or bool stands where a size or bound is needed",
     # E03: proved at specialisation
+    "E0311": "a tensor is written outside its bounds",
     "E0312": "a tensor is accessed outside its bounds",
     "E0313": "an element is read that no statement defines",
     "E0314": "points of a recurrence need each other, so no order exists",
     "E0315": "argmax or argmin over nothing",
+    "E0316": "a result has an element that no statement defines",
+    "E0317": "an access could not be proved in time",
     # E04: calls and imports
     "E0401": "there is no such kernel",
     "E0402": "a kernel call does not stand in a statement of its own",
@@ -92,7 +95,17 @@ CODES: dict[str, str] = {
     "E0409": "kernel calls are nested too deep or bring too many statements",
     "E0410": "a called kernel is wrong for the dtypes of its arguments",
     "E0411": "two kernels of a file have one name",
+    "E0421": "a relative import stands in a text without a file",
+    "E0422": "there is no file to import from",
+    "E0423": "there is no such module in the standard library",
+    "E0424": "files import each other",
+    "E0425": "the imported file has no such kernel",
     # E05: not compiled yet
+    "E0501": "a range that depends on another index is not compiled yet",
+    "E0502": "a recurrence is not compiled yet",
+    "E0503": "an indirect subscript is not compiled yet",
+    "E0504": "a scatter is not compiled yet",
+    "E0505": "f16 and bf16 are not compiled yet",
     # W: warnings
     "W0101": "a term of a sum is added once for every summed index",
 }

@@ -158,7 +158,7 @@ FUNCTIONS: dict[str, Function] = {
         Function("rsqrt", 1, "float", lambda x: 1 / np.sqrt(x), 1.5),
         Function("tanh", 1, "float", np.tanh, 1.0),
         Function("sigmoid", 1, "float", _sigmoid, 1.0),
-        Function("erf", 1, "float", _erf, 1.2, slope=_erf_slope),
+        Function("erf", 1, "float", _erf, 1.3, slope=_erf_slope),
         Function("sin", 1, "float", np.sin, 1.0, slope=_at_most_one),
         Function("cos", 1, "float", np.cos, 1.0, slope=_at_most_one),
         Function("floor", 1, "arithmetic", np.floor, jumps=True, integer=_identity),

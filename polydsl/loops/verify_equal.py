@@ -9,7 +9,6 @@ from polydsl.loops.verify_forms import (
     Point,
     Space,
     Var,
-    constant,
     evaluate,
     expanded,
     grid,
@@ -93,8 +92,3 @@ def _completed(form: Form, other: Point, names: list[str], space: Space) -> Poin
 def _not_zero(form: Form, first: Point, second: Point, space: Space) -> Point:
     at = evaluate(form, space, {n: np.array(v) for n, v in first.items()})
     return first if int(at) else second
-
-
-def always(value: int) -> Form:
-    """Return the form of a number; a name for tests of equality with numbers."""
-    return constant(value)

@@ -40,7 +40,7 @@ def prove(scop: Scop) -> None:
     """Raise `ProgramError` unless every access is in bounds and defined.
 
     E0311: a written subscript outside its tensor; E0312: a read one; E0313: an element
-    that is read and never defined; E0314: a result with an undefined element; E0315:
+    that is read and never defined; E0316: a result with an undefined element; E0317:
     a question that isl could not answer within its budget.
     """
     found = Diagnostics()
@@ -152,7 +152,7 @@ def _bounds_hint(
 
 def _unproved(span: Span, found: Diagnostics) -> None:
     found.error(
-        "E0315",
+        "E0317",
         "it could not be proved in time that this access is inside its tensor",
         span,
         hint="use fewer nested // and % in one subscript, or wrap it in pad(...)",
@@ -245,7 +245,7 @@ def _check_result(tensor: TensorInfo, defined: Set | None, found: Diagnostics) -
         return
     place = ", ".join(str(v) for v in missing.values())
     found.error(
-        "E0314",
+        "E0316",
         f"{tensor.name} is returned, but not all of it is defined",
         tensor.span,
         label=f"{tensor.name}[{place}] is never defined",

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-from polydsl.base.diagnostics import bug
+from polydsl.base.diagnostics import Diagnostics, bug
 from polydsl.base.dtypes import BOOL, F64, I64, DType, promote, widen
 from polydsl.base.source import Span
 from polydsl.poly.conditions import arm_conditions, ordered_indices
@@ -159,6 +159,7 @@ def _arg_extremum(
     the extremum, as NumPy has it.
     """
     span, dtype = expr.span, body.dtype
+    _check_not_empty(drafts, expr)
     combine: Combine = "max" if expr.op == "argmax" else "min"
     if dtype.is_float:
         extreme = identity("min" if combine == "max" else "max", dtype, span)
@@ -180,6 +181,22 @@ def _arg_extremum(
     return _reduce(
         drafts, f"{owner}_{expr.op}", place, expr.indices, "min", context, span
     )
+
+
+def _check_not_empty(drafts: Drafts, expr: Reduce) -> None:
+    """Raise unless every index of an arg-max has a value."""
+    for index in expr.indices:
+        lo, hi = drafts.box[index]
+        if hi < lo:
+            found = Diagnostics()
+            found.error(
+                "E0315",
+                f"{expr.op} over nothing has no position",
+                expr.span,
+                label=f"the range of {index} is empty: {lo} to {hi + 1}",
+                hint="call the kernel with at least one element there",
+            )
+            found.raise_errors()
 
 
 def _position(drafts: Drafts, expr: Reduce) -> Expr:

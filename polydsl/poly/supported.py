@@ -83,6 +83,8 @@ def _narrow_floats(program: Program) -> list[Diagnostic]:
         for t in program.tensors
         if _is_narrow(t.dtype)
     ]
+    if found:
+        return found
     for definition in program.definitions:
         for node in walk(definition.value):
             if _is_narrow(node.dtype) and not isinstance(node, Access):

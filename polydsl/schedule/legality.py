@@ -12,7 +12,7 @@ ordered by their places in it wherever the loops around it cannot set them apart
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from polydsl.base.diagnostics import CompilerBug, bug
@@ -29,7 +29,7 @@ from polydsl.poly.isl import (
 )
 from polydsl.poly.scop import Scop
 from polydsl.poly.terms import isl_name
-from polydsl.schedule.tree import Axis, Leaf, Member, Step, Tree, leaves
+from polydsl.schedule.tree import Axis, Band, Leaf, Member, Step, Tree, leaves
 
 Site = tuple[Leaf, tuple[Step, ...]]
 """A leaf and the steps from the root to it."""
@@ -111,6 +111,17 @@ def check_order(tree: Tree, known: tuple[Precedence, ...]) -> None:
         if found.source in sites and found.target in sites:
             pair = _Pair(precedence, sites[found.source], sites[found.target])
             pair.check()
+
+
+Change = Callable[[Band], Band]
+
+
+def apply(band: Band, changes: Iterable[Change], known: tuple[Precedence, ...]) -> Band:
+    """Return the band after one change after the other, each of them checked."""
+    for change in changes:
+        band = change(band)
+        check_order(band, known)
+    return band
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ from polydsl.schedule.register_tile import tile_shapes
 
 DEPTH_BLOCK = 512
 """Depth of a block, at most about: its panel of B stays in L2, its rows of A in L1."""
+PARALLEL_PRODUCTS = 1 << 19
+"""A product of fewer multiply-adds runs on one thread."""
 ROW_POINTS = 256
 """Rows are flattened until they are at least so many: tails stop to matter."""
 
@@ -270,9 +272,12 @@ class _Draft:
         return ceil(count / ceil(count / most))
 
     def _parallel(self) -> str:
-        """Return the loop that threads share: the outermost one that feeds them all."""
+        """Return the loop that threads share: the outermost one that feeds them all;
+        none where a second thread costs more than it saves."""
         sizes = self.contraction.sizes
         cores = self.setting.machine.cores
+        if prod(sizes.values()) < PARALLEL_PRODUCTS:
+            return ""
         for d in self.outer:
             if sizes[d] % cores == 0 or sizes[d] >= 4 * cores:
                 return d

@@ -88,7 +88,7 @@ class MatrixPlan:
     blocks; else a block is `taps_block` taps. `initialize` names the statement that
     sets the accumulator to zero, if the first block does that. `parallel` is the loop
     that threads share: an outer dimension, or "panel", or "rows", which are then cut
-    into `row_chunks` outside the panels.
+    into `row_chunks` outside the panels; empty for none.
     """
 
     contraction: Contraction
@@ -126,5 +126,6 @@ class MatrixPlan:
             f"brgemm {self.row_tile}x{self.column_tile} "
             f"(rows {'.'.join(self.rows)}, vector {'.'.join(self.columns)}, {blocks}); "
             f"loops {outer}panel, depth, rows; {self.a.describe()}; "
-            f"{self.b.describe()}; parallel {self.parallel}"
+            f"{self.b.describe()}"
+            + (f"; parallel {self.parallel}" if self.parallel else "")
         )

@@ -22,6 +22,7 @@ from polydsl.schedule.tree import (
     RegisterTile,
     Sequence,
     Tree,
+    parts,
     whole,
 )
 
@@ -73,12 +74,12 @@ def gather(sequence: Sequence, counts: tuple[int, ...]) -> Sequence:
     """
     if sum(counts) != len(sequence.children) or min(counts, default=1) < 1:
         raise IllegalSchedule(f"{counts} are no parts of the sequence's children")
-    parts: list[Tree] = []
+    found: list[Tree] = []
     rest = sequence.children
     for count in counts:
-        parts.append(rest[0] if count == 1 else Sequence(rest[:count]))
+        found.append(rest[0] if count == 1 else Sequence(rest[:count]))
         rest = rest[count:]
-    return Sequence(tuple(parts))
+    return Sequence(tuple(found))
 
 
 def interchange(band: Band, order: tuple[str, ...]) -> Band:
@@ -91,6 +92,25 @@ def interchange(band: Band, order: tuple[str, ...]) -> Band:
             f"{', '.join(order)} is no order of the loops {', '.join(band.vars)}"
         )
     return replace(band, members=tuple(band.member(var) for var in order))
+
+
+def to_front(band: Band, names: tuple[str, ...]) -> Band:
+    """Move loops to the front of a band.
+
+    band i, j, k: S    ->    band k, i, j: S
+    """
+    others = (var for var in band.vars if var not in names)
+    return interchange(band, (*names, *others))
+
+
+def to_back(band: Band, names: tuple[str, ...]) -> Band:
+    """Move loops to the back of a band; a name that is no loop is passed over.
+
+    band i, j, k: S    ->    band i, k, j: S
+    """
+    last = tuple(var for var in names if var in band.vars)
+    others = (var for var in band.vars if var not in last)
+    return interchange(band, (*others, *last))
 
 
 def tile(band: Band, tilings: tuple[Tiling, ...]) -> Band:
@@ -135,11 +155,11 @@ def split(band: Band, var: str, divisor: int) -> Band:
     axis = member.axes[0]
     outer = replace(axis, divisor=axis.divisor * divisor, extent=axis.extent // divisor)
     inner = replace(axis, extent=divisor)
-    parts = (
+    members = (
         replace(member, var=f"{var}_o", axes=(outer,)),
         replace(member, var=f"{var}_i", axes=(inner,)),
     )
-    return _substitute(band, (var,), parts)
+    return _substitute(band, (var,), members)
 
 
 def flatten(band: Band, names: tuple[str, ...], name: str) -> Band:
@@ -307,7 +327,7 @@ def microkernel(band: Band, names: tuple[str, str, str, str]) -> Tree:
     if used != tuple(inner) or any(m.tile != 1 for m in inner.values()):
         raise IllegalSchedule(f"{', '.join(names)} are not the innermost plain loops")
     taps, depth, rows, columns = (inner.get(n) or Member(n, ()) for n in names)
-    leaves = band.child.children if isinstance(band.child, Sequence) else (band.child,)
+    leaves = parts(band.child)
     statements = tuple(leaf for leaf in leaves if isinstance(leaf, Leaf))
     if len(statements) != len(leaves):
         raise IllegalSchedule("the microkernel's loops are not around plain statements")

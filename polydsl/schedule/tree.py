@@ -80,8 +80,13 @@ class Member:
         """The dimensions that the member's axes are parts of."""
         return frozenset(axis.dim for axis in self.axes)
 
+    @property
+    def place(self) -> str:
+        """The axes as text, in row-major order."""
+        return ".".join(str(axis) for axis in self.axes) or "0"
+
     def __str__(self) -> str:
-        axes = ".".join(str(axis) for axis in self.axes) or "0"
+        axes = self.place
         if self.tile > 1:
             axes = f"({axes})" if len(self.axes) > 1 else axes
             axes = f"{axes}/{self.tile}"
@@ -181,6 +186,11 @@ def children(tree: Tree) -> tuple[Tree, ...]:
             assert_never(tree)
 
 
+def parts(tree: Tree) -> tuple[Tree, ...]:
+    """Return the children of a sequence, or the node alone."""
+    return tree.children if isinstance(tree, Sequence) else (tree,)
+
+
 def leaves(tree: Tree) -> Iterator[tuple[Leaf, tuple[Step, ...]]]:
     """Yield every leaf, in order, with the steps from the root to it."""
     match tree:
@@ -235,7 +245,7 @@ def _title(tree: Tree) -> str:
         case Microkernel():
             names = ("taps", "depth", "rows", "columns")
             parts = (
-                f"{name} {member.var}"
+                f"{name} {member.place}"
                 for name, member in zip(names, tree.members)
                 if member.axes
             )

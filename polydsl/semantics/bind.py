@@ -7,129 +7,48 @@ with new names for what it defines; its sizes become expressions of the caller's
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from polydsl.base.diagnostics import Diagnostics, bug
+from polydsl.base.diagnostics import bug
 from polydsl.base.dtypes import I64
-from polydsl.base.source import Span
-from polydsl.semantics.context import text_of
+from polydsl.semantics.agreement import check_agreement, check_divisors
+from polydsl.semantics.bind_ranges import add_copies, find_range
+from polydsl.semantics.frames import (
+    BoundFrame,
+    Builder,
+    Extents,
+    Inlining,
+    Misfit,
+    numbers,
+)
 from polydsl.semantics.program import (
-    Access,
-    Call,
     Definition,
     Expr,
-    Index,
-    IndexRange,
     Literal,
     Passed,
     Program,
-    Select,
     Size,
     Tensor,
     Value,
-    walk,
 )
-from polydsl.semantics.sizes import (
-    Interval,
-    Quantity,
-    bounds,
-    evaluate,
-    is_constant,
-    is_simple,
-    least_upper,
-    literal,
-    minus_one,
-    plus_one,
-    quantity,
+from polydsl.semantics.shapes import (
+    bind_declared,
+    bind_definition,
+    bind_sizes,
+    find_shape,
 )
-from polydsl.semantics.substitute import Renaming, substitute
+from polydsl.semantics.sizes import evaluate, is_simple, quantity
+from polydsl.semantics.substitute import substitute
 from polydsl.semantics.typed import (
     FindRange,
     FindResults,
     FindShape,
     KernelCall,
-    RangeSource,
-    SizeDefinition,
     TypedKernel,
     TypedTensor,
 )
 
-Extents = tuple[Quantity, ...]
-
 LARGEST = 5000
 """How many statements a program may have after its calls are inlined."""
-
-
-class Misfit(Exception):
-    """Arguments do not fit a kernel's sizes; `parameter` is the one to blame."""
-
-    def __init__(self, parameter: str, reason: str) -> None:
-        self.parameter = parameter
-        self.reason = reason
-        super().__init__(reason)
-
-
-@dataclass(slots=True)
-class Builder:
-    """The program as far as it has been built."""
-
-    names: set[str]
-    found: Diagnostics = field(default_factory=Diagnostics)
-    binding: dict[str, Value] = field(default_factory=dict)
-    tensors: list[Tensor] = field(default_factory=list)
-    ranges: list[IndexRange] = field(default_factory=list)
-    passed: list[Passed] = field(default_factory=list)
-    intervals: dict[str, Interval] = field(default_factory=dict)
-    inlined: int = 0
-
-    def fresh(self, base: str) -> str:
-        """Return *base*, or *base* with a number if the name is taken."""
-        name, number = base, 1
-        while name in self.names:
-            number += 1
-            name = f"{base}_{number}"
-        self.names.add(name)
-        return name
-
-    def prefix(self, kernel: str) -> str:
-        """Return `kernel_1`, `kernel_2`, ... for the next call of a kernel."""
-        number = 1
-        while f"{kernel}_{number}" in self.names:
-            number += 1
-        self.names.add(f"{kernel}_{number}")
-        return f"{kernel}_{number}"
-
-
-@dataclass(frozen=True, slots=True)
-class Inlining:
-    """Where a kernel is bound: the prefix of its names and the calls that led here."""
-
-    prefix: str
-    calls: tuple[Span, ...]
-
-    @property
-    def is_root(self) -> bool:
-        """Whether the kernel is the program itself."""
-        return not self.calls
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One kernel under binding. The mappings grow while its steps are followed."""
-
-    typed: TypedKernel
-    inlining: Inlining
-    builder: Builder
-    tensors: dict[str, str]
-    indices: dict[str, str]
-    sizes: dict[str, Expr]
-    shapes: dict[str, Extents]
-    inlined: dict[int, tuple[Definition, ...]]
-
-    @property
-    def renaming(self) -> Renaming:
-        """Return how the kernel's expressions are written in the program."""
-        return Renaming(self.tensors, self.indices, self.sizes)
 
 
 def bind(
@@ -201,17 +120,17 @@ def bind_kernel(
     *names* are the program's names of the kernel's parameters and results.
     """
     frame = _open(typed, arguments, constants, names, inlining, builder)
-    _bind_declared(frame)
+    bind_declared(frame)
     for step in typed.steps:
         match step:
             case FindRange():
-                _find_range(step, frame)
+                find_range(step, frame)
             case FindShape(tensor):
-                _find_shape(tensor, frame)
+                find_shape(tensor, frame)
             case FindResults(position):
                 _inline(position, frame)
-    _check_agreement(frame)
-    _add_copies(frame)
+    check_agreement(frame)
+    add_copies(frame)
     for declared in typed.tensors:
         _add_tensor(declared, frame)
     definitions: list[Definition] = []
@@ -230,7 +149,7 @@ def _open(
     names: Mapping[str, str],
     inlining: Inlining,
     builder: Builder,
-) -> Frame:
+) -> BoundFrame:
     tensors = dict(names)
     indices: dict[str, str] = {}
     if not inlining.is_root:
@@ -244,265 +163,16 @@ def _open(
         tensors.update({t.name: t.name for t in typed.tensors})
         indices.update({name: name for name in _indices(typed)})
     sizes = dict(constants)
-    frame = Frame(
+    frame = BoundFrame(
         typed, inlining, builder, tensors, indices, sizes, dict(arguments), {}
     )
-    _bind_sizes(frame)
+    bind_sizes(frame)
     for definition in typed.size_definitions:
-        _bind_definition(definition, frame)
+        bind_definition(definition, frame)
     return frame
 
 
-def _bind_sizes(frame: Frame) -> None:
-    """Bind each size to the first dimension that shows it, and check the others."""
-    free = set(frame.typed.sizes)
-    holders: dict[str, str] = {}
-    for name in frame.typed.parameters:
-        dims = frame.typed.tensor(name).declared[0].dims
-        for number, (dim, extent) in enumerate(zip(dims, frame.shapes[name])):
-            if not isinstance(dim, Size) or dim.name not in free:
-                continue
-            size = dim.name
-            if size not in holders:
-                holders[size] = f"dimension {number} of {name}"
-                _bind_size(dim, extent, frame)
-            elif extent.value != _value(dim, frame):
-                raise Misfit(
-                    name,
-                    f"its dimension {number} is {extent.value}, but {size} is "
-                    f"{_value(dim, frame)} ({holders[size]})",
-                )
-
-
-def _bind_size(dim: Size, extent: Quantity, frame: Frame) -> None:
-    if frame.inlining.is_root:
-        frame.builder.binding[dim.name] = extent.value
-        frame.sizes[dim.name] = dim
-    else:
-        frame.sizes[dim.name] = extent.expr
-
-
-def _bind_definition(definition: SizeDefinition, frame: Frame) -> None:
-    name, expr = definition.name, substitute(definition.expr, frame.renaming)
-    try:
-        value = evaluate(expr, frame.builder.binding)
-    except ZeroDivisionError:
-        raise Misfit("", f"the size {name} divides by zero") from None
-    except (ArithmeticError, ValueError):
-        raise Misfit("", f"the size {name} has no value") from None
-    if not frame.inlining.is_root and is_simple(expr):
-        frame.sizes[name] = expr
-        return
-    new = name
-    if not frame.inlining.is_root:
-        new = frame.builder.fresh(f"{frame.inlining.prefix}_{name}")
-    frame.builder.binding[new] = value
-    frame.sizes[name] = Size(new, definition.expr.dtype, definition.span)
-
-
-def _value(expr: Expr, frame: Frame) -> int:
-    number = evaluate(substitute(expr, frame.renaming), frame.builder.binding)
-    return int(number)
-
-
-# Shapes
-
-
-def _bind_declared(frame: Frame) -> None:
-    """Check the parameters' dimensions and give declared locals their shapes."""
-    for tensor in frame.typed.tensors:
-        for shape in tensor.declared:
-            extents = tuple(
-                _extent(tensor, number, dim, frame)
-                for number, dim in enumerate(shape.dims)
-            )
-            if tensor.name not in frame.shapes:
-                frame.shapes[tensor.name] = extents
-            elif tensor.is_parameter:
-                _check_shape(tensor, extents, frame)
-            if tensor.is_parameter and frame.inlining.is_root:
-                # Keep the sizes by name.
-                frame.shapes[tensor.name] = extents
-
-
-def _extent(tensor: TypedTensor, number: int, dim: Expr, frame: Frame) -> Quantity:
-    try:
-        value = _value(dim, frame)
-    except ZeroDivisionError:
-        reason = f"the extent of dimension {number} of {tensor.name} divides by zero"
-        raise Misfit(tensor.name, reason) from None
-    if value < 0:
-        raise Misfit(
-            tensor.name,
-            f"the extent of dimension {number} of {tensor.name} is {value}, "
-            "which is negative",
-        )
-    return Quantity(substitute(dim, frame.renaming), value)
-
-
-def _is_same(left: Extents, right: Extents) -> bool:
-    return [e.value for e in left] == [e.value for e in right]
-
-
-def _check_shape(tensor: TypedTensor, wanted: Extents, frame: Frame) -> None:
-    pairs = zip(frame.shapes[tensor.name], wanted)
-    for number, (came, needs) in enumerate(pairs):
-        if came.value != needs.value:
-            raise Misfit(
-                tensor.name,
-                f"its dimension {number} is {came.value}, not {needs.value}",
-            )
-
-
-def _find_shape(name: str, frame: Frame) -> None:
-    """Give an undeclared local the least shape that holds its left-hand ranges."""
-    columns: list[list[Quantity]] = [[] for _ in range(frame.typed.tensor(name).rank)]
-    for definition in frame.typed.definitions():
-        if definition.tensor != name:
-            continue
-        for column, subscript in zip(columns, definition.subscripts):
-            if not isinstance(subscript, Index):
-                bug(f"the undeclared tensor {name} is scattered into")
-            interval = frame.builder.intervals[frame.indices[subscript.name]]
-            column.append(plus_one(interval.greatest))
-            _check_negative(definition, subscript, interval, frame)
-    frame.shapes[name] = tuple(least_upper(column) for column in columns)
-
-
-def _check_negative(
-    definition: Definition, subscript: Index, interval: Interval, frame: Frame
-) -> None:
-    """Report a left-hand index that is negative; a dependent one is proved later."""
-    bound = next((r for r in frame.typed.ranges if r.index == subscript.name), None)
-    depends = bound is not None and any(
-        isinstance(node, Index) for e in (bound.lo, bound.hi) for node in walk(e)
-    )
-    is_empty = interval.greatest.value < interval.least.value
-    if interval.least.value >= 0 or is_empty or depends:
-        return
-    frame.builder.found.error(
-        "E0218",
-        f"{definition.tensor} is defined at the negative subscript "
-        f"{interval.least.value}",
-        subscript.span,
-        label=f"{subscript.name} begins at {interval.least.value}",
-        hint=f"let {subscript.name} begin at 0, and shift where it is used",
-    )
-
-
-# Ranges
-
-
-def _find_range(step: FindRange, frame: Frame) -> None:
-    name = frame.indices[step.index]
-    if step.source is not None:
-        extent = frame.shapes[step.source.tensor][step.source.dim]
-        zero = quantity(0, step.source.span)
-        _add_range(name, Interval(zero, minus_one(extent)), extent.expr, step, frame)
-        return
-    declared = next(r for r in frame.typed.ranges if r.index == step.index)
-    lo = substitute(declared.lo, frame.renaming)
-    hi = substitute(declared.hi, frame.renaming)
-    numbers = frame.builder.binding, frame.builder.intervals
-    try:
-        interval = Interval(
-            bounds(lo, *numbers).least, minus_one(bounds(hi, *numbers).greatest)
-        )
-    except ZeroDivisionError:
-        frame.builder.found.error(
-            "E0219",
-            f"the range of {step.index} divides by zero",
-            declared.span,
-            label="a divisor is 0 here",
-            hint="divide by a size or constant that is not 0",
-        )
-        frame.builder.found.raise_errors()
-        return
-    frame.builder.ranges.append(IndexRange(name, lo, hi, declared.span))
-    frame.builder.intervals[name] = interval
-
-
-def _add_range(
-    name: str, interval: Interval, hi: Expr, step: FindRange, frame: Frame
-) -> None:
-    span = step.source.span if step.source else frame.typed.span
-    frame.builder.ranges.append(IndexRange(name, literal(0, span), hi, span))
-    frame.builder.intervals[name] = interval
-
-
-def _add_copies(frame: Frame) -> None:
-    """Give the new names of hiding indices the ranges of those they stand for."""
-    for copy in frame.typed.copies:
-        if copy.of not in frame.indices:
-            continue
-        original = frame.indices[copy.of]
-        found = next(r for r in frame.builder.ranges if r.name == original)
-        renamed = {
-            frame.indices[old]: frame.indices[new]
-            for old, new in copy.renamed
-            if old in frame.indices and new in frame.indices
-        }
-        renaming = Renaming({}, renamed, {})
-        name = frame.indices[copy.index]
-        bound = substitute(found.lo, renaming), substitute(found.hi, renaming)
-        frame.builder.ranges.append(IndexRange(name, *bound, found.span))
-        frame.builder.intervals[name] = frame.builder.intervals[original]
-
-
-def _check_agreement(frame: Frame) -> None:
-    """Report declarations, or sources of one rank, that give different numbers."""
-    agree = [_check_declared(tensor, frame) for tensor in frame.typed.tensors]
-    chosen = {s.index: s.source for s in frame.typed.steps if isinstance(s, FindRange)}
-    for source in frame.typed.sources if all(agree) else ():
-        first = chosen.get(source.index)
-        if first is not None and first.rank == source.rank:
-            _check_source(first, source, frame)
-
-
-def _check_declared(tensor: TypedTensor, frame: Frame) -> bool:
-    found = frame.shapes[tensor.name]
-    for shape in tensor.declared:
-        wanted = tuple(
-            _extent(tensor, number, dim, frame) for number, dim in enumerate(shape.dims)
-        )
-        if not _is_same(found, wanted):
-            frame.builder.found.error(
-                "E0215",
-                f"{tensor.name} is declared as {_numbers(wanted)} and has the shape "
-                f"{_numbers(found)}",
-                shape.span,
-                label=f"{_numbers(wanted)} here",
-                hint="a tensor has one shape",
-            )
-            return False
-    return True
-
-
-def _numbers(extents: Extents) -> str:
-    return "[" + ", ".join(str(extent.value) for extent in extents) + "]"
-
-
-def _check_source(first: RangeSource, other: RangeSource, frame: Frame) -> None:
-    extents = [frame.shapes[source.tensor][source.dim] for source in (first, other)]
-    if extents[0].value == extents[1].value:
-        return
-    one = f"dimension {first.dim} of {first.tensor} has extent {extents[0].value}"
-    two = f"dimension {other.dim} of {other.tensor} has extent {extents[1].value}"
-    frame.builder.found.error(
-        "E0204",
-        f"the index {other.index} has two ranges: {one}, but {two}",
-        other.span,
-        label=f"{other.index} would run to {extents[1].value} here, and to "
-        f"{extents[0].value} in line {first.span.line}",
-        hint=f"use two indices, or declare the range: {other.index} in range("
-        f"{min(extents[0].value, extents[1].value)})",
-    )
-
-
-# Statements
-
-
-def _inline(position: int, frame: Frame) -> None:
+def _inline(position: int, frame: BoundFrame) -> None:
     """Bind the callee of a call for the shapes of its arguments."""
     call = frame.typed.body[position]
     if not isinstance(call, KernelCall):
@@ -541,26 +211,26 @@ def _inline(position: int, frame: Frame) -> None:
     frame.shapes.update(zip(call.targets, shapes))
 
 
-def _refuse_call(call: KernelCall, misfit: Misfit, frame: Frame) -> None:
+def _refuse_call(call: KernelCall, misfit: Misfit, frame: BoundFrame) -> None:
     parameters = dict(zip(call.callee.parameters, call.arguments))
     blamed = parameters.get(misfit.parameter)
     about = f" of {call.callee.name}" if misfit.parameter else ""
     subject = f"the argument {blamed} for {misfit.parameter}{about}"
     if blamed is None:
         subject = f"the call of {call.callee.name}"
-    frame.builder.found.error(
+    frame.error(
         "E0406",
         f"{subject} does not fit: {misfit.reason}",
         call.span,
         label=", ".join(
-            f"{name}: {_numbers(frame.shapes[name])}" for name in call.arguments
+            f"{name}: {numbers(frame.shapes[name])}" for name in call.arguments
         ),
         hint="pass tensors whose shapes fit the signature of " + call.callee.name,
     )
     frame.builder.found.raise_errors()
 
 
-def _constants(call: KernelCall, prefix: str, frame: Frame) -> dict[str, Expr]:
+def _constants(call: KernelCall, prefix: str, frame: BoundFrame) -> dict[str, Expr]:
     """Write a callee's constants in the program's names; long ones get a name."""
     result: dict[str, Expr] = {}
     given = dict(call.constants)
@@ -579,7 +249,7 @@ def _constants(call: KernelCall, prefix: str, frame: Frame) -> dict[str, Expr]:
     return result
 
 
-def _name_constant(name: str, prefix: str, expr: Expr, frame: Frame) -> Expr:
+def _name_constant(name: str, prefix: str, expr: Expr, frame: BoundFrame) -> Expr:
     try:
         value = evaluate(expr, frame.builder.binding)
     except (ArithmeticError, ValueError):
@@ -589,7 +259,7 @@ def _name_constant(name: str, prefix: str, expr: Expr, frame: Frame) -> Expr:
     return Size(new, expr.dtype, expr.span)
 
 
-def _add_tensor(tensor: TypedTensor, frame: Frame) -> None:
+def _add_tensor(tensor: TypedTensor, frame: BoundFrame) -> None:
     """Add a tensor to the program, unless it is one of the caller's."""
     typed, name = frame.typed, frame.tensors[tensor.name]
     outside = {*typed.parameters, *typed.results}
@@ -607,13 +277,13 @@ def _add_tensor(tensor: TypedTensor, frame: Frame) -> None:
     )
 
 
-def _rename(definition: Definition, frame: Frame) -> Definition:
+def _rename(definition: Definition, frame: BoundFrame) -> Definition:
     """Write a statement in the names of the program."""
     renaming = frame.renaming
     subscripts = tuple(substitute(s, renaming) for s in definition.subscripts)
     value = substitute(definition.value, renaming)
     for expr in (*subscripts, value):
-        _check_divisors(expr, frame)
+        check_divisors(expr, frame)
     return Definition(
         frame.tensors[definition.tensor],
         subscripts,
@@ -623,37 +293,3 @@ def _rename(definition: Definition, frame: Frame) -> Definition:
         definition.span,
         frame.inlining.calls,
     )
-
-
-def _check_divisors(expr: Expr, frame: Frame) -> None:
-    """Report `// 0` and `% 0` where the quotient has to be quasi-affine."""
-    for node in walk(expr):
-        match node:
-            case Access(_, subscripts):
-                parts = subscripts
-            case Select(condition):
-                parts = (condition,)
-            case _:
-                continue
-        for part in parts:
-            for inner in walk(part):
-                _check_divisor(inner, frame)
-
-
-def _check_divisor(expr: Expr, frame: Frame) -> None:
-    match expr:
-        case Call("floordiv" | "mod", (_, divisor), dtype) if not dtype.is_float:
-            if not is_constant(divisor):
-                return
-            try:
-                is_zero = evaluate(divisor, frame.builder.binding) == 0
-            except ZeroDivisionError:
-                is_zero = True
-            if is_zero:
-                frame.builder.found.error(
-                    "E0219",
-                    "a subscript or condition divides by zero",
-                    expr.span,
-                    label=f"{text_of(divisor.span)} is 0 here",
-                    hint="divide by a size or constant that is not 0",
-                )

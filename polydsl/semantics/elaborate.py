@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from polydsl.base.diagnostics import Diagnostics, bug
-from polydsl.semantics.assignment import Writing, check_assignments, check_return
+from polydsl.semantics.assignment import check_assignments, check_return
 from polydsl.semantics.callsites import type_call
 from polydsl.semantics.context import Context, Notes, TensorInfo
 from polydsl.semantics.declarations import (
@@ -20,12 +20,14 @@ from polydsl.semantics.declarations import (
     size_types,
 )
 from polydsl.semantics.declared import declare_tensors
+from polydsl.semantics.drafts import Draft
 from polydsl.semantics.frame import Elaboration, Frame, Session
-from polydsl.semantics.inference import infer_types
+from polydsl.semantics.inference import infer_types, report_untyped
 from polydsl.semantics.instance import Instance, Matched, Mismatch, match_instance
 from polydsl.semantics.library import Library
-from polydsl.semantics.order import Problem, find_sources, find_steps, indices_in
-from polydsl.semantics.program import Definition, Index, Reduce, walk
+from polydsl.semantics.order import find_steps
+from polydsl.semantics.problem import state_problem, typed_tensors
+from polydsl.semantics.program import Definition
 from polydsl.semantics.ranges import (
     check_dependent,
     elaborate_ranges,
@@ -34,8 +36,9 @@ from polydsl.semantics.ranges import (
 )
 from polydsl.semantics.results import copy_results
 from polydsl.semantics.scope import Scope, build_scope
-from polydsl.semantics.statements import Draft, draft_definition, finish
-from polydsl.semantics.typed import KernelCall, Range, Shape, TypedKernel, TypedTensor
+from polydsl.semantics.statements import draft_definition
+from polydsl.semantics.stores import finish
+from polydsl.semantics.typed import KernelCall, TypedKernel
 from polydsl.semantics.types import UNKNOWN
 from polydsl.syntax import ast
 
@@ -113,17 +116,17 @@ def _elaborate_body(
     context = replace(context, tensors=known, shapes=declared.shapes)
     body, excused = _elaborate_statements(frame, context)
     if not found.has_errors and not context.notes.reported_elsewhere:
-        _report_untyped(known, places, context)
+        report_untyped(known, places, context)
     parameters = tuple(parameter.name.name for parameter in kernel.parameters)
     body, returned, copied = copy_results(body, results, frozenset(parameters), context)
     context = replace(context, tensors={**known, **copied})
     check_dependent(body, ranges, context)
     _check_scatters(body, declared.infos, context)
-    tensors = _tensors(frame, context, frozenset(declared.infos), places)
+    tensors = typed_tensors(frame, context, frozenset(declared.infos), places)
     if len(results) < _count_returned(kernel):
         # A result that is not known may be what gives an index its range.
         excused |= {_ANY, *context.scope.mentioned}
-    problem = _problem(frame, tensors, ranges, body, context)
+    problem = state_problem(frame, tensors, ranges, body, context)
     steps, unordered = find_steps(problem)
     report_unordered(unordered, problem, body, excused, context)
     if excused or found.has_errors:
@@ -141,6 +144,7 @@ def _elaborate_body(
         body,
         returned,
         steps,
+        1 + max((s.callee.depth for s in body if isinstance(s, KernelCall)), default=0),
         kernel.span,
     )
 
@@ -212,49 +216,6 @@ def _refuse_targets(statement: ast.MultiAssign, context: Context) -> None:
     )
 
 
-def _report_untyped(
-    known: Mapping[str, TensorInfo],
-    places: Mapping[str, list[Writing]],
-    context: Context,
-) -> None:
-    """Report tensors whose types are not known because they need themselves."""
-    reads = {
-        name: {n for w in written for n in _tensors_read(w.statement)}
-        for name, written in places.items()
-    }
-    unknown = [name for name in places if name not in known]
-    circular = [name for name in unknown if _needs_itself(name, reads)]
-    for name in circular or unknown:
-        context.error(
-            "E0209",
-            f"the type of {name} cannot be inferred",
-            places[name][0].span,
-            label=f"needs the type of {name} itself",
-            hint=f"declare it, for example {name}: f32[...]",
-        )
-
-
-def _tensors_read(statement: ast.Statement) -> set[str]:
-    if not isinstance(statement, ast.Assign | ast.MultiAssign):
-        return set()
-    nodes = list(ast.walk(statement.value))
-    if isinstance(statement, ast.Assign):
-        for part in ast.children(statement.target):
-            nodes += ast.walk(part)
-    names = {node.name for node in nodes if isinstance(node, ast.Name)}
-    return names | {node.tensor for node in nodes if isinstance(node, ast.Access)}
-
-
-def _needs_itself(name: str, reads: Mapping[str, set[str]]) -> bool:
-    seen: set[str] = set()
-    pending = [name]
-    while pending:
-        new = reads.get(pending.pop(), set()) - seen
-        seen |= new
-        pending += sorted(new)
-    return name in seen
-
-
 def _check_scatters(
     body: tuple[Definition | KernelCall, ...],
     declared: Mapping[str, TensorInfo],
@@ -277,97 +238,3 @@ def _check_scatters(
 
 def _count_returned(kernel: ast.Kernel) -> int:
     return sum(len(s.names) for s in kernel.body if isinstance(s, ast.Return))
-
-
-def _tensors(
-    frame: Frame,
-    context: Context,
-    declared: frozenset[str],
-    places: Mapping[str, list[Writing]],
-) -> tuple[TypedTensor, ...]:
-    parameters = {p.name.name: p.name.span for p in frame.kernel.parameters}
-    targets = {target.name for call in frame.calls() for target in call.targets}
-    result = []
-    order = {name: number for number, name in enumerate((*parameters, *places))}
-    infos = sorted(
-        context.tensors.items(), key=lambda item: order.get(item[0], len(order))
-    )
-    for name, info in infos:
-        shapes: tuple[Shape, ...] = context.shapes.get(name, ())
-        written = places.get(name)
-        span = parameters.get(name) or (written[0].span if written else None)
-        result.append(
-            TypedTensor(
-                name,
-                info.dtype,
-                info.rank,
-                shapes,
-                name in parameters,
-                name in declared or name in targets,
-                span or frame.kernel.span,
-            )
-        )
-    return tuple(result)
-
-
-def _problem(
-    frame: Frame,
-    tensors: tuple[TypedTensor, ...],
-    ranges: Mapping[str, Range],
-    body: tuple[Definition | KernelCall, ...],
-    context: Context,
-) -> Problem:
-    """State what has to be found: ranges, shapes and the results of calls."""
-    targets = {
-        target
-        for call in body
-        if isinstance(call, KernelCall)
-        for target in call.targets
-        if not context.shapes.get(target)
-    }
-    copies = context.notes.copies
-    originals = {copy.index: copy.of for copy in copies}
-    declared = frozenset(tensor.name for tensor in tensors if tensor.is_declared)
-    indices: dict[str, None] = {}
-    for definition in body:
-        if isinstance(definition, Definition):
-            for name in _indices_of(definition):
-                indices[originals.get(name, name)] = None
-    for bound in ranges.values():
-        names = indices_in(bound.lo) | indices_in(bound.hi)
-        indices.update(dict.fromkeys([bound.index, *sorted(names)]))
-    return Problem(
-        tuple(indices),
-        ranges,
-        find_sources(body, declared, copies),
-        frozenset(t.name for t in tensors if t.is_declared) - targets,
-        {
-            tensor.name: _left_indices(tensor.name, body)
-            for tensor in tensors
-            if not tensor.is_declared
-        },
-        tuple((n, s) for n, s in enumerate(body) if isinstance(s, KernelCall)),
-    )
-
-
-def _indices_of(definition: Definition) -> list[str]:
-    names: dict[str, None] = {}
-    for expr in (*definition.subscripts, definition.value):
-        for node in walk(expr):
-            if isinstance(node, Index):
-                names[node.name] = None
-            elif isinstance(node, Reduce):
-                names.update(dict.fromkeys(node.indices))
-    return list(names)
-
-
-def _left_indices(
-    tensor: str, body: tuple[Definition | KernelCall, ...]
-) -> frozenset[str]:
-    return frozenset(
-        name
-        for definition in body
-        if isinstance(definition, Definition) and definition.tensor == tensor
-        for subscript in definition.subscripts
-        for name in indices_in(subscript)
-    )

@@ -15,7 +15,8 @@ from polydsl.semantics.calls import CallStatement
 from polydsl.semantics.callsites import type_call
 from polydsl.semantics.context import Context, Notes, TensorInfo
 from polydsl.semantics.frame import Frame
-from polydsl.semantics.statements import draft_definition, join_types, stored_type
+from polydsl.semantics.statements import draft_definition
+from polydsl.semantics.stores import join_types, stored_type
 from polydsl.semantics.types import UNKNOWN
 from polydsl.syntax import ast
 
@@ -92,3 +93,46 @@ def _infer_call(
         if target not in declared:
             tensor = typed.callee.tensor(result)
             types[target] = TensorInfo(tensor.dtype, False, tensor.rank)
+
+
+def report_untyped(
+    known: Mapping[str, TensorInfo],
+    places: Mapping[str, list[Writing]],
+    context: Context,
+) -> None:
+    """Report tensors whose types are not known because they need themselves."""
+    reads = {
+        name: {n for w in written for n in _tensors_read(w.statement)}
+        for name, written in places.items()
+    }
+    unknown = [name for name in places if name not in known]
+    circular = [name for name in unknown if _needs_itself(name, reads)]
+    for name in circular or unknown:
+        context.error(
+            "E0209",
+            f"the type of {name} cannot be inferred",
+            places[name][0].span,
+            label=f"needs the type of {name} itself",
+            hint=f"declare it, for example {name}: f32[...]",
+        )
+
+
+def _tensors_read(statement: ast.Statement) -> set[str]:
+    if not isinstance(statement, ast.Assign | ast.MultiAssign):
+        return set()
+    nodes = list(ast.walk(statement.value))
+    if isinstance(statement, ast.Assign):
+        for part in ast.children(statement.target):
+            nodes += ast.walk(part)
+    names = {node.name for node in nodes if isinstance(node, ast.Name)}
+    return names | {node.tensor for node in nodes if isinstance(node, ast.Access)}
+
+
+def _needs_itself(name: str, reads: Mapping[str, set[str]]) -> bool:
+    seen: set[str] = set()
+    pending = [name]
+    while pending:
+        new = reads.get(pending.pop(), set()) - seen
+        seen |= new
+        pending += sorted(new)
+    return name in seen

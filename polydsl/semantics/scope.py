@@ -7,7 +7,7 @@ thing; what is nothing else is an index if it is ever used as one.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +15,13 @@ from polydsl.base.diagnostics import Diagnostics
 from polydsl.base.dtypes import DTYPES
 from polydsl.base.functions import FUNCTIONS
 from polydsl.base.source import Span
+from polydsl.semantics.mentions import (
+    declared_indices,
+    index_names,
+    left_names,
+    size_definitions,
+    written,
+)
 from polydsl.syntax import ast
 
 Kind = Literal["size", "constant", "tensor", "index"]
@@ -103,15 +110,15 @@ def build_scope(kernel: ast.Kernel, found: Diagnostics) -> Scope:
     """Find out what each name of a kernel is; report names that are two things."""
     names = _Names(found, {}, {}, set())
     _add_parameters(kernel, names)
-    definitions = _size_definitions(kernel)
+    definitions = size_definitions(kernel)
     sizes = _add_sizes(kernel, definitions, names)
-    for target, statement in _written(kernel):
+    for target, statement in written(kernel):
         if definitions.get(target.name) is statement:
             names.add(target, "size")
     _add_locals(kernel, definitions, names)
     ranges = _add_indices(kernel, names)
     _check_variables(kernel, names)
-    mentioned = frozenset(name.name for name in _index_names(kernel))
+    mentioned = frozenset(name.name for name in index_names(kernel))
     return Scope(
         names.kinds,
         names.places,
@@ -149,89 +156,6 @@ def _add_parameters(kernel: ast.Kernel, names: _Names) -> None:
         names.add(name, kind)
 
 
-_SIZE_OPERATORS = frozenset(("+", "-", "*", "//", "%"))
-
-
-def _is_size_expression(expr: ast.Expr) -> bool:
-    """Whether an expression is made as a size expression is, whatever its names."""
-    match expr:
-        case ast.Number(value):
-            return isinstance(value, int) and not isinstance(value, bool)
-        case ast.Name():
-            return True
-        case ast.Unary(op, operand):
-            return op in _SIZE_OPERATORS and _is_size_expression(operand)
-        case ast.Binary(op, left, right):
-            parts = (left, right)
-            return op in _SIZE_OPERATORS and all(map(_is_size_expression, parts))
-        case ast.Call("min" | "max", arguments):
-            values = (argument.value for argument in arguments)
-            return all(map(_is_size_expression, values))
-        case _:
-            return False
-
-
-def _size_definitions(kernel: ast.Kernel) -> dict[str, ast.Assign]:
-    """Find the statements `P = e` whose `e` holds only sizes, constants and integers.
-
-    A name that is a tensor or an index makes the statement one about a scalar tensor;
-    so does a second statement for the same name, or a declaration of it.
-    """
-    counts: dict[str, int] = {}
-    candidates: dict[str, ast.Assign] = {}
-    for target, statement in _written(kernel):
-        counts[target.name] = counts.get(target.name, 0) + 1
-        if (
-            isinstance(statement, ast.Assign)
-            and isinstance(statement.target, ast.Name)
-            and statement.op == "="
-            and _is_size_expression(statement.value)
-        ):
-            candidates[target.name] = statement
-    others = {parameter.name.name for parameter in kernel.parameters}
-    others |= {name.name for name in _declared_indices(kernel)} - set(candidates)
-    others |= set(counts) - set(candidates)
-    others |= {name for name, count in counts.items() if count > 1}
-    return _settle(candidates, others)
-
-
-def _settle(
-    candidates: dict[str, ast.Assign], others: set[str]
-) -> dict[str, ast.Assign]:
-    """Drop candidates that mention a tensor or an index, until none is left."""
-    while True:
-        kept = {
-            name: statement
-            for name, statement in candidates.items()
-            if name not in others
-            and not any(
-                isinstance(node, ast.Name) and node.name in others
-                for node in ast.walk(statement.value)
-            )
-        }
-        if len(kept) == len(candidates):
-            return kept
-        others = others | (set(candidates) - set(kept))
-        candidates = kept
-
-
-def _written(kernel: ast.Kernel) -> Iterator[tuple[ast.Name, ast.Statement]]:
-    """Yield the names that statements define or declare, with the statement."""
-    for statement in kernel.body:
-        match statement:
-            case ast.Assign(ast.Name() as target):
-                yield target, statement
-            case ast.Assign(ast.Access(tensor, _, _, tensor_span)):
-                yield ast.Name(tensor, tensor_span), statement
-            case ast.MultiAssign(targets):
-                for target in targets:
-                    yield target, statement
-            case ast.Declare(name):
-                yield name, statement
-            case _:
-                pass
-
-
 def _add_sizes(
     kernel: ast.Kernel, definitions: Mapping[str, ast.Assign], names: _Names
 ) -> tuple[str, ...]:
@@ -251,7 +175,7 @@ def _add_sizes(
 def _add_locals(
     kernel: ast.Kernel, definitions: Mapping[str, ast.Assign], names: _Names
 ) -> None:
-    for target, statement in _written(kernel):
+    for target, statement in written(kernel):
         if definitions.get(target.name) is not statement:
             names.add(target, "tensor")
 
@@ -273,66 +197,12 @@ def _add_indices(kernel: ast.Kernel, names: _Names) -> dict[str, ast.InRange]:
                     "use another index name",
                 )
             ranges.setdefault(statement.index.name, statement)
-    left = set(map(id, _left_names(kernel).values()))
-    for index in _declared_indices(kernel):
+    left = set(map(id, left_names(kernel).values()))
+    for index in declared_indices(kernel):
         # A size may stand on the left of a scatter, so there it is no conflict.
         if index.name not in names.kinds or id(index) not in left:
             names.add(index, "index")
     return ranges
-
-
-def _values(kernel: ast.Kernel) -> Iterator[ast.Expr]:
-    for statement in kernel.body:
-        if isinstance(statement, ast.Assign):
-            yield statement.value
-            if isinstance(statement.target, ast.Access):
-                yield statement.target
-        elif isinstance(statement, ast.MultiAssign):
-            yield statement.value
-
-
-def _left_names(kernel: ast.Kernel) -> dict[str, ast.Name]:
-    """Return the bare names among left-hand subscripts."""
-    found: dict[str, ast.Name] = {}
-    for statement in kernel.body:
-        match statement:
-            case ast.Assign(ast.Access(_, subscripts)):
-                for subscript in subscripts:
-                    if isinstance(subscript, ast.Name):
-                        found.setdefault(subscript.name, subscript)
-            case _:
-                pass
-    return found
-
-
-def _declared_indices(kernel: ast.Kernel) -> Iterator[ast.Name]:
-    """Yield the names in ranges, under reductions and alone on the left."""
-    for statement in kernel.body:
-        if isinstance(statement, ast.InRange):
-            yield statement.index
-    for expr in _values(kernel):
-        for node in ast.walk(expr):
-            if isinstance(node, ast.Reduce):
-                yield from node.indices
-    yield from _left_names(kernel).values()
-
-
-def _index_names(kernel: ast.Kernel) -> Iterator[ast.Name]:
-    """Yield names where they stand as an index does: some may be sizes after all."""
-    yield from _declared_indices(kernel)
-    for expr in _values(kernel):
-        for node in ast.walk(expr):
-            if isinstance(node, ast.Access):
-                for subscript in ast.children(node):
-                    yield from _names_outside_accesses(subscript)
-
-
-def _names_outside_accesses(expr: ast.Expr) -> Iterator[ast.Name]:
-    if isinstance(expr, ast.Name):
-        yield expr
-    elif not isinstance(expr, ast.Access):
-        for child in ast.children(expr):
-            yield from _names_outside_accesses(child)
 
 
 def _check_variables(kernel: ast.Kernel, names: _Names) -> None:

@@ -1,4 +1,4 @@
-"""Arithmetic on size expressions: building, simplifying, evaluating, intervals.
+"""Arithmetic on size expressions: building, simplifying, evaluating.
 
 A `Quantity` is a size expression over the names of a program together with its
 number under the binding; every function here keeps the two in step.
@@ -16,7 +16,6 @@ from polydsl.semantics.program import (
     Call,
     Cast,
     Expr,
-    Index,
     Literal,
     Select,
     Size,
@@ -30,14 +29,6 @@ class Quantity:
 
     expr: Expr
     value: int
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """All values from `least` to `greatest`, both included."""
-
-    least: Quantity
-    greatest: Quantity
 
 
 def literal(value: int, span: Span) -> Expr:
@@ -211,142 +202,23 @@ def is_constant(expr: Expr) -> bool:
             return False
 
 
-# Intervals
-
-
-def bounds(
-    expr: Expr, sizes: Mapping[str, Value], ranges: Mapping[str, Interval]
-) -> Interval:
-    """Return an interval that holds every value of a quasi-affine expression.
-
-    An index runs over its interval in *ranges*. Exact where each index occurs once.
-    """
-    match expr:
-        case Literal(value):
-            return _point(expr, int(value))
-        case Size(name):
-            return _point(expr, int(sizes[name]))
-        case Index(name):
-            return ranges[name]
-        case Call(function, arguments):
-            inner = [bounds(argument, sizes, ranges) for argument in arguments]
-            return _INTERVALS[function](expr.span, *inner)
-        case _:
-            raise TypeError(f"not a quasi-affine expression: {expr}")
-
-
-def _point(expr: Expr, value: int) -> Interval:
-    return Interval(Quantity(expr, value), Quantity(expr, value))
-
-
-def _binary(name: str, span: Span, left: Quantity, right: Quantity) -> Quantity:
+def arithmetic(name: str, span: Span, left: Quantity, right: Quantity) -> Quantity:
+    """Apply a binary operation of integers to two quantities."""
     value = int(_OPERATIONS[name](left.value, right.value))
     expr = Call(name, (left.expr, right.expr), I64, span)
     return Quantity(simplify(expr), value)
 
 
-def _add(span: Span, left: Interval, right: Interval) -> Interval:
-    return Interval(
-        _binary("add", span, left.least, right.least),
-        _binary("add", span, left.greatest, right.greatest),
-    )
-
-
-def _negate(span: Span, operand: Interval) -> Interval:
-    zero = quantity(0, span)
-    return Interval(
-        _binary("sub", span, zero, operand.greatest),
-        _binary("sub", span, zero, operand.least),
-    )
-
-
-def _subtract(span: Span, left: Interval, right: Interval) -> Interval:
-    return _add(span, left, _negate(span, right))
-
-
-def _corners(name: str) -> Callable[[Span, Interval, Interval], Interval]:
-    """An operation whose extremes over a box lie at its corners."""
-
-    def combine(span: Span, left: Interval, right: Interval) -> Interval:
-        corners = [
-            _binary(name, span, a, b)
-            for a in (left.least, left.greatest)
-            for b in (right.least, right.greatest)
-        ]
-        return _hull(corners)
-
-    return combine
-
-
-def _hull(points: list[Quantity]) -> Interval:
-    return Interval(
-        min(points, key=lambda point: point.value),
-        max(points, key=lambda point: point.value),
-    )
-
-
-def _modulo(span: Span, left: Interval, right: Interval) -> Interval:
-    divisor = right.greatest
-    zero, one = quantity(0, span), quantity(1, span)
-    if divisor.value == 0:
-        raise ZeroDivisionError
-    if divisor.value < 0:
-        return Interval(_binary("add", span, divisor, one), zero)
-    if left.least.value >= 0 and left.greatest.value < divisor.value:
-        return left
-    return Interval(zero, _binary("sub", span, divisor, one))
-
-
-def _monotone(name: str) -> Callable[..., Interval]:
-    def combine(span: Span, *operands: Interval) -> Interval:
-        least, greatest = operands[0].least, operands[0].greatest
-        for operand in operands[1:]:
-            least = _binary(name, span, least, operand.least)
-            greatest = _binary(name, span, greatest, operand.greatest)
-        return Interval(least, greatest)
-
-    return combine
-
-
-def _absolute(span: Span, operand: Interval) -> Interval:
-    negated = _negate(span, operand)
-    if operand.least.value >= 0:
-        return operand
-    if operand.greatest.value <= 0:
-        return negated
-    greatest = _binary("max", span, operand.greatest, negated.greatest)
-    return Interval(quantity(0, span), greatest)
-
-
-def _clamp(span: Span, x: Interval, low: Interval, high: Interval) -> Interval:
-    return _monotone("min")(span, _monotone("max")(span, x, low), high)
-
-
-_INTERVALS: dict[str, Callable[..., Interval]] = {
-    "add": _add,
-    "sub": _subtract,
-    "neg": _negate,
-    "pos": lambda span, operand: operand,
-    "mul": _corners("mul"),
-    "floordiv": _corners("floordiv"),
-    "mod": _modulo,
-    "min": _monotone("min"),
-    "max": _monotone("max"),
-    "abs": _absolute,
-    "clamp": _clamp,
-}
-
-
 def plus_one(value: Quantity) -> Quantity:
     """Return the quantity plus 1."""
     one = quantity(1, value.expr.span)
-    return _binary("add", value.expr.span, value, one)
+    return arithmetic("add", value.expr.span, value, one)
 
 
 def minus_one(value: Quantity) -> Quantity:
     """Return the quantity minus 1."""
     one = quantity(1, value.expr.span)
-    return _binary("sub", value.expr.span, value, one)
+    return arithmetic("sub", value.expr.span, value, one)
 
 
 def least_upper(values: list[Quantity]) -> Quantity:
@@ -354,7 +226,7 @@ def least_upper(values: list[Quantity]) -> Quantity:
     result = values[0]
     for value in values[1:]:
         if value.expr != result.expr:
-            result = _binary("max", value.expr.span, result, value)
+            result = arithmetic("max", value.expr.span, result, value)
     if result.value < 0:
         return quantity(0, result.expr.span)
     return result

@@ -137,7 +137,7 @@ Step: TypeAlias = FindRange | FindShape | FindResults
 
 @dataclass(frozen=True, slots=True)
 class TypedKernel:
-    """One kernel, typed. `lead` and `lead_sizes` are what `...` stands for."""
+    """One kernel, typed. `depth` is 1, or one more than that of the deepest callee."""
 
     name: str
     parameters: tuple[str, ...]
@@ -151,13 +151,8 @@ class TypedKernel:
     body: tuple[Definition | KernelCall, ...]
     results: tuple[str, ...]
     steps: tuple[Step, ...]
+    depth: int
     span: Span
-
-    @property
-    def depth(self) -> int:
-        """How many kernels call one another in it: 1 without a call."""
-        called = (s.callee for s in self.body if isinstance(s, KernelCall))
-        return 1 + max((callee.depth for callee in called), default=0)
 
     def tensor(self, name: str) -> TypedTensor:
         """Return the tensor called *name*."""

@@ -1,0 +1,113 @@
+"""`polydsl doctor`: what this machine is, what polydsl uses of it, what is missing."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from polydsl.backend.isa import ISAS
+from polydsl.backend.openmp import find_openmp
+from polydsl.backend.peak import measure_bandwidth, measure_peak
+from polydsl.backend.target import host_target
+from polydsl.base.dtypes import F32, F64
+from polydsl.base.options import VARIABLES
+from polydsl.driver.cli_output import Fact, Screen, bytes_text
+from polydsl.driver.toolchain import Toolchain, toolchain
+
+_PACKAGES = ("numpy", "llvmlite", "islpy", "lark", "ml-dtypes", "click", "rich")
+_OPTIONAL = (("torch", "PyTorch tensors as arguments: pip install 'polydsl[torch]'"),)
+
+
+def report(screen: Screen) -> None:
+    """Print the report. Measuring the peak takes a second."""
+    tools = toolchain()
+    with screen.progress("measuring the peak of this machine"):
+        measured = tuple(_measured(tools))
+    missing = tuple(_missing(tools))
+    facts = [*_versions(), *_machine(tools), *measured, *_settings(tools), *missing]
+    screen.facts(facts)
+
+
+def _versions() -> Iterator[Fact]:
+    yield "polydsl", _version("polydsl")
+    yield "python", f"{platform.python_version()} ({platform.platform()})"
+    yield "packages", ", ".join(f"{name} {_version(name)}" for name in _PACKAGES)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "missing"
+
+
+def _machine(tools: Toolchain) -> Iterator[Fact]:
+    machine, best = tools.machine, host_target()
+    yield "processor", f"{_processor()} (LLVM: {tools.target.cpu})"
+    forced = "" if machine.isa == best.isa.name else f"; the CPU has {best.isa.name}"
+    yield (
+        "isa",
+        f"{machine.isa}: {machine.vector_bytes * 8} bits, "
+        f"{machine.vector_registers} registers{forced}",
+    )
+    yield "rows", ", ".join(isa.name for isa in ISAS[ISAS.index(best.isa) :])
+    for cache in machine.caches:
+        shared = ", shared" if cache.is_shared else ""
+        yield cache.name, f"{bytes_text(cache.capacity)}{shared}"
+    yield "cores", f"{machine.cores} may be used"
+    yield "threads", f"{tools.threads} in a call that does not say"
+    library = find_openmp()
+    yield "parallel", library.path if library else "a pool of Python threads"
+
+
+def _processor() -> str:
+    """Return the name of the CPU, as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if "model name" in line)
+    return next(names, platform.processor() or platform.machine())
+
+
+def _measured(tools: Toolchain) -> Iterator[Fact]:
+    peaks = [f"{measure_peak(tools.target, t):.4g} in {t}" for t in (F32, F64)]
+    yield "peak", f"GFLOP/s of one core: {', '.join(peaks)}"
+    yield "bandwidth", f"{measure_bandwidth(tools.target):.3g} GB/s, read by one core"
+
+
+def _settings(tools: Toolchain) -> Iterator[Fact]:
+    statistics = tools.cache.statistics()
+    entries = "1 entry" if statistics.entries == 1 else f"{statistics.entries} entries"
+    yield "cache", str(statistics.folder)
+    yield (
+        "",
+        f"{entries}, {bytes_text(statistics.bytes)} of at most "
+        f"{bytes_text(statistics.limit_bytes)}",
+    )
+    for variable in VARIABLES:
+        value = os.environ.get(variable.name)
+        if value is not None:
+            yield "environment", f"{variable.name}={value}"
+
+
+def _missing(tools: Toolchain) -> Iterator[Fact]:
+    problem = tools.cache.statistics().problem
+    if problem:
+        yield "missing", f"a cache that can be written: {problem}"
+    if find_openmp() is None:
+        yield "missing", "OpenMP (libgomp): parallel kernels start some 20 µs slower"
+    for package, use in _OPTIONAL:
+        if _version(package) == "missing":
+            yield "missing", f"{package} (optional), for {use}"
+
+
+def clear_cache(screen: Screen) -> None:
+    """Remove all entries of the object cache."""
+    cache = toolchain().cache
+    count = cache.clear()
+    entries = "1 entry" if count == 1 else f"{count} entries"
+    screen.line(f"{cache.folder}: {entries} removed")

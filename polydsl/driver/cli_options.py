@@ -1,0 +1,99 @@
+"""The words of options such as `--size N=1,C=64` as values of click."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from polydsl.base.dtypes import DTYPES, DType
+from polydsl.driver.cli_input import Given, read_number
+from polydsl.semantics.program import Value
+
+LEAD = "..."
+"""The name under which `--size` gives the leading dimensions."""
+
+Reader = Callable[[str, str], Any]
+
+
+class Pairs(click.ParamType):
+    """`NAME=VALUE`, several separated by commas: a tuple of pairs."""
+
+    name = "pairs"
+
+    def __init__(self, read: Reader, example: str, separator: str | None) -> None:
+        self._read = read
+        self._example = example
+        self._separator = separator
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[tuple[str, Any], ...]:
+        """Return the pairs that a word stands for."""
+        words = value.split(self._separator) if self._separator else [value]
+        pairs = []
+        for word in (word.strip() for word in words):
+            name, equals, text = (part.strip() for part in word.partition("="))
+            if not (equals and text and (name.isidentifier() or name == LEAD)):
+                self.fail(f"{word!r} is not of the form {self._example}", param, ctx)
+            try:
+                pairs.append((name, self._read(name, text)))
+            except ValueError as error:
+                self.fail(str(error), param, ctx)
+        return tuple(pairs)
+
+
+def _size(name: str, text: str) -> int | tuple[int, ...]:
+    parts = text.split("x") if name == LEAD else [text]
+    try:
+        numbers = tuple(int(part) for part in parts)
+    except ValueError:
+        raise ValueError(f"{name}={text}: sizes are integers") from None
+    return numbers if name == LEAD else numbers[0]
+
+
+def _constant(name: str, text: str) -> Value:
+    return read_number(text, name)
+
+
+def _dtype(name: str, text: str) -> DType:
+    if text not in DTYPES:
+        raise ValueError(f"{name}={text}: the dtypes are {', '.join(DTYPES)}")
+    return DTYPES[text]
+
+
+def _input(name: str, text: str) -> str:
+    return text
+
+
+SIZES = Pairs(_size, "N=64", ",")
+CONSTANTS = Pairs(_constant, "stride=2", ",")
+DTYPE_NAMES = Pairs(_dtype, "T=f64", ",")
+INPUTS = Pairs(_input, "x=x.npy", None)
+
+
+def given_of(words: Mapping[str, Any]) -> Given:
+    """Return what the options of a command say about a kernel's arguments."""
+    sizes = _merged(words["sizes"], "--size")
+    lead = sizes.pop(LEAD, None)
+    return Given(
+        sizes,
+        lead,
+        _merged(words["constants"], "--set"),
+        _merged(words["dtypes"], "--dtype"),
+        _merged(words["inputs"], "NAME=VALUE"),
+    )
+
+
+def _merged(
+    groups: tuple[tuple[tuple[str, Any], ...], ...], option: str
+) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for name, value in (pair for group in groups for pair in group):
+        if merged.setdefault(name, value) != value:
+            raise click.UsageError(f"{option} gives {name} twice")
+    return merged

@@ -1,0 +1,123 @@
+"""How the command line speaks: consoles, diagnostics in colour, aligned facts.
+
+Results go to stdout, everything about the work (errors, warnings, progress) to stderr.
+Colour and progress are for terminals; `NO_COLOR` turns colour off there too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.text import Text
+
+from polydsl.base.diagnostics import Diagnostic
+
+_HEAD = re.compile(r"^(?P<place>.*?:\d+:\d+): (?P<kind>error|warning)(?P<code>\[\w+\])")
+_CARET = re.compile(r"^(?P<bar> +\|) +(?P<caret>\^+.*)$")
+_HINT = re.compile(r"^  (?P<hint>hint):")
+_STYLES = {
+    "place": "bold",
+    "error": "bold red",
+    "warning": "bold yellow",
+    "bar": "blue",
+    "caret": "bold red",
+    "hint": "bold cyan",
+}
+
+Fact = tuple[str, str]
+"""A label and what is to be said about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Where results and messages go."""
+
+    out: Console
+    err: Console
+
+    @staticmethod
+    def of_process(*, color: bool) -> Screen:
+        """Return the screen of this process's stdout and stderr."""
+        plain = not color
+        return Screen(
+            Console(no_color=plain, highlight=False, soft_wrap=True),
+            Console(no_color=plain, highlight=False, soft_wrap=True, stderr=True),
+        )
+
+    def text(self, text: str | Text) -> None:
+        """Print a result exactly as it is."""
+        self.out.print(text, markup=False, end="")
+
+    def line(self, text: str | Text) -> None:
+        """Print a line of a result."""
+        self.out.print(text, markup=False)
+
+    def facts(self, facts: Iterable[Fact]) -> None:
+        """Print labels and what belongs to them in two columns."""
+        rows = tuple(facts)
+        width = max((len(label) for label, _ in rows), default=0)
+        for label, value in rows:
+            first, *more = value.splitlines() or [""]
+            line = Text(f"  {label:<{width}}  ", style="bold cyan")
+            self.out.print(line.append(first, style="not bold default"))
+            for rest in more:
+                self.out.print(f"  {'':<{width}}  {rest}", markup=False)
+
+    def diagnostics(self, found: Iterable[Diagnostic]) -> None:
+        """Print findings on stderr."""
+        for diagnostic in found:
+            self.err.print(colored(diagnostic.render()))
+
+    def error(self, message: str) -> None:
+        """Print what went wrong on stderr, in one sentence or a few lines."""
+        self.err.print(Text.assemble(("error", "bold red"), f": {message}"))
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[None]:
+        """Show on a terminal that something is going on."""
+        if not self.err.is_terminal:
+            yield
+            return
+        with self.err.status(Text(what)):
+            yield
+
+
+def colored(rendered: str) -> Text:
+    """Return the text of a diagnostic with its parts in colour."""
+    text = Text(rendered)
+    start = 0
+    for line in rendered.splitlines(keepends=True):
+        for pattern in (_HEAD, _CARET, _HINT):
+            found = pattern.match(line.rstrip("\n"))
+            for group in found.groupdict() if found else ():
+                assert found is not None
+                style = _STYLES.get(found[group], _STYLES.get(group, "dim"))
+                text.stylize(style, start + found.start(group), start + found.end(group))
+        start += len(line)
+    return text
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a time with the unit that suits it."""
+    for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
+        if seconds < limit:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def bytes_text(count: float) -> str:
+    """Return a number of bytes with the unit that suits it."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.4g} {unit}"
+        count /= 1024
+    return f"{count:.4g} GiB"
+
+
+def count_text(count: int, noun: str) -> str:
+    """Return `1 kernel`, `3 kernels`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,190 @@
+"""From a `MatrixPlan` to a schedule tree: tiles around a microkernel.
+
+    sequence                      band panel = j/64, depth_block = k/256, row_tile = i/6
+    ├─ band i, j: S0       ->     └─ microkernel depth k, rows i, columns j: S0, S1
+    └─ band i, j, k: S1
+
+Loops of one iteration are left out. Where the number of positions is no multiple of a
+tile, the loop nest cuts off the rest; the tree does not show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+from dataclasses import dataclass, replace
+from functools import partial
+from math import ceil
+
+from polydsl.schedule.legality import Change, Precedence, apply, check_order
+from polydsl.schedule.matrix_plan import Copy, MatrixPlan
+from polydsl.schedule.transform import (
+    Tiling,
+    drop_single,
+    flatten,
+    fuse,
+    mark,
+    microkernel,
+    nest,
+    parallelize,
+    sink,
+    split,
+    tile,
+    to_back,
+    to_front,
+)
+from polydsl.schedule.tree import Band, Sequence, Tree, parts
+
+
+def matrix_tree(plan: MatrixPlan, part: Tree, known: tuple[Precedence, ...]) -> Tree:
+    """Return the tree of a plan, made from the bands of its statements."""
+    return _MatrixTree(plan, known).build(part)
+
+
+@dataclass(frozen=True, slots=True)
+class _MatrixTree:
+    plan: MatrixPlan
+    known: tuple[Precedence, ...]
+
+    def build(self, part: Tree) -> Tree:
+        """Return the plan's tree: tiles around a microkernel, copies as marks."""
+        band = self._joined(part)
+        tilings = self._tilings()
+        changes: list[Change] = [
+            partial(to_front, names=self._outer(band)),
+            partial(to_back, names=self._inner),
+            *self._flattenings(),
+        ]
+        if tilings:
+            sides = tuple(self._side(side) for side, _ in self._sides)
+            changes.append(partial(tile, tilings=tilings))
+            changes.append(partial(to_back, names=sides))
+        band = apply(band, changes, self.known)
+        shared = self._shared_loop()
+        if shared in band.vars:
+            band = apply(band, [partial(parallelize, var=shared)], self.known)
+        return drop_single(self._with_copies(band))
+
+    def _joined(self, part: Tree) -> Band:
+        """Return one band around the initialisation, if any, and the update."""
+        bands = [self._split(p) for p in parts(part)]
+        if len(bands) == 1:
+            return bands[0]
+        first, update = bands
+        update = apply(update, [partial(to_front, names=first.vars)], self.known)
+        fused = fuse(Sequence((first, update)), len(first.vars))
+        return apply(fused, [sink], self.known)
+
+    def _split(self, part: Tree) -> Band:
+        """Return the band over the dimensions of the contraction."""
+        assert isinstance(part, Band)
+        changes: list[Change] = [
+            partial(split, var=name, divisor=form.coefficients[0][1])
+            for name, form in self.plan.contraction.coordinates
+            if len(form.coefficients) > 1 and name in part.vars
+        ]
+        return apply(part, changes, self.known)
+
+    def _moving(self, dims: tuple[str, ...]) -> tuple[str, ...]:
+        sizes = self.plan.contraction.sizes
+        return tuple(d for d in dims if sizes[d] != 1)
+
+    @property
+    def _sides(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        plan = self.plan
+        sides = (
+            ("taps", plan.taps),
+            ("depth", plan.depth),
+            ("rows", plan.rows),
+            ("columns", plan.columns),
+        )
+        return tuple((name, self._moving(dims)) for name, dims in sides)
+
+    def _outer(self, band: Band) -> tuple[str, ...]:
+        """Return the loops over single points; those of one point are dropped later."""
+        moved = {*self.plan.outer, *self._inner}
+        return (*self.plan.outer, *(var for var in band.vars if var not in moved))
+
+    @property
+    def _inner(self) -> tuple[str, ...]:
+        return tuple(d for _, dims in self._sides for d in dims)
+
+    def _name(self, name: str) -> str:
+        return _free(name, frozenset(self.plan.contraction.sizes))
+
+    def _side(self, side: str) -> str:
+        """Return the name of the loop over a side's points."""
+        dims = dict(self._sides)[side]
+        return dims[0] if len(dims) == 1 else self._name(side)
+
+    def _flattenings(self) -> list[Change]:
+        return [
+            partial(flatten, names=dims, name=self._name(side))
+            for side, dims in self._sides
+            if len(dims) > 1
+        ]
+
+    def _tilings(self) -> tuple[Tiling, ...]:
+        """Return the loops over tiles, outermost first, that run more than once."""
+        plan = self.plan
+        lengths = {side: plan.extent(dims) for side, dims in self._sides}
+        chunk = plan.row_tile * ceil(
+            ceil(lengths["rows"] / plan.row_tile) / plan.row_chunks
+        )
+        is_cut = lengths["depth"] > plan.depth_block
+        sizes = (
+            ("rows", chunk, "row_chunk", plan.row_chunks > 1),
+            ("columns", plan.column_tile, "panel", True),
+            ("taps", 1, "tap", is_cut),
+            ("depth", plan.depth_block, "depth_block", is_cut),
+            ("taps", plan.taps_block, "tap_block", not is_cut),
+            ("rows", plan.row_tile, "row_tile", True),
+        )
+        return tuple(
+            (self._side(side), size, self._name(name))
+            for side, size, name, is_wanted in sizes
+            if is_wanted and lengths[side] > size
+        )
+
+    def _shared_loop(self) -> str:
+        parallel = self.plan.parallel
+        names = {"rows": self._name("row_chunk"), "panel": self._name("panel")}
+        return parallel if parallel in self.plan.outer else names.get(parallel, "")
+
+    def _with_copies(self, band: Band) -> Tree:
+        """Leave the innermost loops to the microkernel, and say where copies are
+        made: in a panel, before the loops, or once for all calls."""
+        a, b, c, d = (self._side(side) for side, _ in self._sides)
+        copies = (*self.plan.a.copies, *self.plan.b.copies)
+        tree = microkernel(band, (a, b, c, d))
+        check_order(tree, self.known)
+        tree = self._in_panel(tree, [c for c in copies if c.local])
+        return _copied(tree, [c for c in copies if not c.local])
+
+    def _in_panel(self, tree: Tree, copies: Many[Copy]) -> Tree:
+        """Mark the copies that are made anew in each panel."""
+        outside = {*self.plan.outer, self._name("row_chunk"), self._name("panel")}
+        around = [
+            place
+            for place, var in enumerate(tree.vars if isinstance(tree, Band) else ())
+            if var in outside
+        ]
+        if not around or not isinstance(tree, Band):
+            return _copied(tree, copies)
+        if copies and around[-1] + 1 < len(tree.members):
+            tree = nest(tree, around[-1] + 1)
+        return replace(tree, child=_copied(tree.child, copies))
+
+
+def _copied(tree: Tree, copies: Many[Copy]) -> Tree:
+    for copy in reversed(copies):
+        verb = "pack" if copy.is_pack else "pad"
+        once = ", once for all calls" if copy.prepared else ""
+        tree = mark(tree, f"{verb} {copy.source} into {copy.tensor}{once}")
+    return tree
+
+
+def _free(name: str, taken: frozenset[str]) -> str:
+    """Return a name for a loop that no dimension has."""
+    while name in taken:
+        name += "_"
+    return name

@@ -1,0 +1,33 @@
+"""Every kernel of the standard library against the oracle, on small awkward sizes."""
+
+import numpy as np
+import pytest
+from stdlib_cases import CASES, Case, arrays
+
+from polydsl import stdlib
+
+MODULES = (
+    "linalg",
+    "conv",
+    "pooling",
+    "normalization",
+    "activation",
+    "attention",
+    "novel",
+)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_layer_agrees_with_the_oracle(case: Case, dtype: type) -> None:
+    kernel = getattr(getattr(stdlib, case.module), case.kernel)
+    margins = kernel.verify(*arrays(case, dtype), **case.constants)
+    assert margins.sampled is None
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_kernel_is_tried_and_documented(module: str) -> None:
+    kernels = {kernel.name: kernel for kernel in getattr(stdlib, module)}
+    assert set(kernels) == {case.kernel for case in CASES if case.module == module}
+    assert all(kernel.__doc__ for kernel in kernels.values())
+    assert getattr(stdlib, module).warnings == ()
