@@ -75,7 +75,7 @@ def _finish(k: Whole, hi: Real, lo: Real) -> Power:
 def exp(x: Real) -> Real:
     """Return e**x.
 
-    Measured: 0.87 ulp (f32), 0.87 ulp (f64).
+    Measured: 0.89 ulp (f32), 0.87 ulp (f64).
     """
     f = format_of(x)
     x = clamped(x, f.exp_least, f.exp_most)
@@ -91,7 +91,7 @@ def exp(x: Real) -> Real:
 def exp2(x: Real) -> Real:
     """Return 2**x.
 
-    Measured: 0.84 ulp (f32), 0.82 ulp (f64).
+    Measured: 0.85 ulp (f32), 0.82 ulp (f64).
     """
     f = format_of(x)
     log2e = f.log2e[0]

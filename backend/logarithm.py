@@ -36,7 +36,7 @@ def log_rest(f: Real) -> Real:
 def log(x: Real) -> Real:
     """Return the natural logarithm.
 
-    Measured: 0.84 ulp (f32), 0.90 ulp (f64).
+    Measured: 0.86 ulp (f32), 0.90 ulp (f64).
     """
     k, mantissa = split_exponent(x)
     result = _assembled(k, Pair(mantissa - 1.0, mantissa.constant(0.0)))
@@ -46,7 +46,7 @@ def log(x: Real) -> Real:
 def log2(x: Real) -> Real:
     """Return the logarithm to base 2, exact for powers of 2.
 
-    Measured: 1.17 ulp (f32), 1.10 ulp (f64).
+    Measured: 1.17 ulp (f32), 1.16 ulp (f64).
     """
     format_ = format_of(x)
     k, mantissa = split_exponent(x)

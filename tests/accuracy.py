@@ -151,7 +151,7 @@ def exact_values(case: Case, x: Any) -> Reference:
         plain = np.asarray(case.numpy(x), np.float64)
     high, low = plain.copy(), np.zeros(len(x))
     at_limit = (np.abs(x) > 1100) & (case.name not in UNBOUNDED)
-    with mpmath.workprec(120):
+    with mpmath.workprec(400):
         for i in np.flatnonzero(np.isfinite(plain) & (plain != 0) & ~at_limit):
             value = case.exact(mpmath.mpf(float(x[i])))
             high[i] = float(value)

@@ -469,7 +469,7 @@ def test_imports() -> None:
     assert [d.tensor for d in program.definitions] == ["y"]
     direct = specialize(library, "act", *read_arguments("x=f64[3]"))
     assert direct.name == "swish"
-    with pytest.raises(ProgramError, match="there is no function act"):
+    with pytest.raises(ProgramError, match="there is no kernel or function act"):
         load(text)
 
 

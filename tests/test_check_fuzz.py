@@ -109,7 +109,7 @@ def checked(text: str) -> Library | None:
 
 
 @given(mutated(), st.data())
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_mutated_programs(text: str, data: st.DataObject) -> None:
     library = checked(text)
     if library is None:

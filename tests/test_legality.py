@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from hypothesis import assume, find, given, settings
+from hypothesis import Phase, assume, find, given, settings
 from hypothesis import strategies as st
 from tree_harness import is_legal, pairs, results, scop_of
 
@@ -292,7 +292,7 @@ def test_unrolling_changes_no_order() -> None:
 
 def test_every_statement_is_in_the_tree_once() -> None:
     zero, _ = bands(MATMUL)
-    with pytest.raises(CompilerBug, match="the tree runs S0$"):
+    with pytest.raises(CompilerBug, match="the tree runs S0"):
         verify(zero, MATMUL)
 
 
@@ -396,7 +396,7 @@ def _is_accepted(scop: Scop, tree: Tree) -> bool:
     return True
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=6000)
 @given(scrambled())
 def test_isl_and_enumeration_agree(example: tuple[Scop, Tree]) -> None:
     scop, tree = example
@@ -430,17 +430,19 @@ def test_legal_steps_keep_a_tree_legal(data: st.DataObject) -> None:
     assert results(scop, tree) == results(scop, initial_tree(scop))
 
 
-@pytest.mark.parametrize("scop", SCOPS, ids=lambda scop: scop.name)
 @pytest.mark.parametrize("accepted", (True, False))
-def test_examples_of_both_kinds_are_drawn(scop: Scop, accepted: bool) -> None:
-    """The properties above see fused and shared loops, legal and illegal ones."""
+@pytest.mark.parametrize("kind", ("sequential", "parallel", "vector", "unrolled"))
+def test_examples_of_all_kinds_are_drawn(kind: str, accepted: bool) -> None:
+    """The properties above see shared loops of every kind, legal and illegal ones."""
 
     def is_wanted(example: tuple[Scop, Tree]) -> bool:
-        found, tree = example
-        is_shared = isinstance(tree, Band) and isinstance(tree.child, Sequence)
-        return found is scop and is_shared and _is_accepted(scop, tree) == accepted
+        scop, tree = example
+        if not isinstance(tree, Band) or not isinstance(tree.child, Sequence):
+            return False
+        kinds = {member.kind for member in tree.members}
+        return kind in kinds and _is_accepted(scop, tree) == accepted
 
-    found = find(
-        scrambled(), is_wanted, settings=settings(max_examples=20_000, deadline=None)
+    limits = settings(
+        max_examples=3000, deadline=None, phases=(Phase.generate,), derandomize=True
     )
-    assert found[0] is scop
+    assert is_wanted(find(scrambled(), is_wanted, settings=limits))

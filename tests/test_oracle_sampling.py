@@ -128,3 +128,32 @@ kernel k(x: f32[M, N], n: i32[M, N]) -> (f32, f32, f32, f32, f32, bool, bool, i3
     for a, b in zip(whole.results, cut.results, strict=True):
         np.testing.assert_allclose(a.value, b.value, rtol=1e-12)
         np.testing.assert_allclose(a.error, b.error, rtol=1e-6)
+
+
+def test_long_chains_of_statements_are_sampled_too() -> None:
+    steps = "".join(
+        f"    y{n}[i] = y{n - 1}[i] * 0.5 + pad(y{n - 1}[i - 1]) * 0.5\n"
+        for n in range(1, 200)
+    )
+    text = f"kernel k(y0: f32[N]) -> f32[N]:\n{steps}    return y199\n"
+    program, given = typed(text, y0=f32(40))
+    whole = evaluate(program, given)
+    some = evaluate(program, given, limit=1)
+    assert some.sampled == 40
+    np.testing.assert_allclose(some["y199"].value, whole["y199"].value, rtol=1e-6)
+
+
+def test_lazy_index_tensors_are_evaluated_when_they_are_read() -> None:
+    text = """
+kernel k(t: f32[V], ids: i32[N]) -> f32[N]:
+    s[n] = ids[n] % 5
+    u[i] = t[i] * 2
+    y[n] = u[s[n] + 1] + u[0]
+    return y
+"""
+    ids = RNG.integers(0, 99, 12).astype(np.int32)
+    t = f32(6)
+    program, given = typed(text, t=t, ids=ids)
+    outcome = evaluate(program, given, limit=1)
+    assert outcome.sampled == 12
+    compare(program, outcome, [2 * t[ids % 5 + 1] + 2 * t[0]])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scalar_harness import HOST_ROWS, compiled, mapped, result_type
+from scalar_harness import HOST_ROWS, compiled, mapped, result_type, widths
 
 from polydsl.backend.llvm_types import constant
 from polydsl.backend.scalar import emit_function
@@ -89,7 +89,7 @@ def check(name, function, dtype, isa, lanes, *columns):
 def test_operators_on_edges(dtype, isa):
     values = some_numbers(dtype)
     x, y = [a for a in values for _ in values], values * len(values)
-    for lanes in (0, 1):
+    for lanes in widths(isa):
         for name, function in BINARY.items():
             check(name, function, dtype, isa, lanes, x, y)
         for name, function in UNARY.items():

@@ -67,7 +67,7 @@ class Pair:
 
 
 def pairs(scop: Scop) -> Iterator[Pair]:
-    """Yield every dependence of a scop whose domains are boxes, instance by instance."""
+    """Yield the dependences of a scop whose domains are boxes, by instances."""
     touched = [
         (
             statement,

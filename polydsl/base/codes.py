@@ -84,7 +84,7 @@ CODES: dict[str, str] = {
     "E0316": "a result has an element that no statement defines",
     "E0317": "an access could not be proved in time",
     # E04: calls and imports
-    "E0401": "there is no such kernel",
+    "E0401": "there is no such kernel or function",
     "E0402": "a kernel call does not stand in a statement of its own",
     "E0403": "an argument of a kernel call is missing, unknown or given twice",
     "E0404": "an argument of a kernel call is not a whole tensor or not a constant",

@@ -184,7 +184,7 @@ def check_command(session: Session, files: tuple[str, ...]) -> int:
 )
 @click.pass_obj
 def run_command(
-    session: Session, file: str, kernel: str, isa: str | None, **words: Any
+    session: Session, /, file: str, kernel: str, isa: str | None, **words: Any
 ) -> None:
     """Run a kernel: time, GFLOP/s, % of peak, checked against the oracle.
 
@@ -207,7 +207,7 @@ def run_command(
 @_kernel_arguments
 @click.pass_obj
 def explain_command(
-    session: Session, file: str, kernel: str, isa: str | None, **words: Any
+    session: Session, /, file: str, kernel: str, isa: str | None, **words: Any
 ) -> None:
     """Show the chosen schedule, why it was chosen, and what was rejected."""
     _force_isa(isa)
@@ -226,7 +226,7 @@ def explain_command(
 )
 @click.pass_obj
 def emit_command(
-    session: Session, file: str, kernel: str, isa: str | None, **words: Any
+    session: Session, /, file: str, kernel: str, isa: str | None, **words: Any
 ) -> None:
     """Show the text of a compiler stage."""
     _force_isa(isa)
@@ -318,7 +318,9 @@ def _failed(session: Session, error: BaseException) -> int:
 
 def _bug(session: Session, error: BaseException) -> int:
     if session.shows_traceback:
-        session.screen.err.print("".join(traceback.format_exception(error)), markup=False)
+        session.screen.err.print(
+            "".join(traceback.format_exception(error)), markup=False
+        )
     session.screen.error(
         f"this is a bug in polydsl, not in your program: {type(error).__name__}: "
         f"{error}\nPlease report it to the project, with this command, the file, and "

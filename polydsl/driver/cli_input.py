@@ -24,7 +24,7 @@ from polydsl.semantics.elaborate import elaborate_kernel
 from polydsl.semantics.frame import Session
 from polydsl.semantics.instance import has_lead, representative
 from polydsl.semantics.program import Expr, Size, Value, walk
-from polydsl.semantics.scope import is_variable, suggest
+from polydsl.semantics.scope import suggest
 from polydsl.semantics.sizes import evaluate
 from polydsl.semantics.typed import TypedKernel
 from polydsl.syntax import ast
@@ -144,7 +144,8 @@ def _read_input(text: str, parameter: ast.Parameter) -> Array:
     name = parameter.name.name
     dtype = DTYPES.get(parameter.type.dtype)
     if not parameter.type.dims and not text.endswith(".npy"):
-        return read_scalar(read_number(text, name), name, dtype or F32)
+        scalar: Array = read_scalar(read_number(text, name), name, dtype or F32)
+        return scalar
     values = _read_file(Path(text), name)
     if dtype is not None and values.dtype == np.dtype("V2"):
         # NumPy's files do not know bfloat16: its elements come back as two bytes.
@@ -216,7 +217,9 @@ class _Shapes:
 
     def layout(self, parameter: ast.Parameter) -> ArrayLayout:
         """Return the row-major layout of a parameter of which nothing was said."""
-        shape = tuple(self._extent(d, parameter) for d in _explicit(self.typed, parameter))
+        shape = tuple(
+            self._extent(d, parameter) for d in _explicit(self.typed, parameter)
+        )
         if has_lead(parameter.type):
             shape = (*self.lead, *shape)
         dtype = DTYPES.get(parameter.type.dtype)

@@ -15,36 +15,28 @@ LEAD = "..."
 """The name under which `--size` gives the leading dimensions."""
 
 Reader = Callable[[str, str], Any]
+Pairs = tuple[tuple[str, Any], ...]
 
 
-class Pairs(click.ParamType):
-    """`NAME=VALUE`, several separated by commas: a tuple of pairs."""
+def _pairs(read: Reader, example: str, separator: str | None) -> Callable[[str], Pairs]:
+    """Return what reads `NAME=VALUE`, several of them where there is a separator."""
 
-    name = "pairs"
+    def convert(text: str) -> Pairs:
+        words = text.split(separator) if separator else [text]
+        return tuple(_pair(word.strip(), read, example) for word in words)
 
-    def __init__(self, read: Reader, example: str, separator: str | None) -> None:
-        self._read = read
-        self._example = example
-        self._separator = separator
+    convert.__name__ = example
+    return convert
 
-    def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> tuple[tuple[str, Any], ...]:
-        """Return the pairs that a word stands for."""
-        words = value.split(self._separator) if self._separator else [value]
-        pairs = []
-        for word in (word.strip() for word in words):
-            name, equals, text = (part.strip() for part in word.partition("="))
-            if not (equals and text and (name.isidentifier() or name == LEAD)):
-                self.fail(f"{word!r} is not of the form {self._example}", param, ctx)
-            try:
-                pairs.append((name, self._read(name, text)))
-            except ValueError as error:
-                self.fail(str(error), param, ctx)
-        return tuple(pairs)
+
+def _pair(word: str, read: Reader, example: str) -> tuple[str, Any]:
+    name, equals, text = (part.strip() for part in word.partition("="))
+    if not (equals and text and (name.isidentifier() or name == LEAD)):
+        raise click.BadParameter(f"{word!r} is not of the form {example}")
+    try:
+        return name, read(name, text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _size(name: str, text: str) -> int | tuple[int, ...]:
@@ -70,10 +62,10 @@ def _input(name: str, text: str) -> str:
     return text
 
 
-SIZES = Pairs(_size, "N=64", ",")
-CONSTANTS = Pairs(_constant, "stride=2", ",")
-DTYPE_NAMES = Pairs(_dtype, "T=f64", ",")
-INPUTS = Pairs(_input, "x=x.npy", None)
+SIZES = _pairs(_size, "N=64", ",")
+CONSTANTS = _pairs(_constant, "stride=2", ",")
+DTYPE_NAMES = _pairs(_dtype, "T=f64", ",")
+INPUTS = _pairs(_input, "x=x.npy", None)
 
 
 def given_of(words: Mapping[str, Any]) -> Given:
@@ -89,9 +81,7 @@ def given_of(words: Mapping[str, Any]) -> Given:
     )
 
 
-def _merged(
-    groups: tuple[tuple[tuple[str, Any], ...], ...], option: str
-) -> dict[str, Any]:
+def _merged(groups: tuple[Pairs, ...], option: str) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for name, value in (pair for group in groups for pair in group):
         if merged.setdefault(name, value) != value:

@@ -7,6 +7,7 @@ Colour and progress are for terminals; `NO_COLOR` turns colour off there too.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ _STYLES = {
     "hint": "bold cyan",
 }
 
+_WIDTH = 160
+"""How wide tables are where no terminal says it. Other text is never broken."""
+
 Fact = tuple[str, str]
 """A label and what is to be said about it."""
 
@@ -43,8 +47,9 @@ class Screen:
     def of_process(*, color: bool) -> Screen:
         """Return the screen of this process's stdout and stderr."""
         plain = not color
+        width = None if sys.stdout.isatty() else _WIDTH
         return Screen(
-            Console(no_color=plain, highlight=False, soft_wrap=True),
+            Console(no_color=plain, highlight=False, soft_wrap=True, width=width),
             Console(no_color=plain, highlight=False, soft_wrap=True, stderr=True),
         )
 
@@ -96,7 +101,9 @@ def colored(rendered: str) -> Text:
             for group in found.groupdict() if found else ():
                 assert found is not None
                 style = _STYLES.get(found[group], _STYLES.get(group, "dim"))
-                text.stylize(style, start + found.start(group), start + found.end(group))
+                text.stylize(
+                    style, start + found.start(group), start + found.end(group)
+                )
         start += len(line)
     return text
 

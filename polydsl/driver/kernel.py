@@ -94,7 +94,9 @@ class Kernel:
         self, last: Specialization, args: Sequence[Any], threads: int | None
     ) -> tuple[Array, ...] | None:
         """Run the last specialisation, if the arguments are NumPy arrays that fit."""
-        if len(args) != len(last.tensors) or type(args[0]) is not np.ndarray:
+        if len(args) != len(last.tensors) or not args:
+            return None
+        if type(args[0]) is not np.ndarray:
             return None
         if threads is None:
             return last.run(args, toolchain().threads)

@@ -12,6 +12,8 @@ is a `CompilerBug` that names a point.
 from __future__ import annotations
 
 from polydsl.loops.nest import LoopNest
+from polydsl.loops.verify_bounds import check_bounds
+from polydsl.loops.verify_flow import check_flow
 from polydsl.loops.verify_instances import check_instances
 from polydsl.loops.verify_points import leaves
 from polydsl.poly.scop import Scop
@@ -24,6 +26,8 @@ def verify_nest(scop: Scop, schedule: Schedule, nest: LoopNest) -> None:
     copies = copies_of(schedule)
     points = leaves(nest)
     check_instances(scop, copies, points)
+    check_bounds(nest, points)
+    check_flow(scop, copies, nest, points)
 
 
 def copies_of(schedule: Schedule) -> dict[str, Copy]:

@@ -12,12 +12,9 @@ import numpy as np
 from polydsl.loops.verify_forms import (
     Array,
     Form,
-    Point,
     Space,
     evaluate,
-    grid,
     interval,
-    point_at,
     scale,
     shifted,
     subtract,
@@ -209,17 +206,3 @@ def mask(condition: Condition, space: Space, values: Mapping[str, Array]) -> Arr
             return total
         case _:
             assert_never(condition)
-
-
-def some_point(condition: Condition, space: Space) -> Point | None:
-    """Return a point of the box where a condition holds, found by looking at all."""
-    left = simplified(condition, space)
-    if left == FALSE:
-        return None
-    names = sorted(condition_variables(left))
-    shape = tuple(space.extent(n) for n in names)
-    holds = np.broadcast_to(mask(left, space, grid(names, space)), shape)
-    if not holds.any():
-        return None
-    place = np.argwhere(holds)[0]
-    return dict(point_at(place.tolist(), names, space))

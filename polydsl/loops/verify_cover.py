@@ -29,7 +29,6 @@ from polydsl.loops.verify_forms import (
     ZERO,
     Array,
     Form,
-    Interval,
     Point,
     Space,
     Unproved,
@@ -44,6 +43,7 @@ from polydsl.loops.verify_forms import (
     variables,
 )
 from polydsl.loops.verify_points import Leaf, Piece
+from polydsl.poly.terms import Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +171,7 @@ class _Group:
                 return found
         return self._enumerated(visit, forms, All(conditions))
 
-    def _conditions(
-        self, visit: Visit, forms: list[Form]
-    ) -> tuple[Condition, ...]:
+    def _conditions(self, visit: Visit, forms: list[Form]) -> tuple[Condition, ...]:
         names = frozenset().union(*(variables(f) for f in forms))
         return tuple(
             c for c in visit.piece.conditions if condition_variables(c) & names
@@ -219,7 +217,9 @@ class _Group:
             outside = np.broadcast_to(found & ~self._mask(), (size,))
             if outside.any():
                 point = self.point(int(np.flatnonzero(outside)[0]))
-                bug(f"{self.target.name} is executed outside its domain at {_text(point)}")
+                bug(
+                    f"{self.target.name} is executed outside its domain at {_text(point)}"
+                )
         if count.size and int(count.max()) > 1:
             point = self.point(int(np.argmax(count > 1)))
             bug(f"{self.target.name} is executed more than once at {_text(point)}")
@@ -299,8 +299,10 @@ def _check_disjoint(
             return
         point.update(group.point(shared))
     name = visit.leaf.place({})
-    bug(f"{groups[0].target.name if groups else 'a statement'} is executed more than "
-        f"once at {_text(point)}; the second time {name}")
+    bug(
+        f"{groups[0].target.name if groups else 'a statement'} is executed more than "
+        f"once at {_text(point)}; the second time {name}"
+    )
 
 
 def _missing(

@@ -156,8 +156,8 @@ def shifted(form: Form, amount: int) -> Form:
 def floor_of(form: Form, divisor: int, space: Space) -> Form:
     """Return `form // divisor`, multiples of the divisor taken out.
 
-        (8*a + b) // 4  with 0 <= b < 4   ->  2*a
-        (a // 2) // 3                     ->  a // 6
+    (8*a + b) // 4  with 0 <= b < 4   ->  2*a
+    (a // 2) // 3                     ->  a // 6
     """
     if divisor < 0:
         return floor_of(scale(form, -1), -divisor, space)
@@ -229,6 +229,33 @@ def expanded(form: Form, space: Space) -> Form:
             case _:
                 parts.append((atom(a), c))
     return combine(*parts)
+
+
+def substituted(form: Form, values: Mapping[str, Form], space: Space) -> Form:
+    """Return a form with variables replaced."""
+    if not variables(form) & values.keys():
+        return form
+    parts: list[tuple[Form, int]] = [(constant(form.constant), 1)]
+    for a, c in form.terms:
+        parts.append((_substituted(a, values, space), c))
+    return combine(*parts)
+
+
+def _substituted(a: Atom, values: Mapping[str, Form], space: Space) -> Form:
+    match a:
+        case Var(name):
+            return values.get(name, atom(a))
+        case Floor(form, divisor):
+            return floor_of(substituted(form, values, space), divisor, space)
+        case Remainder(form, divisor):
+            return remainder_of(substituted(form, values, space), divisor, space)
+        case Extreme(is_least, forms):
+            parts = [substituted(f, values, space) for f in forms]
+            return extreme_of(parts, is_least, space)
+        case Lookup(table, form):
+            return atom(Lookup(table, substituted(form, values, space)))
+        case _:
+            assert_never(a)
 
 
 # What occurs, and how great it is
@@ -325,9 +352,10 @@ def _evaluate_atom(a: Atom, space: Space, values: Mapping[str, Array]) -> Array:
             return evaluate(form, space, values) % divisor
         case Extreme(is_least, forms):
             best = np.minimum if is_least else np.maximum
-            parts = [evaluate(f, space, values) for f in forms]
-            result: Array = reduce(best, parts)
-            return result
+            total = evaluate(forms[0], space, values)
+            for form in forms[1:]:
+                total = best(total, evaluate(form, space, values))
+            return total
         case Lookup(table, form):
             entries = space.tables[table]
             at = evaluate(form, space, values)

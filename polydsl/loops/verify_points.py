@@ -38,7 +38,6 @@ from polydsl.loops.verify_conditions import (
 from polydsl.loops.verify_forms import (
     Array,
     Form,
-    Interval,
     Space,
     combine,
     evaluate,
@@ -50,6 +49,7 @@ from polydsl.loops.verify_forms import (
     variables,
 )
 from polydsl.loops.verify_translate import Names, nest_condition, nest_form
+from polydsl.poly.terms import Interval
 
 MOST_RUNS = 64
 """A range is cut into so many parts, at most, where a loop's length changes."""

@@ -155,32 +155,58 @@ def _arg_extremum(
 ) -> Expr:
     """Draft the extremum and the least position where it is reached.
 
-    The values are stored first, so that both passes see the same bits; NaN counts as
-    the extremum, as NumPy has it.
+    The values are stored first, so that both passes see the same bits. The first NaN
+    counts as the extremum, as NumPy has it.
     """
-    span, dtype = expr.span, body.dtype
     _check_not_empty(drafts, expr)
+    value = _stored(drafts, f"{owner}_values", body, expr.indices, context)
     combine: Combine = "max" if expr.op == "argmax" else "min"
-    if dtype.is_float:
-        extreme = identity("min" if combine == "max" else "max", dtype, span)
-        isnan = Call("isnan", (body,), BOOL, span)
-        body = Select(isnan, extreme, body, dtype, span)
-    free = _free(drafts, body, expr.indices, context)
-    dims = tuple(Index(i, span) for i in (*free, *expr.indices))
-    values = drafts.fresh(f"{owner}_values")
-    shape = tuple(drafts.box[d.name][1] + 1 for d in dims)
-    drafts.declare(values, dtype, shape, "local", span)
-    drafts.add(Draft(values, dims, None, body, (), context, span))
-    value = Access(values, dims, dtype, span)
+    candidate = _without_nan(value, combine)
+    span = expr.span
     best = _reduce(
-        drafts, f"{owner}_{combine}", value, expr.indices, combine, context, span
+        drafts, f"{owner}_{combine}", candidate, expr.indices, combine, context, span
     )
-    reached = Call("eq", (value, best), BOOL, span)
-    unreached = Literal(I64.greatest, I64, span)
-    place = Select(reached, _position(drafts, expr), unreached, I64, span)
-    return _reduce(
-        drafts, f"{owner}_{expr.op}", place, expr.indices, "min", context, span
-    )
+    reached = Call("eq", (candidate, best), BOOL, span)
+    position = _position(drafts, expr)
+    later = Call("add", (position, Literal(_LATER, I64, span)), I64, span)
+    nowhere = Literal(I64.greatest, I64, span)
+    place: Expr = Select(reached, later, nowhere, I64, span)
+    if body.dtype.is_float:
+        isnan = Call("isnan", (value,), BOOL, span)
+        place = Select(isnan, position, place, I64, span)
+    name = f"{owner}_{expr.op}"
+    first = _reduce(drafts, name, place, expr.indices, "min", context, span)
+    return Call("mod", (first, Literal(_LATER, I64, span)), I64, span)
+
+
+_LATER = 1 << 40
+"""Added to the positions of the extremum, so that positions of NaN come before."""
+
+
+def _stored(
+    drafts: Drafts,
+    name: str,
+    body: Expr,
+    indices: tuple[str, ...],
+    context: Conditions,
+) -> Access:
+    """Draft a tensor of the values of *body* at every point of a reduction."""
+    free = _free(drafts, body, indices, context)
+    dims = tuple(Index(i, body.span) for i in (*free, *indices))
+    name = drafts.fresh(name)
+    shape = tuple(drafts.box[d.name][1] + 1 for d in dims)
+    drafts.declare(name, body.dtype, shape, "local", body.span)
+    drafts.add(Draft(name, dims, None, body, (), context, body.span))
+    return Access(name, dims, body.dtype, body.span)
+
+
+def _without_nan(value: Access, combine: Combine) -> Expr:
+    """Return a value that loses against every other where it is NaN."""
+    dtype, span = value.dtype, value.span
+    if not dtype.is_float:
+        return value
+    isnan = Call("isnan", (value,), BOOL, span)
+    return Select(isnan, identity(combine, dtype, span), value, dtype, span)
 
 
 def _check_not_empty(drafts: Drafts, expr: Reduce) -> None:

@@ -221,7 +221,7 @@ class _Draft:
         if padded:
             copy, access = pad_copy(
                 operand,
-                self._name(operand, "pad"),
+                self._name(operand, is_columns, "pad"),
                 self.contraction.dtype,
                 shape,
                 self.contraction.box,
@@ -231,8 +231,10 @@ class _Draft:
             )
             yield _Way(access, copy, False, False)
 
-    def _name(self, operand: Operand, suffix: str) -> str:
-        return f"{self.setting.statement.name}_{operand.tensor}_{suffix}"
+    def _name(self, operand: Operand, is_columns: bool, suffix: str) -> str:
+        """Return the name of a copy: both factors may be of one tensor."""
+        side = "columns" if is_columns else "rows"
+        return f"{self.setting.statement.name}_{operand.tensor}_{side}_{suffix}"
 
     def _plan(self, way_a: _Way, way_b: _Way) -> MatrixPlan | None:
         depth = self._depth_chain(way_a, way_b)
@@ -332,7 +334,7 @@ class _Draft:
             bound = way.operand.tensor in self.setting.bound
             pack = pack_copy(
                 way.operand,
-                self._name(way.operand, "pack"),
+                self._name(way.operand, is_columns, "pack"),
                 self.contraction.dtype,
                 sizes,
                 self.outer,

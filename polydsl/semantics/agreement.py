@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from polydsl.semantics.building import BoundFrame, numbers
 from polydsl.semantics.context import text_of
-from polydsl.semantics.frames import BoundFrame, numbers
 from polydsl.semantics.program import Access, Call, Expr, Select, walk
 from polydsl.semantics.shapes import extent_of, is_same
 from polydsl.semantics.sizes import evaluate, is_constant

@@ -12,7 +12,7 @@ from polydsl.base.diagnostics import bug
 from polydsl.base.dtypes import I64
 from polydsl.semantics.agreement import check_agreement, check_divisors
 from polydsl.semantics.bind_ranges import add_copies, find_range
-from polydsl.semantics.frames import (
+from polydsl.semantics.building import (
     BoundFrame,
     Builder,
     Extents,

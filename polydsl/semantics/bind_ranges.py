@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from polydsl.semantics.frames import BoundFrame
+from polydsl.semantics.building import BoundFrame
 from polydsl.semantics.intervals import Interval, bounds
 from polydsl.semantics.program import Expr, IndexRange
 from polydsl.semantics.sizes import literal, minus_one, quantity

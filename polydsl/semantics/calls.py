@@ -11,7 +11,7 @@ from polydsl.semantics.affine import affine
 from polydsl.semantics.context import Context, text_of
 from polydsl.semantics.expressions import elaborate
 from polydsl.semantics.program import Expr
-from polydsl.semantics.scope import suggest
+from polydsl.semantics.scope import FUNCTION_NAMES, suggest
 from polydsl.semantics.sizes import is_constant
 from polydsl.semantics.types import convert
 from polydsl.syntax import ast
@@ -34,11 +34,11 @@ def call_statement(
 ) -> CallStatement | None:
     """Return the kernel call that a statement is, or None if it is another one.
 
-    A call of an unknown name on the right of several targets is one too.
+    The call of an unknown name is one too: whole tensors are what it may be given.
     """
     match statement:
         case ast.Assign(ast.Name() as target, "=", ast.Call() as call, span):
-            if call.function in kernels:
+            if call.function in kernels or call.function not in FUNCTION_NAMES:
                 return CallStatement((target,), call, span)
             return None
         case ast.MultiAssign(targets, ast.Call() as call, span):

@@ -16,7 +16,7 @@ from polydsl.semantics.instance import (
 )
 from polydsl.semantics.library import Library
 from polydsl.semantics.program import Expr
-from polydsl.semantics.scope import suggest
+from polydsl.semantics.scope import FUNCTION_NAMES, suggest
 from polydsl.semantics.typed import KernelCall, TypedKernel
 from polydsl.semantics.types import UNKNOWN
 from polydsl.syntax import ast
@@ -59,11 +59,11 @@ def type_call(
 def _refuse_unknown(call: ast.Call, context: Context) -> None:
     context.error(
         "E0401",
-        f"there is no kernel {call.function}",
+        f"there is no kernel or function {call.function}",
         call.function_span,
-        label="no kernel of this file and no import",
-        hint=suggest(call.function, context.kernels)
-        or "several names on the left take a kernel call on the right",
+        label="not in this file, not imported, not a function",
+        hint=suggest(call.function, (*context.kernels, *FUNCTION_NAMES))
+        or f"define the kernel {call.function}, or import it",
     )
 
 

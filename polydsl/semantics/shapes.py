@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from polydsl.base.diagnostics import bug
-from polydsl.semantics.frames import BoundFrame, Extents, Misfit
+from polydsl.semantics.building import BoundFrame, Extents, Misfit
 from polydsl.semantics.intervals import Interval
 from polydsl.semantics.program import Definition, Expr, Index, Size, walk
 from polydsl.semantics.sizes import (

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from polydsl.base.diagnostics import ArgumentError, Diagnostic, ProgramError, bug
 from polydsl.base.dtypes import BOOL, DType
 from polydsl.semantics.bind import bind
+from polydsl.semantics.building import Misfit
 from polydsl.semantics.calls import CONSTANT_TYPES
 from polydsl.semantics.context import text_of
 from polydsl.semantics.elaborate import elaborate_kernel
 from polydsl.semantics.frame import Session
-from polydsl.semantics.frames import Misfit
 from polydsl.semantics.instance import Matched, Mismatch, match_instance
 from polydsl.semantics.library import Library
 from polydsl.semantics.program import Program, Value

@@ -7,6 +7,7 @@ have are contracted, all others are kept; the bound is a matrix product of magni
 from __future__ import annotations
 
 from math import prod
+from string import ascii_letters
 
 import numpy as np
 
@@ -95,6 +96,11 @@ def _product(a: Floats, b: Floats, shape: tuple[int, ...], axes: int) -> Floats:
     rows = [i for i in kept if a.shape[i] > 1 and b.shape[i] == 1]
     columns = [i for i in kept if b.shape[i] > 1 and a.shape[i] == 1]
     batch = [i for i in kept if i not in rows and i not in columns]
+    if not (rows and columns):
+        # No factor is used twice: a single pass over both, without copies.
+        letters = ascii_letters[: len(shape)]
+        formula = f"{letters},{letters}->{letters[axes:]}"
+        return np.asarray(np.einsum(formula, a, b) * repeats)
     left = _matrix(a, batch, rows, list(summed))
     right = _matrix(b, batch, list(summed), columns)
     extents = [max(a.shape[i], b.shape[i]) for i in (*batch, *rows, *columns)]

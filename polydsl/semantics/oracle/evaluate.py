@@ -68,7 +68,7 @@ def evaluate(
         lazy = lazy_tensors(program, order, reads, scope, limit)
         tensors.evaluate_lazily(lazy, scope)
         for group in order:
-            if lazy.isdisjoint(group) and group[0] not in program.parameters:
+            if group[0] not in lazy and group[0] not in program.parameters:
                 _evaluate_group(group, reads, tensors, scope)
         return _outcome(program, lazy, tensors)
 
@@ -86,7 +86,7 @@ def _evaluate_group(
         tensors.set(group[0], _evaluate_tensor(group[0], scope))
 
 
-def _outcome(program: Program, lazy: frozenset[str], tensors: LazyTensors) -> Outcome:
+def _outcome(program: Program, lazy: tuple[str, ...], tensors: LazyTensors) -> Outcome:
     names = [name for name in program.results if name in lazy]
     chosen = sample(tensors, names) if names else {}
     results = []

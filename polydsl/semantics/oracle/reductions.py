@@ -11,13 +11,19 @@ from typing import TypeAlias
 
 import numpy as np
 
-from polydsl.base.dtypes import BOOL, DType, widen
+from polydsl.base.dtypes import DType, widen
 from polydsl.base.functions import FUNCTIONS, Reduction
 from polydsl.semantics.oracle.arithmetic import apply_float
+from polydsl.semantics.oracle.axes import masked, nearest, reduce_mask, spread
 from polydsl.semantics.oracle.discrete import logical, wrap
+from polydsl.semantics.oracle.extrema import (
+    extremum,
+    kleene,
+    neutral_element,
+    position,
+)
 from polydsl.semantics.oracle.numbers import (
     AVAILABLE,
-    AVAILABLE_KEY,
     EXACT,
     NO,
     Array,
@@ -29,6 +35,7 @@ from polydsl.semantics.oracle.numbers import (
     rounding_limit,
     settle,
 )
+from polydsl.semantics.oracle.propagation import undecide
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,55 +61,8 @@ Outcome: TypeAlias = Partial | Num
 """What a reduction has found so far: sums and products need more than a `Num`."""
 
 
-def spread(array: Array, shape: tuple[int, ...], axes: int) -> Array:
-    """Broadcast so that the first *axes* dimensions are really there."""
-    inner = array.shape[max(0, array.ndim - (len(shape) - axes)) :]
-    lead = (1,) * (len(shape) - axes - len(inner))
-    return np.broadcast_to(array, (*shape[:axes], *lead, *inner))
-
-
 def _limit(dtype: DType) -> float:
     return rounding_limit(widen(dtype))
-
-
-def _masked(num: Num, active: Bools, neutral: float | int | bool) -> Num:
-    """Put the neutral element where there is no term."""
-    if active.all():
-        return num
-    return Num(
-        np.where(active, num.value, neutral),
-        num.error if num.is_exact else np.where(active, num.error, 0.0),
-        num.undecided & active,
-        num.overflow & active,
-        num.missing
-        if num.missing.ndim == 0
-        else np.where(active, num.missing, AVAILABLE_KEY),
-    )
-
-
-def neutral_element(op: Reduction, dtype: DType) -> float | int | bool:
-    """Return what the reduction of nothing gives."""
-    match op:
-        case "sum" | "mean":
-            return 0 if dtype.is_int else 0.0
-        case "prod":
-            return 1 if dtype.is_int else 1.0
-        case "max" | "argmax":
-            return _extreme(dtype, lowest=True)
-        case "min" | "argmin":
-            return _extreme(dtype, lowest=False)
-        case "any":
-            return False
-        case "all":
-            return True
-
-
-def _extreme(dtype: DType, *, lowest: bool) -> float | int | bool:
-    if dtype.is_float:
-        return -np.inf if lowest else np.inf
-    if dtype == BOOL:
-        return not lowest
-    return dtype.least if lowest else dtype.greatest
 
 
 def reduce_terms(
@@ -114,10 +74,10 @@ def reduce_terms(
     active: Bools,
 ) -> Outcome:
     """Reduce the first *axes* axes of terms of type *dtype* on a grid of *shape*."""
-    terms = _masked(num, active, neutral_element(op, dtype))
+    terms = masked(num, active, neutral_element(op, dtype))
     over = tuple(range(axes))
-    undecided = _reduce_mask(terms.undecided, shape, axes)
-    missing = _nearest(terms.missing, shape, axes)
+    undecided = reduce_mask(terms.undecided, shape, axes)
+    missing = nearest(terms.missing, shape, axes)
     value = spread(terms.value, shape, axes)
     match op:
         case "sum" | "mean" | "prod":
@@ -126,29 +86,14 @@ def reduce_terms(
             sums = _sum if op != "prod" else _prod
             return sums(terms, value, shape, axes, count, undecided, missing, dtype)
         case "any" | "all":
-            return _kleene(op, value, terms, shape, axes, undecided, missing)
+            return kleene(op, value, terms, shape, axes, undecided, missing)
         case "max" | "min" | "argmax" | "argmin":
             if op in ("argmax", "argmin"):
-                return _position(
+                return position(
                     op, value, terms, shape, axes, undecided, missing, active
                 )
             neutral = neutral_element(op, dtype)
-            return _extremum(op, value, terms, shape, axes, undecided, missing, neutral)
-
-
-def _reduce_mask(mask: Bools, shape: tuple[int, ...], axes: int) -> Bools:
-    if not mask.any():
-        return NO
-    full = spread(mask, shape, axes)
-    return np.asarray(np.logical_or.reduce(full, axis=tuple(range(axes))))
-
-
-def _nearest(missing: Ints, shape: tuple[int, ...], axes: int) -> Ints:
-    if missing.ndim == 0:
-        return missing
-    full = spread(missing, shape, axes)
-    over = tuple(range(axes))
-    return np.asarray(np.minimum.reduce(full, axis=over, initial=AVAILABLE_KEY))
+            return extremum(op, value, terms, shape, axes, undecided, missing, neutral)
 
 
 def _sum(
@@ -174,7 +119,7 @@ def _sum(
     if terms.overflow.any():
         # `_finish_sum` looks at the sums that are beyond the limit themselves.
         small = np.abs(total) < _limit(dtype)
-        undecided = undecided | (_reduce_mask(terms.overflow, shape, axes) & small)
+        undecided = undecided | (reduce_mask(terms.overflow, shape, axes) & small)
     return Partial(total, size, error, count, undecided, missing, whole)
 
 
@@ -199,87 +144,8 @@ def _prod(
     large = np.maximum(reach, 1.0)
     size = np.multiply.reduce(spread(large, shape, axes), axis=over)
     if terms.overflow.any():
-        undecided = undecided | _reduce_mask(terms.overflow, shape, axes)
+        undecided = undecided | reduce_mask(terms.overflow, shape, axes)
     return Partial(total, size, error, count, undecided, missing, whole)
-
-
-def _kleene(
-    op: Reduction,
-    value: Array,
-    terms: Num,
-    shape: tuple[int, ...],
-    axes: int,
-    undecided: Bools,
-    missing: Ints,
-) -> Num:
-    over = tuple(range(axes))
-    join = np.logical_or if op == "any" else np.logical_and
-    result = join.reduce(value, axis=over)
-    if undecided.any():
-        decisive = (terms.value == (op == "any")) & ~terms.undecided
-        undecided = undecided & ~_reduce_mask(decisive, shape, axes)
-    return Num(result, EXACT, undecided, missing=missing)
-
-
-def _extremum(
-    op: Reduction,
-    value: Array,
-    terms: Num,
-    shape: tuple[int, ...],
-    axes: int,
-    undecided: Bools,
-    missing: Ints,
-    neutral: float | int | bool,
-) -> Num:
-    over = tuple(range(axes))
-    best = np.maximum if op == "max" else np.minimum
-    result = best.reduce(value, axis=over, initial=neutral)
-    error = EXACT
-    if not terms.is_exact:
-        reach = spread(terms.value + terms.error, shape, axes)
-        high = best.reduce(reach, axis=over, initial=neutral)
-        reach = spread(terms.value - terms.error, shape, axes)
-        low = best.reduce(reach, axis=over, initial=neutral)
-        error = np.maximum(high - result, result - low)
-        error = np.where(np.isfinite(result), error, 0.0)
-    if result.dtype == np.float64:
-        undecided = undecided | np.isnan(result)
-    overflow = _reduce_mask(terms.overflow & np.isfinite(terms.value), shape, axes)
-    return Num(result, error, undecided, overflow, missing)
-
-
-def _position(
-    op: Reduction,
-    value: Array,
-    terms: Num,
-    shape: tuple[int, ...],
-    axes: int,
-    undecided: Bools,
-    missing: Ints,
-    active: Bools,
-) -> Num:
-    """The first position (row-major in the reduced axes) of the best value."""
-    inner = value.shape[axes:]
-    flat = value.reshape((-1, *inner))
-    if flat.shape[0] == 0:
-        return Num(np.zeros(inner, np.int64), EXACT, undecided, missing=missing)
-    place = flat.argmax(axis=0) if op == "argmax" else flat.argmin(axis=0)
-    if not active.all():
-        # Where the best value is the neutral element itself, the first real term.
-        there = np.broadcast_to(spread(active, shape, axes), value.shape)
-        there = there.reshape(flat.shape)
-        real = np.take_along_axis(there, place[np.newaxis], axis=0)[0]
-        place = np.where(real, place, there.argmax(axis=0))
-    if not terms.is_exact:
-        error = np.broadcast_to(spread(terms.error, shape, axes), value.shape)
-        error = error.reshape(flat.shape)
-        chosen = place[np.newaxis]
-        best = np.take_along_axis(flat, chosen, axis=0)
-        slack = error + np.take_along_axis(error, chosen, axis=0)
-        close = (np.abs(flat - best) <= slack) & (slack > 0)
-        np.put_along_axis(close, chosen, False, axis=0)
-        undecided = undecided | close.any(axis=0)
-    return Num(place.astype(np.int64), EXACT, undecided, missing=missing)
 
 
 def merge(op: Reduction, left: Outcome, right: Outcome, dtype: DType) -> Outcome:
@@ -347,7 +213,7 @@ def _finish_sum(partial: Partial, dtype: DType) -> Num:
     source = Num(partial.value, partial.error, partial.undecided, NO, partial.missing)
     if not error.any():
         return Num(partial.value, EXACT, partial.undecided, NO, partial.missing)
-    return _undecide(
+    return undecide(
         settle(partial.value, error, dtype, (source,)), _may_overflow(partial, dtype)
     )
 
@@ -365,13 +231,6 @@ def _may_overflow(partial: Partial, dtype: DType) -> Bools:
     return (reach >= limit) & ~sure & np.isfinite(partial.value)
 
 
-def _undecide(num: Num, mask: Bools) -> Num:
-    if not mask.any():
-        return num
-    undecided = num.undecided | mask
-    return Num(num.value, num.error, undecided, num.overflow, num.missing)
-
-
 def _finish_prod(partial: Partial, dtype: DType) -> Num:
     form = format_of(dtype)
     rounds = np.maximum(partial.count - 1, 0) * form.unit
@@ -385,7 +244,7 @@ def _finish_prod(partial: Partial, dtype: DType) -> Num:
     source = Num(partial.value, EXACT, partial.undecided, NO, partial.missing)
     result = settle(partial.value, error, dtype, (source,))
     risky = (partial.size >= _limit(dtype)) & np.isfinite(partial.value)
-    return _undecide(result, risky & (partial.count > 1))
+    return undecide(result, risky & (partial.count > 1))
 
 
 def _divide(total: Num, count: Ints, dtype: DType) -> Num:

@@ -6,7 +6,7 @@ tensors is evaluated when it is read, and remembered.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -27,12 +27,11 @@ from polydsl.semantics.oracle.statements import (
     work_of,
 )
 from polydsl.semantics.oracle.tensors import Elements, TensorStore, gathered
-from polydsl.semantics.program import Access, Definition, Program
+from polydsl.semantics.program import Access, Definition, Program, accesses
 
 SAMPLE_TERMS = 20_000_000
 SAMPLE_ELEMENTS = 1 << 16
 SEED = 0x706F6C79
-NESTING = 16
 
 
 def lazy_tensors(
@@ -41,8 +40,10 @@ def lazy_tensors(
     reads: Mapping[str, Sequence[str]],
     scope: Scope,
     limit: int,
-) -> frozenset[str]:
-    """Return the tensors to evaluate on demand: too large, or made from such ones.
+) -> tuple[str, ...]:
+    """Return the tensors to evaluate on demand, operands first.
+
+    They are too large, or made from such ones.
 
     Recurrences and scatters, and all that they need, have to be whole.
     """
@@ -54,49 +55,48 @@ def lazy_tensors(
         tied = tied or any(d.is_scatter for d in definitions)
         if tied or not whole.isdisjoint(group):
             whole.update(group, *(reads[name] for name in group))
-    lazy: set[str] = set()
+    lazy: dict[str, None] = {}
     for group in order:
         definitions = [d for name in group for d in definitions_of(program, name)]
         large = any(work_of(d, lengths) > limit for d in definitions)
-        if (large or not lazy.isdisjoint(reads[group[0]])) and group[0] not in whole:
-            lazy.update(group)
-    return frozenset(lazy)
+        large = large or any(name in lazy for name in reads[group[0]])
+        if large and group[0] not in whole:
+            lazy[group[0]] = None
+    return tuple(lazy)
 
 
 class LazyElements:
-    """The elements of one tensor that were evaluated so far."""
+    """The elements of one tensor that were evaluated so far, or are wanted."""
 
     def __init__(self, extents: tuple[int, ...], kind: str) -> None:
         self.known: Bools = np.zeros(extents, np.bool_)
+        self.wanted: Bools = np.zeros(extents, np.bool_)
         self.read = Elements(extents, kind)
         self.final = Elements(extents, kind)
 
-
-class Postponed(Exception):
-    """Elements that have to be evaluated first, because demands nest too deep."""
-
-    def __init__(self, tensor: str, numbers: Ints) -> None:
-        self.tensor, self.numbers = tensor, numbers
-        super().__init__(tensor)
+    def lacking(self) -> Ints:
+        """Return the numbers of the elements that are wanted but not known."""
+        return np.flatnonzero(self.wanted & ~self.known)
 
 
 class LazyTensors(TensorStore):
-    """A store that evaluates elements of some tensors when they are read.
+    """A store that evaluates just those elements of some tensors that are needed.
 
-    `terms` counts what was evaluated, to find out how large a sample may be. Demands
-    nest as deep as statements build on each other; beyond `NESTING` levels they are
-    put off (`Postponed`) and met first, from the outermost level.
+    What is wanted of a tensor is found by a first evaluation of what reads it, in
+    which the elements are recorded and left open; an indirect subscript that is open
+    itself has its element evaluated when it is read. `terms` counts what was
+    evaluated, to find out how large a sample may be.
     """
 
     def __init__(self, extents: Mapping[str, tuple[int, ...]]) -> None:
         super().__init__(extents)
         self._lazy: dict[str, LazyElements] = {}
         self._scope: Scope | None = None
-        self._nesting = 0
+        self._recording = False
         self.terms = 0
 
-    def evaluate_lazily(self, names: frozenset[str], scope: Scope) -> None:
-        """Evaluate elements of these tensors on demand from now on."""
+    def evaluate_lazily(self, names: Sequence[str], scope: Scope) -> None:
+        """Evaluate elements of these tensors, operands first, on demand from now on."""
         self._scope = scope
         for name in names:
             kind = scope.program.tensor(name).dtype.kind
@@ -113,44 +113,61 @@ class LazyTensors(TensorStore):
         shape = np.broadcast_shapes(needed.shape, *(s.shape for s in subscripts))
         extents = self.extents(access.tensor)
         flat = np.ravel_multi_index(subscripts, extents) if extents else np.int64(0)
-        wanted = np.broadcast_to(flat, shape)[np.broadcast_to(needed, shape)]
-        self.demand(access.tensor, wanted)
+        numbers = np.broadcast_to(flat, shape)[np.broadcast_to(needed, shape)]
+        if self._recording:
+            lazy.wanted.reshape(-1)[numbers] = True
+            return Num(np.zeros((), lazy.read.value.dtype), undecided=YES)
+        if not lazy.known.reshape(-1)[numbers].all():
+            self.demand(access.tensor, numbers)
         return gathered(lazy.read.num(), subscripts)
 
     def demand(self, tensor: str, numbers: Ints) -> StoredNum:
         """Evaluate elements, by their row-major numbers, and return the tensor."""
-        if self._nesting >= NESTING:
-            raise Postponed(tensor, numbers)
-        wanted = [(tensor, numbers)]
-        while wanted:
-            self._nesting += 1
-            try:
-                self._evaluate(*wanted[-1])
-                wanted.pop()
-            except Postponed as postponed:
-                if self._nesting > 1:
-                    raise
-                wanted.append((postponed.tensor, postponed.numbers))
-            finally:
-                self._nesting -= 1
         lazy = self._lazy[tensor]
+        lazy.wanted.reshape(-1)[numbers] = True
+        names = list(self._lazy)
+        names = names[: names.index(tensor) + 1]
+        for name in reversed(names):
+            self._record(name)
+        for name in names:
+            self._evaluate(name)
         return StoredNum(lazy.final.num(), lazy.read.num())
 
-    def _evaluate(self, tensor: str, numbers: Ints) -> None:
-        lazy = self._lazy[tensor]
-        known = lazy.known.reshape(-1)
-        numbers = np.unique(numbers[~known[numbers]])
+    def _record(self, tensor: str) -> None:
+        """Find what the wanted elements of a tensor want of others."""
         assert self._scope is not None
         definitions = definitions_of(self._scope.program, tensor)
-        terms = sum(terms_per_point(d, lengths_of(self._scope)) for d in definitions)
-        step = max(1, BLOCK_POINTS // max(1, terms))
-        for start in range(0, len(numbers), step):
-            some = numbers[start : start + step]
+        read = {a.tensor for d in definitions for a in accesses(d.value)}
+        if read.isdisjoint(self._lazy):
+            return
+        self._recording = True
+        for some in self._steps(definitions, self._lazy[tensor].lacking()):
+            evaluate_elements(definitions, some, self._scope)
+        self._recording = False
+
+    def _evaluate(self, tensor: str) -> None:
+        """Evaluate the wanted elements of a tensor."""
+        assert self._scope is not None
+        lazy = self._lazy[tensor]
+        definitions = definitions_of(self._scope.program, tensor)
+        for some in self._steps(definitions, lazy.lacking()):
             stored = evaluate_elements(definitions, some, self._scope)
             lazy.read.put_flat(some, stored.read)
             lazy.final.put_flat(some, stored.final)
-            self.terms += len(some) * terms
-            known[some] = True
+            lazy.known.reshape(-1)[some] = True
+            self.terms += len(some) * self._terms(definitions)
+
+    def _terms(self, definitions: Sequence[Definition]) -> int:
+        assert self._scope is not None
+        lengths = lengths_of(self._scope)
+        return max(1, sum(terms_per_point(d, lengths) for d in definitions))
+
+    def _steps(
+        self, definitions: Sequence[Definition], numbers: Ints
+    ) -> Iterator[Ints]:
+        step = max(1, BLOCK_POINTS // self._terms(definitions))
+        for start in range(0, len(numbers), step):
+            yield numbers[start : start + step]
 
 
 def evaluate_elements(

@@ -1,0 +1,214 @@
+"""Proof (b): every read gets the value that the scop says.
+
+Each node is compared with the statement or the copy that it executes: the element it
+writes and the value it computes (`verify_values`, `verify_products`), through registers
+(`verify_registers`) and tile-local copies (`verify_scopes`). What is read is then the
+right element; `verify_order` proves that it is finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from polydsl.base.diagnostics import bug
+from polydsl.loops.nest import (
+    Accumulate,
+    BatchReduceGemm,
+    Expr,
+    Instance,
+    LoopNest,
+    Store,
+)
+from polydsl.loops.verify_bounds import accesses
+from polydsl.loops.verify_elements import address_of, collision
+from polydsl.loops.verify_equal import difference_point
+from polydsl.loops.verify_forms import Form, variables
+from polydsl.loops.verify_instances import coordinates
+from polydsl.loops.verify_order import Event, EventKind, check_order
+from polydsl.loops.verify_points import Leaf
+from polydsl.loops.verify_products import Memory, check_product, operand_elements
+from polydsl.loops.verify_registers import Chain, chains
+from polydsl.loops.verify_scopes import Scope, check_local_copy, scopes
+from polydsl.loops.verify_translate import Names, nest_form
+from polydsl.loops.verify_values import Source, check_value
+from polydsl.poly.scop import Scop, Statement
+from polydsl.poly.terms import Interval
+from polydsl.schedule.matrix_plan import Copy
+from polydsl.semantics.program import Expr as ProgramExpr
+from polydsl.semantics.program import Index
+
+
+def check_flow(
+    scop: Scop, copies: Mapping[str, Copy], nest: LoopNest, leaves: Sequence[Leaf]
+) -> None:
+    """Raise unless every value is the scop's, in time."""
+    found = scopes(nest, copies, leaves)
+    fixed: dict[tuple[tuple[int, ...], str], Names] = {}
+    for scope in found:
+        if scope.buffer.memory != "register":
+            names = check_local_copy(copies[scope.buffer.name], scope)
+            fixed.update({(u.path, scope.buffer.name): names for u in scope.uses})
+    buffers = {b.name: b for b in nest.buffers}
+    memory = Memory(scop, buffers, copies, defined_boxes(scop), fixed)
+    flow = _Flow(memory, chains(memory, found), found)
+    for leaf in leaves:
+        flow.check_writable(leaf)
+        flow.check(leaf)
+        flow.check_lanes(leaf)
+    check_order(tuple(e for leaf in leaves for e in flow.events(leaf)))
+
+
+def defined_boxes(scop: Scop) -> dict[str, tuple[Interval, ...]]:
+    """Return the box on which each tensor is defined, where that is a box: its first
+    statement gives every element its first value."""
+    boxes: dict[str, tuple[Interval, ...]] = {}
+    for tensor in scop.tensors:
+        if tensor.role == "input":
+            boxes[tensor.name] = tuple((0, n - 1) for n in tensor.shape)
+            continue
+        first = next((s for s in scop.statements if s.tensor == tensor.name), None)
+        if first is None or first.conditions or first.combine is not None:
+            continue
+        plain = [s.name for s in first.subscripts if isinstance(s, Index)]
+        if len({*plain}) == len(first.subscripts):
+            boxes[tensor.name] = tuple(first.ranges[name] for name in plain)
+    return boxes
+
+
+@dataclass(frozen=True, slots=True)
+class _Flow:
+    memory: Memory
+    chains: tuple[Chain, ...]
+    scopes: tuple[Scope, ...]
+
+    def check_writable(self, leaf: Leaf) -> None:
+        """Raise where a leaf writes what is not its to write."""
+        node = leaf.node
+        name = node.c.buffer if isinstance(node, BatchReduceGemm) else node.buffer
+        buffer = self.memory.buffers[name]
+        is_prepare = leaf.path[0] == 0
+        if (
+            buffer.memory == "constant"
+            or not buffer.is_written
+            or (buffer.memory == "prepared" and not is_prepare)
+            or (buffer.memory == "argument" and is_prepare)
+        ):
+            bug(f"{name} is not written here, {leaf.place({})}")
+
+    def check(self, leaf: Leaf) -> None:
+        """Raise unless a leaf stores the values of the instances that it executes."""
+        match leaf.node:
+            case BatchReduceGemm():
+                check_product(self.memory, leaf)
+            case Store(buffer, _, value, instance) | Accumulate(
+                buffer, _, _, value, instance
+            ):
+                if self.memory.buffers[buffer].memory == "register":
+                    return
+                if instance is None:
+                    if all(c.store is not leaf for c in self.chains):
+                        bug(f"a store executes no instance, {leaf.place({})}")
+                    return
+                self._check_store(leaf, leaf.node, value, instance)
+
+    def _check_store(
+        self, leaf: Leaf, node: Store | Accumulate, value: Expr, instance: Instance
+    ) -> None:
+        copy = self.memory.copies.get(instance.statement)
+        if copy is not None:
+            source = self._source(leaf, instance, copy.dims)
+            subscripts = tuple(source.names[d] for d in copy.dims[copy.local :])
+            wanted: ProgramExpr = copy.value
+            tensor, combine = copy.tensor, None
+        else:
+            statement = self.memory.scop.statement(instance.statement)
+            source = self._source(leaf, instance, statement.dims)
+            subscripts = source.subscripts(statement.subscripts)
+            tensor, combine, wanted = _parts(statement)
+        actual = node.combine if isinstance(node, Accumulate) else None
+        if node.buffer != tensor or combine != actual:
+            bug(f"{instance.statement} is not computed {leaf.place({})}")
+        for expr, form in zip(node.index, subscripts):
+            found = nest_form(expr, leaf.names, leaf.hull)
+            point = {} if found is None else difference_point(found, form, leaf.hull)
+            if point is not None:
+                bug(f"{instance.statement} is stored elsewhere {leaf.place(point)}")
+        check_value(source, value, wanted)
+
+    def _source(self, leaf: Leaf, instance: Instance, dims: tuple[str, ...]) -> Source:
+        names = dict(zip(dims, coordinates(leaf, instance, dims)))
+        return Source(self.memory.scop, self.memory.defined, leaf, names, leaf.hull)
+
+    def check_lanes(self, leaf: Leaf) -> None:
+        """Raise where two lanes of a vector loop write one element."""
+        node = leaf.node
+        if isinstance(node, BatchReduceGemm) or not leaf.frames:
+            return
+        frame = leaf.frames[-1]
+        if frame.loop.kind != "vector":
+            return
+        index = self._index(leaf, node.index)
+        used = any(frame.counter in variables(form) for form in index)
+        if isinstance(node, Accumulate) and not used:
+            return
+        address = address_of(self.memory.buffers[node.buffer], index)
+        for piece in leaf.pieces:
+            point = collision(address, (frame.counter,), piece.space)
+            if point is not None:
+                bug(
+                    f"lanes write the same element of {node.buffer} {leaf.place(point)}"
+                )
+
+    def _index(self, leaf: Leaf, index: Sequence[Expr]) -> tuple[Form, ...]:
+        forms = tuple(nest_form(e, leaf.names, leaf.hull) for e in index)
+        known = tuple(form for form in forms if form is not None)
+        if len(known) < len(forms):
+            bug(f"a subscript is no term, {leaf.place({})}")
+        return known
+
+    # Events
+
+    def events(self, leaf: Leaf) -> Iterator[Event]:
+        """Yield the accesses of a leaf to buffers that outlive their loops."""
+        node = leaf.node
+        if isinstance(node, BatchReduceGemm):
+            yield from self._product_events(leaf, node)
+            return
+        (written, index, _), *read = accesses(leaf)
+        chain = next((c for c in self.chains if leaf in (c.fill, c.store)), None)
+        if self._is_shared(written):
+            kind: EventKind = "update" if isinstance(node, Accumulate) else "first"
+            if chain is not None and not chain.starts:
+                kind = "update"
+            yield self._event(written, kind, leaf, self._index(leaf, index))
+        for name, place, _ in read:
+            if self._is_shared(name):
+                again = chain is not None and name == chain.tensor and not chain.starts
+                found = self._index(leaf, place)
+                yield self._event(name, "update" if again else "read", leaf, found)
+
+    def _product_events(self, leaf: Leaf, node: BatchReduceGemm) -> Iterator[Event]:
+        kind: EventKind = "update" if node.accumulate else "first"
+        for name, forms in operand_elements(self.memory, leaf):
+            if self._is_shared(name):
+                is_result = name == node.c.buffer
+                yield self._event(name, kind if is_result else "read", leaf, forms)
+
+    def _is_shared(self, name: str) -> bool:
+        copy = self.memory.copies.get(name)
+        if copy is not None:
+            return not copy.local
+        return self.memory.buffers[name].memory in ("argument", "scratch")
+
+    def _event(
+        self, name: str, kind: EventKind, leaf: Leaf, forms: tuple[Form, ...]
+    ) -> Event:
+        buffer = self.memory.buffers[name]
+        if leaf.path[0] == 1 and buffer.memory == "prepared":
+            kind = "read"
+        return Event(name, kind, leaf, forms, buffer.shape)
+
+
+def _parts(statement: Statement) -> tuple[str, str | None, ProgramExpr]:
+    return statement.tensor, statement.combine, statement.value

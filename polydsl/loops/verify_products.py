@@ -1,0 +1,347 @@
+"""Proof (b) and (c) for products: a microkernel reads and writes the elements of the
+statement it executes.
+
+The instance on a `BatchReduceGemm` says which instance of the statement the term
+(m, n, t, k) is. The address of C is that of the element which the instance writes, and
+A and B hold the two factors of its value, wherever they are read from: the tensor, a
+padded copy, a packed one, or a table that sends padded rows to a line of padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+from polydsl.base.diagnostics import bug
+from polydsl.loops.nest import (
+    BatchReduceGemm,
+    Buffer,
+    Columns,
+    Expr,
+    GuardedRows,
+    Offsets,
+    Rows,
+    Strided,
+    Table,
+)
+from polydsl.loops.verify_conditions import (
+    All,
+    Condition,
+    negation,
+)
+from polydsl.loops.verify_elements import (
+    address_of,
+    collision,
+    has_distinct_elements,
+    subscripts_at,
+)
+from polydsl.loops.verify_equal import difference_point
+from polydsl.loops.verify_forms import (
+    Form,
+    Lookup,
+    Point,
+    Space,
+    add,
+    atom,
+    combine,
+    variable,
+)
+from polydsl.loops.verify_guards import check_guarded
+from polydsl.loops.verify_instances import coordinates
+from polydsl.loops.verify_points import Leaf, Piece
+from polydsl.loops.verify_search import outside_point, some_point
+from polydsl.loops.verify_translate import Names, nest_form, program_condition
+from polydsl.loops.verify_values import Mismatch, Source, within_zero
+from polydsl.poly.scop import Scop, Statement
+from polydsl.poly.terms import Interval
+from polydsl.schedule.matrix_plan import Copy
+from polydsl.semantics import program
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The scop, the buffers and copies of a nest, where tensors are defined, and the
+    fixed coordinates of each tile-local copy at each leaf that reads it."""
+
+    scop: Scop
+    buffers: Mapping[str, Buffer]
+    copies: Mapping[str, Copy]
+    defined: Mapping[str, tuple[Interval, ...]]
+    fixed: Mapping[tuple[tuple[int, ...], str], Names]
+
+
+def check_product(memory: Memory, leaf: Leaf) -> None:
+    """Raise unless a product computes its statement's instances."""
+    node = leaf.node
+    assert isinstance(node, BatchReduceGemm)
+    if node.instance is None:
+        bug(f"a product executes no statement, {leaf.place({})}")
+    statement = memory.scop.statement(node.instance.statement)
+    found = coordinates(leaf, node.instance, statement.dims)
+    names = dict(zip(statement.dims, found))
+    _check_kind(memory, leaf, node, statement)
+    for piece in leaf.pieces:
+        source = Source(memory.scop, memory.defined, leaf, names, piece.space)
+        try:
+            _Product(memory, node, piece, source).check(statement)
+        except Mismatch as mismatch:
+            bug(str(mismatch))
+
+
+def _check_kind(
+    memory: Memory, leaf: Leaf, node: BatchReduceGemm, statement: Statement
+) -> None:
+    """Raise unless the statement sums products, and zero is set where it should be."""
+    if statement.combine != "add" or node.c.buffer != statement.tensor:
+        bug(f"{statement.name} is no sum into {node.c.buffer}, {leaf.place({})}")
+    names = (node.c.buffer, node.a.buffer, node.b.buffer)
+    if any(memory.buffers[name].dtype != node.dtype for name in names):
+        bug(f"a product mixes types, {leaf.place({})}")
+    if node.accumulate != (node.initial is None):
+        bug(f"a product accumulates and initialises, or neither, {leaf.place({})}")
+    if node.initial is None:
+        return
+    first = memory.scop.statement(node.initial.statement)
+    zero = isinstance(first.value, program.Literal) and first.value.value == 0
+    if not zero or first.combine is not None or first.tensor != statement.tensor:
+        bug(f"{first.name} does not set {statement.tensor} to zero, {leaf.place({})}")
+
+
+def operand_elements(
+    memory: Memory, leaf: Leaf
+) -> Iterator[tuple[str, tuple[Form, ...]]]:
+    """Yield the result of a product with the element that an instance writes, then the
+    buffers of its factors, whose elements are not told apart."""
+    node = leaf.node
+    assert isinstance(node, BatchReduceGemm) and node.instance is not None
+    statement = memory.scop.statement(node.instance.statement)
+    names = dict(zip(statement.dims, coordinates(leaf, node.instance, statement.dims)))
+    source = Source(memory.scop, memory.defined, leaf, names, leaf.hull)
+    yield node.c.buffer, source.subscripts(statement.subscripts)
+    for name in (node.a.buffer, node.b.buffer):
+        yield name, tuple(constant(0) for _ in memory.buffers[name].shape)
+
+
+@dataclass(frozen=True, slots=True)
+class _Product:
+    memory: Memory
+    node: BatchReduceGemm
+    piece: Piece
+    source: Source
+
+    @property
+    def leaf(self) -> Leaf:
+        return self.source.leaf
+
+    @property
+    def space(self) -> Space:
+        return self.piece.space
+
+    def check(self, statement: Statement) -> None:
+        """Raise `Mismatch` unless C, A and B are the statement's."""
+        self._check_result(statement, self.source)
+        if self.node.initial is not None:
+            self._check_initial()
+        match statement.value:
+            case program.Call("mul", (left, right)):
+                self._check_factors(left, right)
+            case _:
+                bug(f"the value of {statement.name} is no product")
+
+    def _check_result(self, statement: Statement, source: Source) -> None:
+        """C is at the element that the instance writes, one for each (m, n)."""
+        tile = self.node.c
+        buffer = self.memory.buffers[tile.buffer]
+        address = combine(
+            (self._form_of(tile.base), 1),
+            (self._offsets(tile.row, "m"), 1),
+            (variable("n"), 1),
+        )
+        subscripts = source.subscripts(statement.subscripts)
+        self._check_inside(buffer, subscripts, ())
+        wanted = address_of(buffer, subscripts)
+        self._equal(address, wanted, f"C is not at its element of {buffer.name}")
+        if not has_distinct_elements(statement, source.names, ("m", "n")):
+            point = collision(address, ("m", "n"), self.space)
+            if point is not None:
+                self._differ(f"C holds an element of {buffer.name} twice", point)
+
+    def _check_initial(self) -> None:
+        """The instances that set the tile to zero write the same elements."""
+        initial = self.node.initial
+        assert initial is not None
+        statement = self.memory.scop.statement(initial.statement)
+        found = coordinates(self.leaf, initial, statement.dims)
+        names = dict(zip(statement.dims, found))
+        self._check_result(statement, replace(self.source, names=names))
+
+    def _check_factors(self, left: program.Expr, right: program.Expr) -> None:
+        a, b = self.node.a, self.node.b
+        swap = self._origin(a.buffer) != _tensor(left)
+        if not swap and _tensor(left) == _tensor(right):
+            try:
+                self._check_rows(a, left)
+            except Mismatch:
+                swap = True
+        first, second = (right, left) if swap else (left, right)
+        self._check_rows(a, first)
+        self._check_columns(b, second)
+
+    def _origin(self, buffer: str) -> str:
+        copies = self.memory.copies
+        return copies[buffer].source if buffer in copies else buffer
+
+    # Operands
+
+    def _check_rows(self, a: Rows | GuardedRows, factor: program.Expr) -> None:
+        depth = combine((variable("k"), a.depth_step))
+        if isinstance(a, GuardedRows):
+            place = combine(
+                (self._form_of(a.start), 1),
+                (variable("t"), self.node.rows),
+                (variable("m"), 1),
+            )
+            self._check_table(a.table, place)
+            base = add(self._form_of(a.base), depth)
+            buffer = self.memory.buffers[a.buffer]
+            check_guarded(self.source, self.node, a, buffer, base, place, factor)
+            return
+        address = combine(
+            (self._form_of(a.base), 1),
+            (self._offsets(a.batch, "t"), 1),
+            (self._offsets(a.row, "m"), 1),
+            (depth, 1),
+        )
+        self._check_operand(a.buffer, address, factor)
+
+    def _check_columns(self, b: Columns, factor: program.Expr) -> None:
+        address = combine(
+            (self._form_of(b.base), 1),
+            (self._offsets(b.batch, "t"), 1),
+            (variable("k"), b.depth_step),
+            (variable("n"), 1),
+        )
+        self._check_operand(b.buffer, address, factor)
+
+    def _offsets(self, offsets: Offsets, position: str) -> Form:
+        match offsets:
+            case Strided(step):
+                return combine((variable(position), step))
+            case Table(buffer, start):
+                place = add(self._form_of(start), variable(position))
+                self._check_table(buffer, place)
+                return atom(Lookup(buffer, place))
+
+    def _check_table(self, table: str, place: Form) -> None:
+        if table not in self.space.tables:
+            bug(f"{table} is no constant table, {self.leaf.place({})}")
+        self._check_inside(self.memory.buffers[table], (place,), ())
+
+    def _check_operand(self, buffer: str, address: Form, factor: program.Expr) -> None:
+        """An operand without guards holds the factor, in the tensor or in a copy."""
+        if buffer in self.memory.copies:
+            self._check_copy(buffer, address, factor)
+            return
+        access = _access(factor)
+        if access.tensor != buffer:
+            self._differ(f"{buffer} is read for {access.tensor}", {})
+        subscripts = self.source.subscripts(access.subscripts)
+        self._check_inside(self.memory.buffers[buffer], subscripts, ())
+        if isinstance(factor, program.Pad):
+            self._always(self.source.inside(access), f"padding of {buffer} is read")
+        wanted = address_of(self.memory.buffers[buffer], subscripts)
+        self._equal(address, wanted, f"another element of {buffer} is read")
+
+    def _check_copy(self, name: str, address: Form, factor: program.Expr) -> None:
+        """The copy's definition, at the subscripts of the address, is the factor."""
+        copy = self.memory.copies[name]
+        buffer = self.memory.buffers[name]
+        stored = subscripts_at(buffer, address, self.space)
+        self._check_inside(buffer, stored, ())
+        fixed = self.memory.fixed.get((self.leaf.path, name), {})
+        names = {**fixed, **dict(zip(copy.dims[copy.local :], stored))}
+        held = replace(self.source, names=names)
+        value = copy.value
+        while isinstance(value, program.Select):
+            condition = self._condition(held, value.condition)
+            self._always(condition, f"a lane of {name} without an element is read")
+            value = value.then
+        self._same_factor(held, value, factor, name)
+
+    def _condition(self, source: Source, expr: program.Expr) -> Condition:
+        found = program_condition(
+            expr, source.names, self.memory.scop.sizes, self.space
+        )
+        if found is None:
+            bug(f"a copy depends on data, {self.leaf.place({})}")
+        return found
+
+    def _same_factor(
+        self, held: Source, value: program.Expr, factor: program.Expr, name: str
+    ) -> None:
+        """A copied access is the factor's; both are padded, or never outside."""
+        have, want = _access(value), _access(factor)
+        if have.tensor != want.tensor:
+            self._differ(f"{name} holds {have.tensor}, not {want.tensor}", {})
+        ours = held.subscripts(have.subscripts)
+        theirs = self.source.subscripts(want.subscripts)
+        for left, right in zip(ours, theirs):
+            self._equal(left, right, f"{name} holds another element of {have.tensor}")
+        padding = [e.value for e in (value, factor) if isinstance(e, program.Pad)]
+        if len(padding) == 1:
+            self._always(self.source.inside(want), f"padding of {have.tensor} is read")
+        elif padding and padding[0] != padding[1]:
+            self._differ(f"{name} is padded with another value", {})
+
+    # Questions
+
+    def _form_of(self, expr: Expr) -> Form:
+        form = nest_form(expr, self.leaf.names, self.space)
+        if form is None:
+            bug(f"the place of a product depends on data, {self.leaf.place({})}")
+        return form
+
+    def _equal(self, left: Form, right: Form, message: str) -> None:
+        point = difference_point(left, right, self.space)
+        if point is not None and self.piece.conditions:
+            unequal = negation(All(within_zero(left, right)))
+            point = some_point(All((*self.piece.conditions, unequal)), self.space)
+        if point is not None:
+            self._differ(message, point)
+
+    def _always(self, condition: Condition, message: str) -> None:
+        where = (*self.piece.conditions, negation(condition))
+        point = some_point(All(where), self.space)
+        if point is not None:
+            self._differ(message, point)
+
+    def _check_inside(
+        self, buffer: Buffer, forms: Sequence[Form], where: tuple[Condition, ...]
+    ) -> None:
+        conditions = (*where, *self.piece.conditions)
+        for axis, (form, extent) in enumerate(zip(forms, buffer.shape)):
+            point = outside_point(form, 0, extent - 1, conditions, self.space)
+            if point is not None:
+                self._differ(
+                    f"{buffer.name} has extent {extent} on axis {axis}, and is "
+                    "accessed outside",
+                    point,
+                )
+
+    def _differ(self, message: str, point: Point) -> NoReturn:
+        raise Mismatch(f"{message} {self.leaf.place(point)}")
+
+
+def _access(factor: program.Expr) -> program.Access:
+    match factor:
+        case program.Access():
+            return factor
+        case program.Pad(access):
+            return access
+        case _:
+            bug(f"a factor of a product is no access: {factor}")
+
+
+def _tensor(factor: program.Expr) -> str:
+    return _access(factor).tensor

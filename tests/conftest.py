@@ -1,0 +1,66 @@
+"""What all tests share: golden files, and an object cache of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import is_hypothesis_test
+
+GOLDEN = Path(__file__).parent / "golden"
+
+Golden = Callable[[str, str], None]
+
+_FOLDER = pytest.StashKey[str]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="write the golden files anew instead of comparing with them",
+    )
+    parser.addoption(
+        "--cache-folder",
+        help="keep the object cache here, for a second run that finds it warm",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the user's cache out of it, before anything of polydsl is imported."""
+    folder = config.getoption("--cache-folder")
+    if folder is None:
+        folder = config.stash[_FOLDER] = tempfile.mkdtemp(prefix="polydsl-tests-")
+    os.environ["POLYDSL_CACHE_DIR"] = os.path.abspath(folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _FOLDER in config.stash:
+        shutil.rmtree(config.stash[_FOLDER], ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every Hypothesis test, for `make fuzz`."""
+    for item in items:
+        if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj):
+            item.add_marker("random")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """Compare a text with tests/golden/<name>; --update-golden rewrites the file."""
+    is_updated = request.config.getoption("--update-golden")
+
+    def check(name: str, actual: str) -> None:
+        path = GOLDEN / name
+        if is_updated:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(actual, encoding="utf-8")
+        assert path.exists(), f"no golden file {path}; run pytest --update-golden"
+        assert actual == path.read_text(encoding="utf-8")
+
+    return check

@@ -1,0 +1,10 @@
+"""Tests against PyTorch, an optional extra."""
+
+from pathlib import Path
+
+import pytest
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the folder unread where `-m "not torch"` takes none of its tests."""
+    return True if config.option.markexpr == "not torch" else None
