@@ -15,7 +15,7 @@ from pathlib import Path
 import llvmlite
 from llvmlite import binding
 
-import polydsl
+import polydsl.base
 import polydsl.grammar
 from polydsl.backend.target import Target
 
@@ -36,8 +36,9 @@ def compiler_identity() -> str:
 
 def _source_folders() -> tuple[Path, ...]:
     """The folders of the installed packages; they lie apart in a working tree."""
-    packages = (polydsl.__file__, polydsl.grammar.__file__, __file__)
-    return tuple(sorted({Path(file).parent for file in packages if file is not None}))
+    inside = (polydsl.base.__file__, polydsl.grammar.__file__, __file__)
+    base, grammar, own = (Path(file).parent for file in inside if file is not None)
+    return tuple(sorted({base.parent, grammar, own}))
 
 
 def source_texts(folders: Iterable[Path]) -> Iterator[str]:

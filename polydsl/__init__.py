@@ -10,6 +10,7 @@ def scale(x: "f32[N]", a: "f32") -> "f32[N]":
     return y
 """
 
+from polydsl import stdlib
 from polydsl.base.diagnostics import (
     ArgumentError,
     CompilerBug,

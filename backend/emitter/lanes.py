@@ -17,6 +17,7 @@ from polydsl.backend.emitter.expressions import (
     Memo,
     emit_value,
     is_inside,
+    parts,
 )
 from polydsl.backend.emitter.scope import Scope
 from polydsl.backend.emitter.types import any_lane, splat, zeros
@@ -104,6 +105,5 @@ def uniform_value(lanes: Lanes, expr: Expr) -> ir.Value:
 
 
 def _reads_inside(scope: Scope, expr: Expr) -> bool:
-    if isinstance(expr, Load) and not is_inside(scope, expr):
-        return False
-    return all(_reads_inside(scope, operand) for operand in operands(expr))
+    reads = (part for part in parts(expr) if isinstance(part, Load))
+    return all(is_inside(scope, read) for read in reads)

@@ -21,6 +21,7 @@ from polydsl.backend.emitter.loops import emit_nodes
 from polydsl.backend.emitter.parallel import close_function, open_function
 from polydsl.backend.emitter.scope import Kernel, Scope
 from polydsl.backend.emitter.types import I8, I32, I64, POINTER
+from polydsl.backend.emitter.vector_checks import parts_of
 from polydsl.backend.target import Target
 from polydsl.loops.nest import (
     Accumulate,
@@ -29,7 +30,6 @@ from polydsl.loops.nest import (
     LoopNest,
     Node,
     Store,
-    subexpressions,
     walk,
 )
 
@@ -87,11 +87,10 @@ def _padding(nest: LoopNest) -> dict[str, int]:
 
 def _subscripted(loop: Loop) -> set[str]:
     """Return the buffers that a vector loop reads or writes."""
-    names: set[str] = set()
-    for node in loop.body:
-        if isinstance(node, Store | Accumulate):
-            names.add(node.buffer)
-            for expr in (node.value, *node.index):
-                reads = (e for e in subexpressions(expr) if isinstance(e, Load))
-                names.update(read.buffer for read in reads)
-    return names
+    places = [
+        part.buffer
+        for node in loop.body
+        for part in (node, *parts_of(node))
+        if isinstance(part, Load | Store | Accumulate)
+    ]
+    return set(places)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from llvmlite import ir
 
 from polydsl.backend.emitter.access import Mask
+from polydsl.backend.emitter.expressions import parts
 from polydsl.backend.emitter.lane_indices import split
 from polydsl.backend.emitter.lanes import Lanes
 from polydsl.backend.emitter.ranges import Interval, open_conjuncts
@@ -23,7 +24,6 @@ from polydsl.loops.nest import (
     Node,
     Select,
     Store,
-    operands,
 )
 
 Statement = Store | Accumulate
@@ -130,13 +130,5 @@ def _cost(expr: Expr) -> int:
 
 def parts_of(node: Node) -> Iterator[Expr]:
     """Yield every expression in a statement, each shared one once."""
-    seen: set[int] = set()
-    stack: list[Expr] = []
     if isinstance(node, Store | Accumulate):
-        stack = [node.value, *node.index]
-    while stack:
-        expr = stack.pop()
-        if id(expr) not in seen:
-            seen.add(id(expr))
-            yield expr
-            stack.extend(operands(expr))
+        yield from parts(node.value, *node.index)

@@ -112,7 +112,8 @@ def picture() -> Array:
         square = image.convert("RGB").crop((0, 0, side, side)).resize((SIDE, SIDE))
         pixels = np.asarray(square, np.float32)
     pixels = (pixels - pixels.mean((0, 1))) / pixels.std((0, 1))
-    return pixels[np.newaxis]
+    result: Array = pixels[np.newaxis]
+    return result
 
 
 def run_layers(image: Array, threads: int) -> Iterator[Row]:

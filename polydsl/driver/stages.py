@@ -29,8 +29,10 @@ from polydsl.poly.supported import check_supported
 from polydsl.schedule.schedule import Schedule, schedule
 from polydsl.schedule.tree import render as render_tree
 from polydsl.semantics.program import Program
+from polydsl.semantics.prune import drop_unused
 from polydsl.semantics.render import render as render_program
 from polydsl.semantics.specialize import specialize
+from polydsl.semantics.verify import verify_program
 from polydsl.syntax import ast
 from polydsl.syntax.unparse import unparse
 
@@ -83,9 +85,9 @@ def _typed(state: Compilation) -> Compilation:
 
 def _scop(state: Compilation) -> Compilation:
     assert state.program is not None
-    scop = extract(state.program)
-    prove(scop)
-    return replace(state, scop=check_supported(state.program, scop))
+    prove(extract(state.program))
+    needed = drop_unused(state.program)
+    return replace(state, scop=check_supported(needed, extract(needed)))
 
 
 def _dependences(state: Compilation) -> Compilation:
@@ -109,6 +111,11 @@ def _nest(state: Compilation) -> Compilation:
     assert state.scop is not None and state.schedule is not None
     layout = state.request.layout(state.scop)
     return replace(state, nest=generate(state.scop, state.schedule, layout))
+
+
+def _verify_typed(state: Compilation) -> None:
+    assert state.program is not None
+    verify_program(state.program)
 
 
 def _verify_nest(state: Compilation) -> None:
@@ -154,7 +161,7 @@ def _stage(name: str, run: Step, verify: Callable[[Compilation], None]) -> Stage
 
 STAGES: tuple[Stage, ...] = (
     _stage("ast", _ast, _nothing),
-    _stage("typed", _typed, _nothing),
+    _stage("typed", _typed, _verify_typed),
     _stage("scop", _scop, _nothing),
     _stage("dependences", _dependences, _nothing),
     _stage("tree", _tree, _nothing),

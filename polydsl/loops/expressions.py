@@ -49,6 +49,8 @@ class Translation:
             case Pad(access, value, dtype):
                 inside = both(self._inside(access))
                 load = self.expression(access)
+                if load.dtype != dtype:
+                    load = nest.Cast(load, dtype)
                 if inside is None:
                     return load
                 return nest.Select(inside, load, self.expression(value), dtype)

@@ -25,6 +25,8 @@ def constant(name: str, dtype: DType, values: Array) -> Buffer:
 
 def positions(dims: tuple[str, ...], sizes: Mapping[str, int]) -> dict[str, Array]:
     """Return the value of each dimension at every position of a flattening."""
+    if not dims:
+        return {}
     grid = np.indices(tuple(sizes[d] for d in dims)).reshape(len(dims), -1)
     return dict(zip(dims, grid))
 

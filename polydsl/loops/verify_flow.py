@@ -27,7 +27,7 @@ from polydsl.loops.verify_forms import Form, variables
 from polydsl.loops.verify_instances import coordinates
 from polydsl.loops.verify_order import Event, EventKind, check_order
 from polydsl.loops.verify_points import Leaf
-from polydsl.loops.verify_products import Memory, check_product, operand_elements
+from polydsl.loops.verify_products import Memory, check_product, product_elements
 from polydsl.loops.verify_registers import Chain, chains
 from polydsl.loops.verify_scopes import Scope, check_local_copy, scopes
 from polydsl.loops.verify_translate import Names, nest_form
@@ -190,10 +190,10 @@ class _Flow:
 
     def _product_events(self, leaf: Leaf, node: BatchReduceGemm) -> Iterator[Event]:
         kind: EventKind = "update" if node.accumulate else "first"
-        for name, forms in operand_elements(self.memory, leaf):
+        for name, forms in product_elements(self.memory, leaf):
             if self._is_shared(name):
-                is_result = name == node.c.buffer
-                yield self._event(name, kind if is_result else "read", leaf, forms)
+                yield self._event(name, kind, leaf, forms)
+            kind = "read"
 
     def _is_shared(self, name: str) -> bool:
         copy = self.memory.copies.get(name)

@@ -352,7 +352,7 @@ def _evaluate_atom(a: Atom, space: Space, values: Mapping[str, Array]) -> Array:
             return evaluate(form, space, values) % divisor
         case Extreme(is_least, forms):
             best = np.minimum if is_least else np.maximum
-            total = evaluate(forms[0], space, values)
+            total: Array = evaluate(forms[0], space, values)
             for form in forms[1:]:
                 total = best(total, evaluate(form, space, values))
             return total

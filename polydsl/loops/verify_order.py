@@ -30,6 +30,7 @@ from polydsl.loops.verify_forms import (
     evaluate,
     expanded,
     grid,
+    interval,
     point_at,
     variables,
 )
@@ -77,12 +78,14 @@ def _check_before(earlier: Event, later: Event) -> None:
     depth = _shared_depth(earlier.leaf, later.leaf)
     a, b = earlier.leaf.path, later.leaf.path
     if not a[depth : depth + 1] < b[depth : depth + 1]:
-        verb = "read" if later.kind == "read" else "updated"
-        bug(
-            f"{earlier.buffer} is {verb} before it is "
-            f"{'finished' if verb == 'read' else 'set'}, {later.leaf.place({})}"
-        )
-    frames = [f for f in earlier.leaf.frames if f.depth < depth]
+        point = _meeting(earlier, later)
+        if point is None:
+            return
+        when = "read before it is finished"
+        if later.kind == "update":
+            when = "updated before it is set"
+        bug(f"{earlier.buffer} is {when}, {later.leaf.place(point)}")
+    frames = [f for f in earlier.leaf.frames if f.depth <= depth]
     point = _untold(earlier, later, [f.counter for f in frames])
     if point is not None:
         bug(
@@ -101,6 +104,54 @@ def _shared_depth(left: Leaf, right: Leaf) -> int:
     return depth
 
 
+def _meeting(event: Event, other: Event) -> Point | None:
+    """Return a point of *other* with an element that *event* touches, too; None if in
+    some axes they have no position in common."""
+    found: Point = {}
+    for axes in _independent(event.subscripts, other.subscripts):
+        a, b = _position(event, axes), _position(other, axes)
+        ends, others = interval(a, event.leaf.hull), interval(b, other.leaf.hull)
+        if ends[1] < others[0] or others[1] < ends[0]:
+            return None
+        size = prod(event.extents[axis] for axis in axes)
+        if size > ENUMERATION_LIMIT:
+            raise Unproved(f"{event.buffer}: {size} elements are too many")
+        touched = np.zeros(size, np.bool_)
+        for piece in event.leaf.pieces:
+            at, _, _ = _positions(a, piece)
+            touched[at[(at >= 0) & (at < size)]] = True
+        point = _first_touched(touched, b, other.leaf)
+        if point is None:
+            return None
+        found.update(point)
+    return found
+
+
+def _first_touched(touched: Array, form: Form, leaf: Leaf) -> Point | None:
+    for piece in leaf.pieces:
+        at, runs, names = _positions(form, piece, flat=False)
+        inside = runs & (at >= 0) & (at < touched.size)
+        hit = inside & touched[np.clip(at, 0, touched.size - 1)]
+        if hit.any():
+            return dict(point_at(np.argwhere(hit)[0].tolist(), names, piece.space))
+    return None
+
+
+def _positions(
+    form: Form, piece: Piece, *, flat: bool = True
+) -> tuple[Array, Array, list[str]]:
+    """Return the values of a form on a piece, where the piece's conditions hold, and
+    the variables that are the axes of both."""
+    names = sorted(
+        variables(form).union(*(condition_variables(c) for c in piece.conditions))
+    )
+    values = grid(names, piece.space)
+    shape = tuple(piece.space.extent(n) for n in names)
+    at = np.broadcast_to(evaluate(form, piece.space, values), shape)
+    runs = np.broadcast_to(mask(All(piece.conditions), piece.space, values), shape)
+    return (at[runs] if flat else at), runs, names
+
+
 # Threads
 
 
@@ -114,7 +165,7 @@ def _parallel_pairs(
                 continue
             depth = _shared_depth(event.leaf, other.leaf)
             for frame in event.leaf.frames:
-                if frame.depth < depth and frame.loop.kind == "parallel":
+                if frame.depth <= depth and frame.loop.kind == "parallel":
                     yield event, other, frame
 
 
@@ -186,8 +237,8 @@ def _tells(event: Event, other: Event, axes: Sequence[int], wanted: list[str]) -
     )
     if len(factors) < len(form.terms):
         return False
-    for factor, a in factors:
-        lo, hi = box[a.name]
+    for factor, moving in factors:
+        lo, hi = box[moving.name]
         if hi > lo and factor <= reach:
             return False
         reach += factor * (hi - lo)
@@ -225,7 +276,7 @@ def _common_outside(
 ) -> tuple[str, ...]:
     """Return the counters in use that are further out than a parallel loop's."""
     depth = _shared_depth(left, right)
-    shared = [f for f in left.frames if f.depth < depth]
+    shared = [f for f in left.frames if f.depth <= depth]
     last = max(f.depth for f in shared if f.counter in counters)
     return tuple(
         f.counter

@@ -9,9 +9,9 @@ padded copy, a packed one, or a table that sends padded rows to a line of paddin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from polydsl.base.diagnostics import bug
 from polydsl.loops.nest import (
@@ -71,6 +71,22 @@ class Memory:
     fixed: Mapping[tuple[tuple[int, ...], str], Names]
 
 
+Element: TypeAlias = tuple[str, tuple[Form, ...]]
+"""A buffer and the subscripts of an element in it, in counters."""
+
+
+def product_elements(memory: Memory, leaf: Leaf) -> Iterator[Element]:
+    """Yield the result of a product with the element that an instance writes, then
+    what it reads, of the factors' tensors also where a copy of them is read."""
+    node = leaf.node
+    assert isinstance(node, BatchReduceGemm) and node.instance is not None
+    statement = memory.scop.statement(node.instance.statement)
+    names = dict(zip(statement.dims, coordinates(leaf, node.instance, statement.dims)))
+    source = Source(memory.scop, memory.defined, leaf, names, leaf.hull)
+    product = _Product(memory, node, Piece(leaf.hull), source)
+    yield from product.elements(statement)
+
+
 def check_product(memory: Memory, leaf: Leaf) -> None:
     """Raise unless a product computes its statement's instances."""
     node = leaf.node
@@ -108,21 +124,6 @@ def _check_kind(
         bug(f"{first.name} does not set {statement.tensor} to zero, {leaf.place({})}")
 
 
-def operand_elements(
-    memory: Memory, leaf: Leaf
-) -> Iterator[tuple[str, tuple[Form, ...]]]:
-    """Yield the result of a product with the element that an instance writes, then the
-    buffers of its factors, whose elements are not told apart."""
-    node = leaf.node
-    assert isinstance(node, BatchReduceGemm) and node.instance is not None
-    statement = memory.scop.statement(node.instance.statement)
-    names = dict(zip(statement.dims, coordinates(leaf, node.instance, statement.dims)))
-    source = Source(memory.scop, memory.defined, leaf, names, leaf.hull)
-    yield node.c.buffer, source.subscripts(statement.subscripts)
-    for name in (node.a.buffer, node.b.buffer):
-        yield name, tuple(constant(0) for _ in memory.buffers[name].shape)
-
-
 @dataclass(frozen=True, slots=True)
 class _Product:
     memory: Memory
@@ -153,6 +154,7 @@ class _Product:
         """C is at the element that the instance writes, one for each (m, n)."""
         tile = self.node.c
         buffer = self.memory.buffers[tile.buffer]
+        self._check_tables((tile.row, "m"))
         address = combine(
             (self._form_of(tile.base), 1),
             (self._offsets(tile.row, "m"), 1),
@@ -195,34 +197,56 @@ class _Product:
     # Operands
 
     def _check_rows(self, a: Rows | GuardedRows, factor: program.Expr) -> None:
-        depth = combine((variable("k"), a.depth_step))
-        if isinstance(a, GuardedRows):
-            place = combine(
-                (self._form_of(a.start), 1),
-                (variable("t"), self.node.rows),
-                (variable("m"), 1),
-            )
-            self._check_table(a.table, place)
-            base = add(self._form_of(a.base), depth)
-            buffer = self.memory.buffers[a.buffer]
-            check_guarded(self.source, self.node, a, buffer, base, place, factor)
+        if isinstance(a, Rows):
+            self._check_tables((a.batch, "t"), (a.row, "m"))
+            self._check_operand(a.buffer, self._rows_address(a), factor)
             return
-        address = combine(
+        place = combine(
+            (self._form_of(a.start), 1),
+            (variable("t"), self.node.rows),
+            (variable("m"), 1),
+        )
+        self._check_table(a.table, place)
+        base = combine((self._form_of(a.base), 1), (variable("k"), a.depth_step))
+        buffer = self.memory.buffers[a.buffer]
+        check_guarded(self.source, self.node, a, buffer, base, place, factor)
+
+    def _rows_address(self, a: Rows) -> Form:
+        return combine(
             (self._form_of(a.base), 1),
             (self._offsets(a.batch, "t"), 1),
             (self._offsets(a.row, "m"), 1),
-            (depth, 1),
+            (variable("k"), a.depth_step),
         )
-        self._check_operand(a.buffer, address, factor)
 
     def _check_columns(self, b: Columns, factor: program.Expr) -> None:
-        address = combine(
+        self._check_tables((b.batch, "t"))
+        self._check_operand(b.buffer, self._columns_address(b), factor)
+
+    def _columns_address(self, b: Columns) -> Form:
+        return combine(
             (self._form_of(b.base), 1),
             (self._offsets(b.batch, "t"), 1),
             (variable("k"), b.depth_step),
             (variable("n"), 1),
         )
-        self._check_operand(b.buffer, address, factor)
+
+    def elements(self, statement: Statement) -> Iterator[Element]:
+        """Yield the element of C, and those that A and B read."""
+        source, node = self.source, self.node
+        yield node.c.buffer, source.subscripts(statement.subscripts)
+        for side in (node.a, node.b):
+            if side.buffer in self.memory.copies:
+                assert not isinstance(side, GuardedRows)
+                address = (
+                    self._rows_address(side)
+                    if isinstance(side, Rows)
+                    else self._columns_address(side)
+                )
+                buffer = self.memory.buffers[side.buffer]
+                yield side.buffer, subscripts_at(buffer, address, self.space)
+        for access in program.accesses(statement.value):
+            yield access.tensor, source.subscripts(access.subscripts)
 
     def _offsets(self, offsets: Offsets, position: str) -> Form:
         match offsets:
@@ -230,8 +254,13 @@ class _Product:
                 return combine((variable(position), step))
             case Table(buffer, start):
                 place = add(self._form_of(start), variable(position))
-                self._check_table(buffer, place)
                 return atom(Lookup(buffer, place))
+
+    def _check_tables(self, *parts: tuple[Offsets, str]) -> None:
+        for offsets, position in parts:
+            if isinstance(offsets, Table):
+                place = add(self._form_of(offsets.start), variable(position))
+                self._check_table(offsets.buffer, place)
 
     def _check_table(self, table: str, place: Form) -> None:
         if table not in self.space.tables:

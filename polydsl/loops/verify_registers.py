@@ -67,6 +67,8 @@ def check_chain(memory: Memory, scope: Scope) -> Chain:
 
 def _store_of(scope: Scope) -> Leaf:
     """Return the leaf that stores the register, which comes last and alone."""
+    if not scope.uses:
+        bug(f"{scope.buffer.name} is filled and not stored, {scope.fill.place({})}")
     *others, last = scope.uses
     node = last.node
     held = isinstance(node, Store) and isinstance(node.value, Load)
@@ -156,7 +158,9 @@ class _Chain:
                 # The store runs over more slots: this leaf is about one of them.
                 box[b] = (a, a)
         rename = {
-            b: variable(a) for a, b in zip(ours, theirs) if {type(a), type(b)} == {str}
+            b: variable(a)
+            for a, b in zip(ours, theirs)
+            if isinstance(a, str) and isinstance(b, str)
         }
         space = Space(box, leaf.hull.tables)
         for form, place in zip(element, self.place):

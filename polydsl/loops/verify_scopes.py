@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from polydsl.base.diagnostics import bug
 from polydsl.loops.nest import (
@@ -44,7 +45,7 @@ class Scope:
     @property
     def frames(self) -> tuple[Frame, ...]:
         """The loops around the body."""
-        return tuple(f for f in self.fill.frames if f.depth < self.depth)
+        return tuple(f for f in self.fill.frames if f.depth <= self.depth)
 
     @property
     def outer(self) -> frozenset[str]:
@@ -101,34 +102,28 @@ def writes(leaf: Leaf, name: str) -> bool:
 def _lives(buffer: Buffer, users: tuple[Leaf, ...], depth: int) -> Iterator[Scope]:
     """Yield the scopes of a buffer among leaves that share *depth* steps of path.
 
-    Where every child that uses the buffer fills and reads it, each child is a life of
-    its own; else the value goes from child to child, and this body is the scope.
+    A child of this body that begins by filling the buffer begins a life of it. A life
+    inside one child has its scope further in; else this body is the scope.
     """
-    if not users:
-        return
-    parts: dict[int, list[Leaf]] = {}
-    for leaf in users:
-        if len(leaf.path) <= depth:
-            bug(f"{buffer.name} is read before it is filled, {leaf.place({})}")
-        parts.setdefault(leaf.path[depth], []).append(leaf)
-    alone = all(
-        any(reads(leaf, buffer.name) for leaf in part)
-        and not reads(part[0], buffer.name)
-        for part in parts.values()
-    )
-    if alone or len(parts) == 1:
-        for part in parts.values():
-            yield from _lives(buffer, tuple(part), depth + 1)
-        return
-    fill, *uses = users
-    if reads(fill, buffer.name) or not writes(fill, buffer.name):
-        bug(f"{buffer.name} is read before it is filled, {fill.place({})}")
-    for leaf in uses:
-        if isinstance(leaf.node, Store) and writes(leaf, buffer.name):
-            bug(f"{buffer.name} is filled again, {leaf.place({})}")
-        if leaf.path[depth] == fill.path[depth]:
-            bug(f"{buffer.name} is filled again before it is used, {leaf.place({})}")
-    yield Scope(buffer, depth, fill, tuple(uses))
+    lives: list[list[list[Leaf]]] = []
+    for _, group in groupby(users, key=lambda leaf: leaf.path[: depth + 1]):
+        part = list(group)
+        if not reads(part[0], buffer.name):
+            lives.append([part])
+        elif lives:
+            lives[-1].append(part)
+        else:
+            bug(f"{buffer.name} is read before it is filled, {part[0].place({})}")
+    for life in lives:
+        first, *rest = life
+        if not rest and len(first) > 1:
+            yield from _lives(buffer, tuple(first), depth + 1)
+            continue
+        if len(first) > 1:
+            bug(
+                f"{buffer.name} is filled again before it is used, {first[1].place({})}"
+            )
+        yield Scope(buffer, depth, first[0], tuple(u for part in rest for u in part))
 
 
 def _check_threads(scope: Scope) -> None:
@@ -136,7 +131,7 @@ def _check_threads(scope: Scope) -> None:
     one_thread = scope.buffer.memory == "register" or scope.buffer.private
     for leaf in (scope.fill, *scope.uses):
         for frame in leaf.frames:
-            is_inside = frame.depth >= scope.depth
+            is_inside = frame.depth > scope.depth
             if frame.loop.kind == "parallel" and is_inside == one_thread:
                 bug(
                     f"{scope.buffer.name} is not filled by the thread that reads it, "

@@ -44,6 +44,7 @@ def extract(program: Program) -> Scop:
         tuple(drafts.tensors.values()),
         tuple(build(drafts, f"S{n}", d) for n, d in enumerate(drafts.statements)),
         program.binding,
+        tuple((p.tensor, p.span) for p in program.passed),
     )
 
 

@@ -40,7 +40,7 @@ def prove(scop: Scop) -> None:
     """Raise `ProgramError` unless every access is in bounds and defined.
 
     E0311: a written subscript outside its tensor; E0312: a read one; E0313: an element
-    that is read and never defined; E0316: a result with an undefined element; E0317:
+    that is read and never defined; E0316: a result, or a tensor passed to a kernel, with an undefined element; E0317:
     a question that isl could not answer within its budget.
     """
     found = Diagnostics()
@@ -171,7 +171,10 @@ def _check_definedness(scop: Scop, found: Diagnostics) -> None:
             if not read.is_padded:
                 _check_defined(tensor, statement, read, defined, found)
         if tensor.name in scop.results:
-            _check_result(tensor, defined, found)
+            _check_whole(tensor, defined, tensor.span, "returned", found)
+        for name, span in scop.read_whole:
+            if name == tensor.name:
+                _check_whole(tensor, defined, span, "passed to a kernel", found)
 
 
 def _covers(scop: Scop, statement: Statement, tensor: TensorInfo) -> bool:
@@ -236,7 +239,9 @@ def _at(relation: Map) -> Set:
     return relation.intersect_domain(relation.domain().lexmin()).range()
 
 
-def _check_result(tensor: TensorInfo, defined: Set | None, found: Diagnostics) -> None:
+def _check_whole(
+    tensor: TensorInfo, defined: Set | None, span: Span, use: str, found: Diagnostics
+) -> None:
     dims = [f"d{axis}" for axis in range(len(tensor.shape))]
     where = [f"0 <= {d} < {n}" for d, n in zip(dims, tensor.shape)]
     whole = parse_set(domain_text(isl_name(tensor.name), dims, where))
@@ -246,8 +251,8 @@ def _check_result(tensor: TensorInfo, defined: Set | None, found: Diagnostics) -
     place = ", ".join(str(v) for v in missing.values())
     found.error(
         "E0316",
-        f"{tensor.name} is returned, but not all of it is defined",
-        tensor.span,
+        f"{tensor.name} is {use}, but not all of it is defined",
+        span,
         label=f"{tensor.name}[{place}] is never defined",
-        hint="a result is defined at every point of its shape",
+        hint="define it at every point of its shape",
     )

@@ -89,7 +89,11 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Scop:
-    """The statements of one specialised kernel."""
+    """The statements of one specialised kernel.
+
+    `read_whole` names tensors every element of which is read at a place in the text:
+    those that were passed to a kernel.
+    """
 
     name: str
     parameters: tuple[str, ...]
@@ -97,6 +101,7 @@ class Scop:
     tensors: tuple[TensorInfo, ...]
     statements: tuple[Statement, ...]
     binding: tuple[tuple[str, Value], ...]
+    read_whole: tuple[tuple[str, Span], ...] = field(default=(), compare=False)
 
     def tensor(self, name: str) -> TensorInfo:
         """Return the tensor called *name*."""

@@ -97,7 +97,7 @@ def match(scop: Scop, statement: Statement) -> Contraction | NoContraction:
     if isinstance(factors, NoContraction):
         return factors
     dtype = scop.tensor(statement.tensor).dtype
-    types = {dtype, *(_access(f).dtype for f in factors)}
+    types = {dtype, *(t for f in factors for t in (f.dtype, _access(f).dtype))}
     if len(types) > 1 or not dtype.is_float or dtype.bits < 32:
         return NoContraction("its tensors are not of one type, f32 or f64")
     if any(lo > hi for lo, hi in statement.box) or statement.conditions:
