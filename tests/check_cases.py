@@ -39,8 +39,13 @@ class Case:
 
 
 def cases() -> list[Case]:
-    """Read the table."""
-    found = _CASE.findall(TABLE.read_text(encoding="utf-8"))
+    """Read the table of the checker."""
+    return read_cases(TABLE)
+
+
+def read_cases(table: Path) -> list[Case]:
+    """Read a table."""
+    found = _CASE.findall(table.read_text(encoding="utf-8"))
     return [
         Case(
             name.partition("|")[0].strip(),

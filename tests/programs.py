@@ -9,287 +9,188 @@ different paths through the compiler.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import Any
 
 from hypothesis import strategies as st
+from program_builder import EXTENTS, INTEGERS, KINDS, Builder, Kind, Program, TensorInfo
+from program_products import product
+from program_values import value
 
-Draw = Callable[[st.SearchStrategy], object]  # type: ignore[type-arg]
-
-EXTENTS = (0, 1, 1, 2, 3, 5, 7, 8, 11, 16, 17, 19, 33)
-FLOATS = ("f32", "f32", "f32", "f64")
-INTEGERS = ("i32", "i64", "i8", "u8", "i16")
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A text with one kernel `f`, and for each argument its dtype and shape."""
-
-    text: str
-    arguments: tuple[tuple[str, str, tuple[int, ...]], ...]
-
-
-@dataclass(slots=True)
-class _Builder:
-    """What a program has so far: sizes with their indices, and tensors."""
-
-    draw: Draw
-    sizes: dict[str, int] = field(default_factory=dict)
-    tensors: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
-    used: dict[str, str] = field(default_factory=dict)
-
-    def pick(self, options: object) -> object:
-        return self.draw(st.sampled_from(list(options)))  # type: ignore[call-overload]
-
-    def chance(self, percent: int) -> bool:
-        return bool(self.draw(st.integers(0, 99)) < percent)  # type: ignore[operator]
-
-    def index(self, size: str, number: int = 0) -> str:
-        """Return an index that runs over a size; its range will be declared."""
-        name = f"{size.lower()}{number}"
-        self.used[name] = size
-        return name
-
-    def number(self, low: int, high: int) -> int:
-        return int(self.draw(st.integers(low, high)))  # type: ignore[call-overload]
+SCALE = """
+kernel scale(u: T[..., N], *, s: float = 0.5, on: bool = True) -> T[..., N]:
+    v[..., i] = u[..., i] * s if on else u[..., i]
+    return v
+"""
+MOMENTS = """
+kernel moments(u: T[..., N]) -> (T[...], T[...]):
+    m[...] = clamp(max[i](u[..., i]), -100, 100)
+    q[...] += u[..., i] * u[..., i]
+    return m, q
+"""
 
 
 @st.composite
-def programs(draw: Draw) -> Program:
+def programs(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Program:
     """Draw a program."""
-    b = _Builder(draw)
+    b = Builder(draw)
     for name in ("A", "B", "C", "D")[: b.number(2, 4)]:
-        b.sizes[name] = int(b.pick(EXTENTS))  # type: ignore[call-overload]
-    kind = b.pick(("float", "float", "float", "integer"))
-    dtypes = FLOATS if kind == "float" else INTEGERS
-    dtype = str(b.pick(dtypes))
+        b.sizes[name] = b.pick(EXTENTS)
+    b.dtype = b.pick(("f32", "f32", "f32", "f64"))
+    main: Kind = b.pick(("float", "float", "float", "int", "bool"))
+    for _ in range(b.number(1, 2)):
+        _some_parameter(b, main)
+    if b.chance(50):
+        _some_parameter(b, b.pick(("float", "int", "bool")))
     lines: list[str] = []
     for n in range(b.number(1, 3)):
-        _parameter(b, f"x{n}", dtype if b.chance(80) else str(b.pick(dtypes)))
-    parameters = dict(b.tensors)
-    for n in range(b.number(1, 3)):
-        lines += _statement(b, f"t{n}", kind == "float")
-    results = [t for t in b.tensors if t not in parameters]
-    chosen = results[-b.number(1, min(2, len(results))) :]
-    ranges = [f"{i} in range({s})" for i, s in b.used.items()]
-    header = ", ".join(f"{n}: {_type(*t)}" for n, t in parameters.items())
-    # Sizes are bound by a tensor that shows them all.
-    header += f", z: i8[{', '.join(b.sizes)}]"
-    body = "\n    ".join([*ranges, *lines, f"return {', '.join(chosen)}"])
-    arguments = [
-        (n, d, tuple(b.sizes[s] for s in dims)) for n, (d, dims) in parameters.items()
+        lines += _statement(b, f"t{n}", "float" if main == "bool" else main)
+    return _finished(b, lines)
+
+
+def _some_parameter(b: Builder, kind: Kind) -> None:
+    dims: list[str] = []
+    for _ in range(b.number(0, 3)):
+        room = 20_000 // max(1, _points(b, dims))
+        fitting = [s for s, n in b.sizes.items() if n <= room]
+        dims.append(b.pick(fitting or list(b.sizes)))
+    b.parameter(kind, dims)
+
+
+def _points(b: Builder, dims: list[str]) -> int:
+    total = 1
+    for dim in dims:
+        total *= max(1, b.extent(dim))
+    return total
+
+
+def _finished(b: Builder, lines: list[str]) -> Program:
+    """Put the header, the ranges and the result around the statements."""
+    results = [
+        n for n, t in b.tensors.items() if n not in b.parameters and not t.partial
     ]
-    arguments.append(("z", "i8", tuple(b.sizes.values())))
-    return Program(f"kernel f({header}):\n    {body}\n", tuple(arguments))
+    chosen = results[-b.number(1, 2) :]
+    if b.chance(4):
+        chosen.append(b.pick(list(b.parameters)))
+    parameters = {**b.parameters, "z": TensorInfo("int", tuple(b.sizes), "i8")}
+    header = ", ".join(f"{n}: {_type(b, t)}" for n, t in parameters.items())
+    types = [_type(b, b.tensors[n]) for n in chosen]
+    arrow = ""
+    if all(b.tensors[n].dtype for n in chosen):
+        arrow = f" -> {types[0]}" if len(types) == 1 else f" -> ({', '.join(types)})"
+    ranges = [f"{i} in range({r})" for i, r in b.ranges.items()]
+    body = "\n    ".join([*ranges, *lines, f"return {', '.join(chosen)}"])
+    text = f"kernel f({header}){arrow}:\n    {body}\n"
+    text += "".join(h for h in (SCALE, MOMENTS) if h[8:13] in body)
+    arguments = tuple(
+        (n, t.dtype, tuple(b.extent(d) for d in t.dims)) for n, t in parameters.items()
+    )
+    return Program(text, arguments, large=b.chance(15))
 
 
-def _type(dtype: str, dims: tuple[str, ...]) -> str:
-    return f"{dtype}[{', '.join(dims)}]" if dims else dtype
+def _type(b: Builder, info: TensorInfo) -> str:
+    text = f"{info.dtype}[{', '.join(info.dims)}]"
+    if not info.dims:
+        text = b.pick((info.dtype, text))
+    return text if b.chance(90) else f'"{text}"'
 
 
-def _parameter(b: _Builder, name: str, dtype: str) -> None:
-    rank = b.number(0, 3)
-    b.tensors[name] = (dtype, tuple(str(b.pick(b.sizes)) for _ in range(rank)))
+def _statement(b: Builder, name: str, main: Kind) -> list[str]:
+    """Draw the statements that define a tensor."""
+    forms = ("product", "assign", "accumulate", "twice", "partial", "call")
+    weights = (6 if main == "float" else 1, 4, 3, 1, 1, 1)
+    form = b.pick([f for f, w in zip(forms, weights) for _ in range(w)])
+    kind: Kind = main if b.chance(85) else b.pick(("float", "int", "bool"))
+    match form:
+        case "product":
+            found = product(b)
+            lines = [_line(name, found.left, "+=", found.value)]
+            if b.chance(15):
+                extra = _line(name, found.left, "+=", value(b, found.left, "float", 1))
+                lines.insert(b.number(0, 1), extra)
+            return _declared(b, name, "float", list(found.left), lines, True)
+        case "call":
+            return _call(b, name)
+        case "partial" if b.tensors:
+            return _partial(b, name, kind)
+        case "accumulate" | "twice":
+            return _accumulate(b, name, "float" if kind == "bool" else kind, form)
+        case _:
+            left = _left(b)
+            lines = [_line(name, left, "=", value(b, left, kind, 3))]
+            return _declared(b, name, kind, left, lines, False)
 
 
-def _statement(b: _Builder, name: str, is_float: bool) -> list[str]:
-    form = b.pick(("product", "product", "assign", "assign", "accumulate", "twice"))
-    if form == "product":
-        return [_product(b, name)]
-    left = _left(b)
+def _line(name: str, left: list[str] | tuple[str, ...], symbol: str, text: str) -> str:
     target = f"{name}[{', '.join(left)}]" if left else name
-    dims = tuple(b.used[i] for i in left)
-    value = _value(b, left, 3, is_float)
-    lines = [f"{target} = {value}"]
-    if form in ("accumulate", "twice"):
-        summed = _extra(b, left)
-        symbol = "+=" if b.chance(85) else "*="
-        body = _value(b, [*left, *summed], 2, is_float)
-        lines = [f"{target} {symbol} {body}"]
-        if form == "twice":
-            lines.append(f"{target} {symbol} {_value(b, left, 1, is_float)}")
-    b.tensors[name] = ("?", dims)
+    return f"{target} {symbol} {text}"
+
+
+def _left(b: Builder) -> list[str]:
+    left: list[str] = []
+    for _ in range(b.number(0, 3)):
+        left.append(b.index(b.size(left), left))
+    return left
+
+
+def _declared(
+    b: Builder, name: str, kind: Kind, left: list[str], lines: list[str], product: bool
+) -> list[str]:
+    """Note the tensor; sometimes with a declaration of its type, often a narrower one.
+
+    A scalar is declared where its right side might be taken for a size.
+    """
+    dims = tuple(b.indices[i] for i in left)
+    must = not left
+    dtype = ""
+    if must or b.chance(8 if product else 25):
+        dtype = {"float": b.dtype, "bool": "bool"}.get(kind) or b.pick(INTEGERS)
+        assert KINDS[dtype] == kind
+        text = f"{dtype}[{', '.join(dims)}]" if dims else dtype
+        lines = [f"{name}: {text}", *lines]
+    b.tensors[name] = TensorInfo(kind, dims, dtype)
     return lines
 
 
-def _left(b: _Builder) -> list[str]:
-    dims = [str(b.pick(b.sizes)) for _ in range(b.number(0, 3))]
-    return list(dict.fromkeys(b.index(s, dims[:n].count(s)) for n, s in enumerate(dims)))
-
-
-def _extra(b: _Builder, left: list[str]) -> list[str]:
-    """Return one or two indices to reduce over."""
-    found: list[str] = []
+def _accumulate(b: Builder, name: str, kind: Kind, form: str) -> list[str]:
+    left = _left(b)
+    summed: list[str] = []
     for _ in range(b.number(1, 2)):
-        size = str(b.pick(b.sizes))
-        found.append(b.index(size, 3 + len(found)))
-    return [i for i in dict.fromkeys(found) if i not in left]
+        index = b.reduced([*left, *summed])
+        if index not in left and index not in summed:
+            summed.append(index)
+    symbol = b.pick(("+=", "+=", "+=", "*="))
+    body = value(b, [*left, *summed], kind, 2)
+    second = value(b, left, kind, 1)
+    if symbol == "*=":
+        body, second = f"clamp({body}, -1.5, 1.5)", f"clamp({second}, -1.5, 1.5)"
+    lines = [_line(name, left, symbol, body)]
+    if form == "twice":
+        lines.append(_line(name, left, symbol, second))
+    return _declared(b, name, kind, left, lines, False)
 
 
-def _product(b: _Builder, name: str) -> str:
-    """Draw a contraction: matrix products, windows, groups, batches, any order."""
-    sizes = list(b.sizes)
-    rows = [b.index(str(b.pick(sizes)), n) for n in range(b.number(1, 2))]
-    columns = [b.index(str(b.pick(sizes)), 4 + n) for n in range(b.number(1, 2))]
-    depth = [b.index(str(b.pick(sizes)), 7 + n) for n in range(b.number(1, 2))]
-    batch = [b.index(str(b.pick(sizes)), 9)] if b.chance(25) else []
-    left = list(b.draw(st.permutations([*batch, *rows, *columns])))  # type: ignore[call-overload]
-    first = _factor(b, [*batch, *rows, *depth], rows, depth)
-    second = _factor(b, [*batch, *columns, *depth], columns, depth)
+def _partial(b: Builder, name: str, kind: Kind) -> list[str]:
+    """Define a tensor from 1 on; a second tensor reads it, padded."""
+    dim = b.size()
+    index = b.new_index(dim, f"min(1, {dim}), {dim}")
+    lines = [_line(name, [index], "=", value(b, [index], kind, 2))]
+    b.tensors[name] = TensorInfo(kind, (dim,), partial=True)
+    i = b.index(dim)
+    outside = {"float": ", 0.5", "int": ", 3", "bool": ""}[kind]
+    b.tensors[f"{name}w"] = TensorInfo(kind, (dim,))
+    return [*lines, f"{name}w[{i}] = pad({name}[{i}]{outside})"]
+
+
+def _call(b: Builder, name: str) -> list[str]:
+    """Pass a tensor to another kernel."""
+    known = [n for n in b.of_kind("float") if b.tensors[n].dims]
+    known = [n for n in known if not b.tensors[n].partial]
+    tensor = b.pick(known) if known else b.parameter("float", [b.size()])
+    info = b.tensors[tensor]
     if b.chance(50):
-        first, second = second, first
-    b.tensors[name] = ("?", tuple(b.used[i] for i in left))
-    return f"{name}[{', '.join(left)}] += {first} * {second}"
-
-
-def _factor(b: _Builder, indices: list[str], own: list[str], depth: list[str]) -> str:
-    """Return an access that moves with *indices*: to an input of its own shape, or a
-    padded window of one."""
-    order = list(b.draw(st.permutations(indices)))  # type: ignore[call-overload]
-    window = own and depth and b.chance(45)
-    dims = tuple(b.used[i] for i in order)
-    subscripts = list(order)
-    if window:
-        slide = order.index(own[0])
-        stride, dilation, shift = b.number(1, 2), b.number(1, 2), b.number(-1, 2)
-        subscripts[slide] = f"{stride}*{own[0]} + {dilation}*{depth[0]} - {shift}"
-        if len(depth) > 1 or b.chance(60):
-            place = order.index(depth[0])
-            subscripts.pop(place)
-            dims = dims[:place] + dims[place + 1 :]
-    tensor = f"p{len(b.tensors)}"
-    while tensor in b.tensors:
-        tensor += "x"
-    known = [t for t, (d, s) in b.tensors.items() if s == dims and d != "?"]
-    name = str(b.pick(known)) if known and b.chance(70) else None
-    if name is None:
-        same = [t for t, (_, s) in b.tensors.items() if len(s) == len(dims)]
-        name = str(b.pick(same)) if same else None
-    if name is None:
-        return f"({_leaf(b, indices, True)} + {' + '.join(indices)})"
-    access = f"{name}[{', '.join(subscripts)}]"
-    plain = b.tensors[name][1] == dims and not window
-    if plain and b.chance(80):
-        return access
-    value = "" if b.chance(70) else f", {b.number(-2, 2)}"
-    return f"pad({access}{value})"
-
-
-def _value(b: _Builder, indices: list[str], depth: int, is_float: bool) -> str:
-    """Return an expression over *indices*."""
-    if depth == 0:
-        return _leaf(b, indices, is_float)
-    form = b.pick(
-        ("leaf", "binary", "binary", "unary", "minmax", "select", "where", "reduce")
-        + ("compare", "cast")
-    )
-    below = lambda: _value(b, indices, depth - 1, is_float)  # noqa: E731
-    match form:
-        case "binary":
-            return f"({below()} {b.pick(('+', '-', '*'))} {below()})"
-        case "unary":
-            return _unary(b, below(), is_float)
-        case "minmax":
-            return f"{b.pick(('min', 'max'))}({below()}, {below()})"
-        case "select":
-            return f"({below()} if {_condition(b, indices)} else {below()})"
-        case "where":
-            return f"where({below()} < {below()}, {below()}, {below()})"
-        case "reduce":
-            return _reduction(b, indices, depth, is_float)
-        case "compare":
-            return f"(1 if {below()} >= 0 and not {below()} > 2 else 0)"
-        case "cast":
-            kind = b.pick(("f32", "f64") if is_float else ("i32", "i64", "f32", "i8"))
-            inner = f"{kind}({below()})"
-            return inner if is_float else f"i32(clamp({inner}, -9, 9))"
-        case _:
-            return _leaf(b, indices, is_float)
-
-
-def _unary(b: _Builder, inner: str, is_float: bool) -> str:
-    if not is_float:
-        return str(b.pick((f"abs({inner})", f"-({inner})", f"({inner}) // 3",
-                           f"({inner}) % 4", f"relu({inner})", f"sign({inner})")))  # fmt: skip
-    bounded = f"clamp({inner}, -3, 3)"
-    positive = f"(abs({inner}) + 1)"
-    return str(
-        b.pick(
-            [f"{f}({bounded})" for f in ("exp", "exp2", "expm1", "sin", "cos", "gelu")]
-            + [f"{f}({inner})" for f in ("tanh", "sigmoid", "erf", "silu", "softplus")]
-            + [f"{f}({inner})" for f in ("relu", "abs", "-", "floor", "round", "sign")]
-            + [f"{f}{positive}" for f in ("log", "log2", "log1p", "sqrt", "rsqrt")]
-            + [f"({inner}) / {positive}", f"fma({bounded}, {bounded}, 0.5)"]
-            + [f"pow({positive}, 1.5)", f"({bounded})**2"]
-        )
-    )
-
-
-def _condition(b: _Builder, indices: list[str]) -> str:
-    if not indices:
-        return "1 < 2"
-    i, j = str(b.pick(indices)), str(b.pick(indices))
-    return str(
-        b.pick((f"{i} > 0", f"{i} <= {j}", f"0 < {i} < 5", f"{i} % 2 == 0",
-                f"{i} == {j} or {i} > 3", f"not {i} // 2 == 1"))
-    )  # fmt: skip
-
-
-def _reduction(b: _Builder, indices: list[str], depth: int, is_float: bool) -> str:
-    """Return a reduction over one or two further indices."""
-    sizes = list(b.sizes)
-    over = [b.index(str(b.pick(sizes)), 5 - depth)]
-    if b.chance(30):
-        over.append(b.index(str(b.pick(sizes)), 20 + depth))
-    over = [i for i in dict.fromkeys(over) if i not in indices]
-    if not over:
-        return _leaf(b, indices, is_float)
-    body = _value(b, [*indices, *over], depth - 1, is_float)
-    op = str(b.pick(("sum", "max", "min", "mean", "prod", "any", "argmax")))
-    if op == "argmax" and any(b.sizes[b.used[i]] == 0 for i in over):
-        op = "sum"
-    if op == "any":
-        return f"(1 if any[{', '.join(over)}](({body}) > 1) else 0)"
-    result = f"{op}[{', '.join(over)}]({body})"
-    if op == "mean" and not is_float:
-        return f"i32(clamp({result}, -9, 9))"
-    if op in ("max", "min"):
-        # An empty one is infinite, and infinities soon are NaN: keep them apart.
-        return f"clamp({result}, -100, 100)"
-    return result
-
-
-def _leaf(b: _Builder, indices: list[str], is_float: bool) -> str:
-    form = b.pick(("access", "access", "access", "number", "index"))
-    if form == "number" or (form == "index" and not indices):
-        return str(b.pick(("0.5", "2", "1", "-1.5") if is_float else ("1", "2", "3")))
-    if form == "index":
-        return str(b.pick(indices))
-    tensor = str(b.pick(b.tensors))
-    dims = b.tensors[tensor][1]
-    if not dims:
-        return tensor
-    subscripts: list[str] = []
-    padded = False
-    for size in dims:
-        own = [i for i in indices if b.used[i] == size]
-        if own and b.chance(75):
-            subscripts.append(str(b.pick(own)))
-            continue
-        padded = True
-        subscripts.append(_subscript(b, indices))
-    access = f"{tensor}[{', '.join(subscripts)}]"
-    if not padded:
-        return access
-    value = "" if b.chance(60) else f", {b.number(0, 3)}"
-    return f"pad({access}{value})"
-
-
-def _subscript(b: _Builder, indices: list[str]) -> str:
-    if not indices:
-        return str(b.number(0, 2))
-    i, j = str(b.pick(indices)), str(b.pick(indices))
-    return str(
-        b.pick((f"{i} - 1", f"{i} + 1", f"2*{i}", f"{i} + {j}", f"2*{i} - {j}",
-                f"{i} // 2", f"{i} % 3", f"3 - {i}", f"abs({i} - 2)",
-                f"clamp({i} + {j}, 0, 4)", f"min({i}, {j})", "0"))
-    )  # fmt: skip
+        constants = b.pick(("", ", s=2.5", ", on=False", ", s=2, on=True"))
+        b.tensors[name] = TensorInfo("float", info.dims, info.dtype)
+        return [f"{name} = scale({tensor}{constants})"]
+    for result in (name, f"{name}q"):
+        b.tensors[result] = TensorInfo("float", info.dims[:-1], info.dtype)
+    return [f"{name}, {name}q = moments({b.pick((tensor, f'u={tensor}'))})"]

@@ -284,9 +284,7 @@ ATTENTION = (
 )
 
 NOVEL = (
-    Case(
-        "novel", "involution", ((1, 7, 5, 12), (1, 7, 5, 3, 3, 3)), {"padding": 1}
-    ),
+    Case("novel", "involution", ((1, 7, 5, 12), (1, 7, 5, 3, 3, 3)), {"padding": 1}),
     Case(
         "novel",
         "involution",

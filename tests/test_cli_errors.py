@@ -135,7 +135,7 @@ def test_check_lists_every_error(errors, tmp_path: Path) -> None:
     assert f"{first}:2:12: error[E0203]" in text
     assert f"{first}:2:22: error[E0211]" in text
     assert f"error: {first}: 2 errors\n" in text
-    assert f"{second}:1:13: error[E0003]" in text
+    assert f"{second}:1:16: error[E0003]" in text
     assert "error: there is no file none.pdl\n" in text
 
 

@@ -15,7 +15,7 @@ from polydsl.backend.emitter.module import emit_module
 from polydsl.backend.isa import ISAS
 from polydsl.backend.target import host_target
 from polydsl.base.diagnostics import CompilerBug
-from polydsl.base.dtypes import DTYPES, F32, F64, I32, I64, U8, DType
+from polydsl.base.dtypes import BOOL, DTYPES, F32, F64, I32, I64, U8, DType
 from polydsl.loops.interpret import interpret
 from polydsl.loops.memory import Array
 from polydsl.loops.nest import Combine, Expr, Literal, Load, LoopNest, Node, Store, Var
@@ -153,6 +153,17 @@ def test_microkernels_with_packing_and_scratch(
     np.testing.assert_allclose(
         interpreted(nest, arguments)["c"], wanted, rtol=1e-4, atol=1e-4
     )
+
+
+def test_index_values_beyond_32_bits(worker: Worker, isa: str) -> None:
+    big = kernels.call("mul", kernels.J, kernels.number(2**31 - 5))
+    above = kernels.call("gt", big, kernels.number(2**32))
+    z, w = (
+        kernels.array(n, 21, dtype=t, written=True)
+        for n, t in (("z", I64), ("w", BOOL))
+    )
+    body = (Store("z", (kernels.J,), big), Store("w", (kernels.J,), above))
+    check(worker, kernels.nest([z, w], kernels.vector("j", 21, 8, *body)), isa)
 
 
 def test_shared_expressions_are_emitted_once() -> None:

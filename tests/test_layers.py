@@ -6,8 +6,6 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent
 ORDER = (
     "base",
@@ -46,12 +44,14 @@ FILES = tuple(
     )
 )
 NAMES = tuple(path.relative_to(ROOT).as_posix() for path in FILES)
+TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in NAMES}
+TREES = {name: ast.parse(text) for name, text in TEXTS.items()}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def lines_of(function: Function) -> int:
+    return (function.end_lineno or function.lineno) - function.lineno + 1
 
 
 def module_of(name: str) -> str:
@@ -83,13 +83,16 @@ def test_the_files_are_those_of_every_layer() -> None:
     assert found == set(ORDER)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_imports_point_down(name: str) -> None:
-    module = module_of(name)
-    own = ORDER.index(layer_of(module))
-    for imported in imports_of(tree_of(ROOT / name), module):
-        if imported.split(".")[0] == "polydsl":
-            assert ORDER.index(layer_of(imported)) <= own, f"{name}: {imported}"
+def test_imports_point_down() -> None:
+    above = []
+    for name in NAMES:
+        module = module_of(name)
+        own = ORDER.index(layer_of(module))
+        for imported in imports_of(TREES[name], module):
+            is_ours = imported.split(".")[0] == "polydsl"
+            if is_ours and ORDER.index(layer_of(imported)) > own:
+                above.append(f"{name} imports {imported}")
+    assert above == []
 
 
 def test_a_layer_above_is_noticed() -> None:
@@ -99,37 +102,43 @@ def test_a_layer_above_is_noticed() -> None:
     assert [layer_of(module) for module in imported] == ["driver", "base"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_imports_stand_at_the_top(name: str) -> None:
+def test_imports_stand_at_the_top() -> None:
     inside = [
-        node.lineno
-        for function in ast.walk(tree_of(ROOT / name))
+        f"{name}:{node.lineno}"
+        for name in NAMES
+        for function in ast.walk(TREES[name])
         if isinstance(function, Function)
         for node in ast.walk(function)
         if isinstance(node, ast.Import | ast.ImportFrom)
     ]
-    assert not inside, f"{name} imports inside a function in lines {inside}"
+    assert inside == []
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_libraries_come_in_by_their_door(name: str) -> None:
-    for imported in imports_of(tree_of(ROOT / name), module_of(name)):
-        doors = DOORS.get(imported.split(".")[0])
-        assert doors is None or name.startswith(doors), f"{name} imports {imported}"
+def test_libraries_come_in_by_their_door() -> None:
+    strangers = [
+        f"{name} imports {imported}"
+        for name in NAMES
+        for imported in imports_of(TREES[name], name)
+        if not name.startswith(DOORS.get(imported.split(".")[0], name))
+    ]
+    assert strangers == []
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_files_and_functions_stay_small(name: str) -> None:
-    text = (ROOT / name).read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= LONGEST_FILE
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, Function):
-            length = (node.end_lineno or node.lineno) - node.lineno + 1
-            assert length <= LONGEST_FUNCTION, f"{name}: {node.name} has {length} lines"
+def test_files_stay_small() -> None:
+    lengths = {name: len(TEXTS[name].splitlines()) for name in NAMES}
+    assert {n: count for n, count in lengths.items() if count > LONGEST_FILE} == {}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_nothing_is_left_for_later(name: str) -> None:
-    text = (ROOT / name).read_text(encoding="utf-8")
-    for word in ("TODO", "FIXME", "XXX", "NotImplementedError"):
-        assert word not in text, f"{name}: {word}"
+def test_functions_stay_small() -> None:
+    long = [
+        f"{name}: {node.name} has {lines_of(node)} lines"
+        for name in NAMES
+        for node in ast.walk(TREES[name])
+        if isinstance(node, Function) and lines_of(node) > LONGEST_FUNCTION
+    ]
+    assert long == []
+
+
+def test_nothing_is_left_for_later() -> None:
+    words = ("TODO", "FIXME", "XXX", "NotImplementedError")
+    assert [(n, w) for n in NAMES for w in words if w in TEXTS[n]] == []

@@ -159,9 +159,9 @@ class Scope:
 
     def depth(self, atom: Expr) -> int:
         """Return where a term stands in a sum, so that outer loops come first."""
-        names = list(self.variables)
-        is_variable = isinstance(atom, Var) and atom.name in self.variables
-        return names.index(atom.name) if is_variable else len(names)
+        if isinstance(atom, Var) and atom.name in self.variables:
+            return list(self.variables).index(atom.name)
+        return len(self.variables)
 
     def position_of(self, expr: Expr) -> Affine:
         """Return the affine form of one subscript."""

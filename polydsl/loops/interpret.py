@@ -11,43 +11,38 @@ in the dtype of each expression.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import assert_never
 
 import numpy as np
 
 from polydsl.base.diagnostics import bug
-from polydsl.base.dtypes import F32, DType, widen
-from polydsl.base.functions import FUNCTIONS, Function
+from polydsl.base.functions import FUNCTIONS
+from polydsl.loops.evaluate import (
+    Access,
+    Run,
+    load_element,
+    store_element,
+    value_of,
+)
 from polydsl.loops.memory import Addresses, Array, CheckedBuffer, Fault
 from polydsl.loops.nest import (
     OUTSIDE,
     Accumulate,
     BatchReduceGemm,
     Buffer,
-    Call,
-    Cast,
-    Expr,
     Guard,
     GuardedRows,
-    Literal,
-    Load,
     Loop,
     LoopNest,
     Node,
     Offsets,
     Rows,
-    Select,
     Store,
     Strided,
     Table,
     Tile,
-    Var,
 )
 from polydsl.loops.render import render_node
-
-Access = tuple[str, int, bool]
-"""One access of an address trace: buffer, element address, whether it is a write."""
 
 
 def interpret(
@@ -64,7 +59,7 @@ def interpret(
     a seed in *shuffle*, the iterations of parallel loops run in a random order. *trace*
     receives every access to a buffer that is not a register, in order.
     """
-    run = _Run(nest, trace, shuffle)
+    run = Run(nest, trace, shuffle)
     for buffer in nest.buffers:
         run.memory[buffer.name] = _checked(buffer, arguments, prepared or {})
     with np.errstate(all="ignore"):
@@ -78,25 +73,6 @@ def interpret(
         if run.memory[name].writable:
             np.copyto(arguments[name], values, where=defined)
     return {name: run.memory[name].contents()[0] for name in _names(nest, "prepared")}
-
-
-def cast(value: Any, to: DType) -> Any:
-    """Convert a NumPy scalar by the rules of the language: saturating, NaN to 0."""
-    if to.is_float:
-        return to.numpy.type(value)
-    if to.kind == "bool":
-        return np.bool_(value != 0)
-    if isinstance(value, np.floating) or value.dtype.kind not in "iub":
-        return to.numpy.type(_saturate_float(float(value), to))
-    return to.numpy.type(min(max(int(value), to.least), to.greatest))
-
-
-def _saturate_float(value: float, to: DType) -> int:
-    if np.isnan(value):
-        return 0
-    if value <= to.least:
-        return to.least
-    return to.greatest if value >= to.greatest else int(value)
 
 
 def _names(nest: LoopNest, memory: str) -> Iterator[str]:
@@ -123,40 +99,7 @@ def _checked(
     return CheckedBuffer(buffer, content, writable=writable)
 
 
-@dataclass(slots=True)
-class _Run:
-    """The state of one run: memory, the point, and the node that is executed."""
-
-    nest: LoopNest
-    trace: list[Access] | None
-    shuffle: int | None
-    memory: dict[str, CheckedBuffer] = field(default_factory=dict)
-    point: dict[str, np.int64] = field(default_factory=dict)
-    iterations: int = 0
-    is_parallel: bool = False
-
-    def read(self, name: str, addresses: Addresses) -> Array:
-        """Return checked elements, and note the accesses in the trace."""
-        memory = self.memory[name]
-        values = memory.read(addresses)
-        self._note(memory, addresses, is_write=False)
-        return values
-
-    def write(self, name: str, addresses: Addresses, values: Array) -> None:
-        """Store checked elements, and note the accesses in the trace."""
-        memory = self.memory[name]
-        memory.write(addresses, values)
-        self._note(memory, addresses, is_write=True)
-
-    def _note(
-        self, memory: CheckedBuffer, addresses: Addresses, *, is_write: bool
-    ) -> None:
-        if self.trace is not None and memory.buffer.memory != "register":
-            name = memory.buffer.name
-            self.trace.extend((name, int(a), is_write) for a in addresses.flat)
-
-
-def _run_part(run: _Run, nodes: tuple[Node, ...]) -> None:
+def _run_part(run: Run, nodes: tuple[Node, ...]) -> None:
     """Run `prepare` or `body`: scratch lives for one of them."""
     for memory in run.memory.values():
         if memory.buffer.memory in ("scratch", "register"):
@@ -164,7 +107,7 @@ def _run_part(run: _Run, nodes: tuple[Node, ...]) -> None:
     _execute_all(run, nodes)
 
 
-def _execute_all(run: _Run, nodes: tuple[Node, ...]) -> None:
+def _execute_all(run: Run, nodes: tuple[Node, ...]) -> None:
     for node in nodes:
         try:
             _execute(run, node)
@@ -174,22 +117,22 @@ def _execute_all(run: _Run, nodes: tuple[Node, ...]) -> None:
             bug(f"{run.nest.name}: {fault}, at {point or 'the top level'}, in {text}")
 
 
-def _execute(run: _Run, node: Node) -> None:
+def _execute(run: Run, node: Node) -> None:
     match node:
         case Loop():
             _execute_loop(run, node)
         case Guard(condition, body):
-            if _value(run, condition):
+            if value_of(run, condition):
                 _execute_all(run, body)
         case Store(buffer, index, value):
-            result = _value(run, value)
-            _store(run, buffer, index, result)
+            result = value_of(run, value)
+            store_element(run, buffer, index, result)
         case Accumulate(buffer, index, combine, value):
-            old, new = _load(run, buffer, index), _value(run, value)
+            old, new = load_element(run, buffer, index), value_of(run, value)
             if old.dtype != new.dtype:
                 bug(f"{run.nest.name}: {render_node(node)} mixes dtypes")
             result = FUNCTIONS[combine].numpy(old, new)
-            _store(run, buffer, index, old.dtype.type(result))
+            store_element(run, buffer, index, old.dtype.type(result))
         case BatchReduceGemm():
             _execute_gemm(run, node)
         case _:
@@ -199,8 +142,8 @@ def _execute(run: _Run, node: Node) -> None:
 # Loops
 
 
-def _execute_loop(run: _Run, loop: Loop) -> None:
-    lo, hi = int(_value(run, loop.lo)), int(_value(run, loop.hi))
+def _execute_loop(run: Run, loop: Loop) -> None:
+    lo, hi = int(value_of(run, loop.lo)), int(value_of(run, loop.hi))
     if loop.step < 1:
         bug(f"{run.nest.name}: loop {loop.var} has step {loop.step}")
     values: list[int] = list(range(lo, hi, loop.step))
@@ -212,7 +155,7 @@ def _execute_loop(run: _Run, loop: Loop) -> None:
         _execute_iterations(run, loop, values)
 
 
-def _execute_iterations(run: _Run, loop: Loop, values: list[int]) -> None:
+def _execute_iterations(run: Run, loop: Loop, values: list[int]) -> None:
     outer = run.point
     for value in values:
         run.point = {**outer, loop.var: np.int64(value)}
@@ -220,7 +163,7 @@ def _execute_iterations(run: _Run, loop: Loop, values: list[int]) -> None:
     run.point = outer
 
 
-def _execute_parallel(run: _Run, loop: Loop, values: list[int]) -> None:
+def _execute_parallel(run: Run, loop: Loop, values: list[int]) -> None:
     """Run iterations that may not depend on each other, nor on private memory."""
     run.is_parallel = True
     for value in values:
@@ -231,81 +174,17 @@ def _execute_parallel(run: _Run, loop: Loop, values: list[int]) -> None:
     run.is_parallel = False
 
 
-def _begin_iteration(run: _Run, iteration: int) -> None:
+def _begin_iteration(run: Run, iteration: int) -> None:
     for memory in run.memory.values():
         memory.enter(iteration)
         if not memory.is_shared:
             memory.poison()
 
 
-# Expressions
-
-
-def _value(run: _Run, expr: Expr) -> Any:
-    """Return the value of *expr* at the point, a NumPy scalar of its dtype."""
-    match expr:
-        case Literal(value, dtype):
-            return dtype.numpy.type(value)
-        case Var(name):
-            if name not in run.point:
-                raise Fault(f"the variable {name} is not in scope")
-            return run.point[name]
-        case Load(buffer, index):
-            return _load(run, buffer, index)
-        case Select(condition, then, otherwise):
-            return _value(run, then if _value(run, condition) else otherwise)
-        case Cast(operand, dtype):
-            return cast(_value(run, operand), dtype)
-        case Call():
-            return _call(run, expr)
-        case _:
-            assert_never(expr)
-
-
-def _call(run: _Run, call: Call) -> Any:
-    values = [_value(run, argument) for argument in call.arguments]
-    if len({value.dtype for value in values}) > 1:
-        raise Fault(f"the operands of {call.function} have several dtypes")
-    row = FUNCTIONS[call.function]
-    function, inner = row.numpy, _operand_type(row, call.arguments[0].dtype)
-    values = [cast(value, inner) for value in values]
-    if row.variadic:
-        result = values[0]
-        for value in values[1:]:
-            result = function(result, value)
-    else:
-        result = function(*values)
-    return call.dtype.numpy.type(result)
-
-
-def _operand_type(row: Function, dtype: DType) -> DType:
-    """Return the type in which a function computes on operands of *dtype*."""
-    if row.rule == "arithmetic" or (row.rule == "float" and dtype.is_float):
-        return widen(dtype)
-    return F32 if row.rule == "float" else dtype
-
-
-def _index(run: _Run, index: tuple[Expr, ...]) -> list[int]:
-    return [int(_value(run, expr)) for expr in index]
-
-
-def _load(run: _Run, buffer: str, index: tuple[Expr, ...]) -> Any:
-    address = run.memory[buffer].address(_index(run, index))
-    return run.read(buffer, np.array([address]))[0]
-
-
-def _store(run: _Run, buffer: str, index: tuple[Expr, ...], value: Any) -> None:
-    memory = run.memory[buffer]
-    if value.dtype != memory.buffer.dtype.numpy:
-        raise Fault(f"a {value.dtype} is stored in {buffer}")
-    address = memory.address(_index(run, index))
-    run.write(buffer, np.array([address]), np.array([value]))
-
-
 # Batch-reduce GEMM
 
 
-def _execute_gemm(run: _Run, node: BatchReduceGemm) -> None:
+def _execute_gemm(run: Run, node: BatchReduceGemm) -> None:
     dtype = node.dtype.numpy
     c = _tile_addresses(run, node.c, node.rows, node.columns)
     total = np.zeros((node.rows, node.columns), dtype)
@@ -319,34 +198,34 @@ def _execute_gemm(run: _Run, node: BatchReduceGemm) -> None:
     run.write(node.c.buffer, c, total.astype(dtype))
 
 
-def _tile_addresses(run: _Run, c: Tile, rows: int, columns: int) -> Addresses:
-    base = int(_value(run, c.base))
+def _tile_addresses(run: Run, c: Tile, rows: int, columns: int) -> Addresses:
+    base = int(value_of(run, c.base))
     starts = base + _offsets(run, c.row, np.arange(rows))
     return starts[:, np.newaxis] + np.arange(columns)
 
 
-def _offsets(run: _Run, offsets: Offsets, positions: Addresses) -> Addresses:
+def _offsets(run: Run, offsets: Offsets, positions: Addresses) -> Addresses:
     match offsets:
         case Strided(step):
             return positions * step
         case Table(buffer, start):
-            at = int(_value(run, start)) + positions
+            at = int(value_of(run, start)) + positions
             return run.read(buffer, at).astype(np.int64)
         case _:
             assert_never(offsets)
 
 
-def _a_column(run: _Run, node: BatchReduceGemm, t: int, k: int) -> Array:
+def _a_column(run: Run, node: BatchReduceGemm, t: int, k: int) -> Array:
     """Return A[t, :, k]."""
     a = node.a
     rows = np.arange(node.rows)
-    start = int(_value(run, a.base)) + k * a.depth_step
+    start = int(value_of(run, a.base)) + k * a.depth_step
     match a:
         case Rows(batch=batch, row=row):
             start += int(_offsets(run, batch, np.array([t]))[0])
             return run.read(a.buffer, start + _offsets(run, row, rows))
         case GuardedRows(table=table, start=first, zeros=zeros):
-            at = int(_value(run, first)) + t * node.rows + rows
+            at = int(value_of(run, first)) + t * node.rows + rows
             offsets = run.read(table, at).astype(np.int64)
             inside = offsets != OUTSIDE
             column = np.empty(node.rows, node.dtype.numpy)
@@ -358,9 +237,9 @@ def _a_column(run: _Run, node: BatchReduceGemm, t: int, k: int) -> Array:
             assert_never(a)
 
 
-def _b_row(run: _Run, node: BatchReduceGemm, t: int, k: int) -> Array:
+def _b_row(run: Run, node: BatchReduceGemm, t: int, k: int) -> Array:
     """Return B[t, k, :]."""
     b = node.b
-    start = int(_value(run, b.base)) + k * b.depth_step
+    start = int(value_of(run, b.base)) + k * b.depth_step
     start += int(_offsets(run, b.batch, np.array([t]))[0])
     return run.read(b.buffer, start + np.arange(node.columns))

@@ -40,8 +40,8 @@ def prove(scop: Scop) -> None:
     """Raise `ProgramError` unless every access is in bounds and defined.
 
     E0311: a written subscript outside its tensor; E0312: a read one; E0313: an element
-    that is read and never defined; E0316: a result, or a tensor passed to a kernel, with an undefined element; E0317:
-    a question that isl could not answer within its budget.
+    that is read and never defined; E0316: a result, or a tensor passed to a kernel,
+    with an undefined element; E0317: a question beyond isl's budget.
     """
     found = Diagnostics()
     for statement in scop.statements:

@@ -100,6 +100,8 @@ def match(scop: Scop, statement: Statement) -> Contraction | NoContraction:
     types = {dtype, *(t for f in factors for t in (f.dtype, _access(f).dtype))}
     if len(types) > 1 or not dtype.is_float or dtype.bits < 32:
         return NoContraction("its tensors are not of one type, f32 or f64")
+    if any(0 in scop.tensor(_access(f).tensor).shape for f in factors):
+        return NoContraction("a factor has no elements")
     if any(lo > hi for lo, hi in statement.box) or statement.conditions:
         return NoContraction("its domain is not a box with points")
     split = _split_dimensions(scop, statement, factors)

@@ -32,7 +32,7 @@ from polydsl.schedule.transform import (
     to_back,
     to_front,
 )
-from polydsl.schedule.tree import Band, Sequence, Tree, parts
+from polydsl.schedule.tree import Band, Sequence, Tree, fresh, parts
 
 
 def matrix_tree(plan: MatrixPlan, part: Tree, known: tuple[Precedence, ...]) -> Tree:
@@ -109,7 +109,7 @@ class _MatrixTree:
         return tuple(d for _, dims in self._sides for d in dims)
 
     def _name(self, name: str) -> str:
-        return _free(name, frozenset(self.plan.contraction.sizes))
+        return fresh(name, self.plan.contraction.sizes)
 
     def _side(self, side: str) -> str:
         """Return the name of the loop over a side's points."""
@@ -181,10 +181,3 @@ def _copied(tree: Tree, copies: Many[Copy]) -> Tree:
         once = ", once for all calls" if copy.prepared else ""
         tree = mark(tree, f"{verb} {copy.source} into {copy.tensor}{once}")
     return tree
-
-
-def _free(name: str, taken: frozenset[str]) -> str:
-    """Return a name for a loop that no dimension has."""
-    while name in taken:
-        name += "_"
-    return name

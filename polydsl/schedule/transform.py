@@ -121,18 +121,16 @@ def tile(band: Band, tilings: tuple[Tiling, ...]) -> Band:
     The loops over tiles stand in front of the first member that is tiled. One member
     may be tiled at several levels. (Strip-mine and interchange; "blocking", "divide".)
     """
-    tiled = {var for var, _, _ in tilings}
     tiles = tuple(_tiles(band, *tiling) for tiling in tilings)
-    place = min(band.vars.index(var) for var in tiled)
-    return replace(band, members=(*band.members[:place], *tiles, *band.members[place:]))
+    place = min(band.vars.index(var) for var, _, _ in tilings)
+    members = (*band.members[:place], *tiles, *band.members[place:])
+    return _named(Band(members, band.child))
 
 
 def _tiles(band: Band, var: str, size: int, name: str) -> Member:
     member = _find(band, var)
     if size < 1 or member.kind != "sequential":
         raise IllegalSchedule(f"the loop {member} cannot be cut into tiles of {size}")
-    if name in band.vars:
-        raise IllegalSchedule(f"the band has a loop {name} already")
     return replace(member, var=name, tile=member.tile * size)
 
 
@@ -150,7 +148,8 @@ def split(band: Band, var: str, divisor: int) -> Band:
     Unlike the loops of `tile`, each of the two can be flattened with others.
     """
     member = _find(band, var)
-    if len(member.axes) != 1 or member.tile != 1 or member.axes[0].extent % divisor:
+    is_plain = len(member.axes) == 1 and member.tile == 1
+    if not is_plain or divisor < 1 or member.axes[0].extent % divisor:
         raise IllegalSchedule(f"the loop {member} has no groups of {divisor}")
     axis = member.axes[0]
     outer = replace(axis, divisor=axis.divisor * divisor, extent=axis.extent // divisor)
@@ -182,7 +181,15 @@ def _substitute(
     """Return the band with neighbours replaced."""
     place = band.vars.index(names[0])
     after = band.members[place + len(names) :]
-    return replace(band, members=(*band.members[:place], *members, *after))
+    return _named(Band((*band.members[:place], *members, *after), band.child))
+
+
+def _named(band: Band) -> Band:
+    """Return the band, whose members must have names of their own."""
+    for place, var in enumerate(band.vars):
+        if var in band.vars[:place]:
+            raise IllegalSchedule(f"the band has a loop {var} already")
+    return band
 
 
 def drop_single(tree: Tree) -> Tree:
@@ -220,12 +227,14 @@ def unroll(band: Band, var: str) -> Band:
     return _marked(band, var, "unrolled")
 
 
-def vectorize(band: Band, var: str, lanes: int) -> Band:
+def vectorize(band: Band, var: str, lanes: int, name: str = "") -> Band:
     """Run so many iterations of a loop at a time, as the lanes of vectors.
 
-    band i, j: S    ->    band i, j_vector = j/16, j [vector]: S
+        band i, j: S    ->    band i, j_vector = j/16, j [vector]: S
+
+    The loop over vectors is called *name*, if one is given.
     """
-    tiled = tile(band, ((var, lanes, f"{var}_vector"),))
+    tiled = tile(band, ((var, lanes, name or f"{var}_vector"),))
     return _marked(tiled, var, "vector")
 
 

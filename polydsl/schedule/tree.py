@@ -10,7 +10,7 @@ any function, which is all that our transformations make.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Literal as OneOf
@@ -189,6 +189,13 @@ def children(tree: Tree) -> tuple[Tree, ...]:
 def parts(tree: Tree) -> tuple[Tree, ...]:
     """Return the children of a sequence, or the node alone."""
     return tree.children if isinstance(tree, Sequence) else (tree,)
+
+
+def fresh(name: str, taken: Collection[str]) -> str:
+    """Return a name for a loop that is not taken, *name* if it can be."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def leaves(tree: Tree) -> Iterator[tuple[Leaf, tuple[Step, ...]]]:

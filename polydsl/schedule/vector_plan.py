@@ -109,15 +109,18 @@ def _why(cost: Cost) -> str:
 
 
 def _vector_candidates(statements: tuple[Statement, ...]) -> Iterator[str | None]:
-    """Yield every index that may be the vector, innermost first, and none."""
+    """Yield every index that may be the vector, innermost first; none if none may."""
     last = statements[-1]
     limited = {i for s in statements for c in s.conditions for i in ordered_indices(c)}
     shared = last.left
+    found = False
     for dim in (*reversed(shared), *reversed(last.reduced)):
         one_update = dim in shared or sum(1 for s in statements if s.reduced) == 1
         if dim not in limited and one_update:
+            found = True
             yield dim
-    yield None
+    if not found:
+        yield None
 
 
 def _cost(

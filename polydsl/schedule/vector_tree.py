@@ -27,7 +27,7 @@ from polydsl.schedule.transform import (
     unroll,
     vectorize,
 )
-from polydsl.schedule.tree import Band, Leaf, Sequence, Tree, leaves, parts
+from polydsl.schedule.tree import Band, Leaf, Sequence, Tree, fresh, leaves, parts
 from polydsl.schedule.vector_plan import VectorPlan
 
 
@@ -73,15 +73,17 @@ class _VectorTree:
     def _vectors(self, vector: str, leaf: Leaf) -> list[Change]:
         """Cut the vector index: into chunks for threads, register tiles, vectors."""
         plan = self.plan
-        tiles, vectors = f"{vector}_tile", f"{vector}_vector"
-        changes: list[Change] = [partial(vectorize, var=vector, lanes=plan.lanes)]
-        if not plan.updates:
-            if plan.chunk:
-                chunks = ((vector, plan.chunk, f"{vector}_chunk"),)
-                changes.insert(0, partial(tile, tilings=chunks))
-                changes.append(partial(parallelize, var=f"{vector}_chunk"))
-            return changes
-        if vector in leaf.reduced:
+        chunks, tiles, vectors = (
+            fresh(f"{vector}_{part}", leaf.dims) for part in ("chunk", "tile", "vector")
+        )
+        changes: list[Change] = [
+            partial(vectorize, var=vector, lanes=plan.lanes, name=vectors)
+        ]
+        if not plan.updates and plan.chunk:
+            chunk = ((vector, plan.chunk, chunks),)
+            changes.insert(0, partial(tile, tilings=chunk))
+            changes.append(partial(parallelize, var=chunks))
+        if not plan.updates or vector in leaf.reduced:
             return changes
         if plan.unroll > 1:
             wide = ((vector, plan.unroll * plan.lanes, tiles),)

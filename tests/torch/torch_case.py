@@ -10,9 +10,7 @@ DTYPES = pytest.mark.parametrize(
 )
 
 
-def randoms(
-    dtype: torch.dtype, *shapes: tuple[int, ...]
-) -> tuple[torch.Tensor, ...]:
+def randoms(dtype: torch.dtype, *shapes: tuple[int, ...]) -> tuple[torch.Tensor, ...]:
     """Return random tensors of these shapes, the same in every run."""
     generator = torch.Generator().manual_seed(zlib.crc32(repr(shapes).encode()))
     return tuple(torch.randn(s, generator=generator, dtype=dtype) for s in shapes)

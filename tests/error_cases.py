@@ -1,0 +1,104 @@
+"""Wrong and right programs of every code: the cases of two files, and running them.
+
+`check_errors.txt` holds those of the checker; `documented_errors.txt` the others, with
+several files in a program, programs in Python, and errors of all later stages.
+`python -m tests.error_cases` writes the texts of the latter anew, for review.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+if __name__ == "__main__":
+    sys.path.insert(0, str(TESTS))
+
+from check_cases import Case, cases, read_arguments, read_cases
+
+from polydsl.backend.arrays import ArrayLayout
+from polydsl.base.diagnostics import ProgramError
+from polydsl.driver.compiler import begin
+from polydsl.driver.loading import load
+from polydsl.driver.request import Request
+from polydsl.driver.stages import compile_until
+from polydsl.driver.toolchain import toolchain
+from polydsl.loops.nest import contiguous
+
+DOCUMENTED = TESTS / "documented_errors.txt"
+
+WITHOUT_CASE = ("E0317", "E0409")
+"""Codes of programs too large to be shown."""
+
+
+def documented_cases() -> list[Case]:
+    """Return the cases of `documented_errors.txt`."""
+    return read_cases(DOCUMENTED)
+
+
+def all_cases() -> list[Case]:
+    """Return every case, by code."""
+    return sorted([*cases(), *documented_cases()], key=lambda case: case.code)
+
+
+def is_python(case: Case) -> bool:
+    return "python" in case.name.split()
+
+
+def outcome(text: str, arguments: str, *, python: bool) -> str:
+    """Return what is wrong with a program that may have several files, or nothing."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        for file, content in files_of(text, "k.py" if python else "k.pdl"):
+            (folder / file).write_text(content, encoding="utf-8")
+        try:
+            if python:
+                runpy.run_path(str(folder / "k.py"))
+            else:
+                _compile(folder / "k.pdl", arguments)
+        except ProgramError as error:
+            return str(error).replace(f"{folder}/", "").replace(str(folder), "its folder")
+    return ""
+
+
+def files_of(text: str, first: str) -> Iterator[tuple[str, str]]:
+    """Yield the files of a program with their names."""
+    start, *others = text.split("\n>>>> ")
+    yield first, start
+    for other in others:
+        name, _, content = other.partition("\n")
+        yield name.strip(), content
+
+
+def _compile(path: Path, arguments: str) -> None:
+    *_, kernel = load(path)
+    if not arguments:
+        return
+    tensors, constants = read_arguments(arguments)
+    layouts = {
+        name: ArrayLayout(dtype, shape, contiguous(shape))
+        for name, (dtype, shape) in tensors.items()
+    }
+    request = Request(kernel.library, kernel.name, layouts, constants)
+    compile_until(begin(request, toolchain()), "nest")
+
+
+def rewrite() -> None:
+    """Write the texts of the wrong programs into the file."""
+    text = DOCUMENTED.read_text(encoding="utf-8")
+    head = text[: text.index("==== ")]
+    parts = [head]
+    for case in documented_cases():
+        found = outcome(case.wrong, case.wrong_arguments, python=is_python(case))
+        wrong = f" | {case.wrong_arguments}" if case.wrong_arguments else ""
+        right = f" {case.right_arguments}" if case.right_arguments else ""
+        parts.append(f"==== {case.name}{wrong}\n{case.wrong}----\n{found}\n")
+        parts.append(f"++++{right}\n{case.right}")
+    DOCUMENTED.write_text("".join(parts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    rewrite()

@@ -1,0 +1,109 @@
+"""Random contractions: products of two factors in any order of indices, with batches,
+windows (stride, dilation, padding) and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from program_builder import Builder
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A sum of products: its left-hand indices, its right-hand side."""
+
+    left: tuple[str, ...]
+    value: str
+
+
+def product(b: Builder) -> Product:
+    """Draw a contraction."""
+    used: list[str] = []
+
+    def some(least: int, most: int) -> list[str]:
+        found = [_fresh(b, used) for _ in range(b.number(least, most))]
+        return found
+
+    rows, columns = some(1, 2), some(1, 2)
+    depth = some(1, 3)
+    batch = some(0, 1) if b.chance(35) else []
+    group = ""
+    if b.chance(25):
+        group = _grouped(b, used)
+        columns.append(group)
+    windows = b.number(1, 2) if b.chance(55) else 0
+    first = _factor(b, [*batch, *rows, *depth], rows, depth, windows, group)
+    second = _factor(b, [*batch, *columns, *depth], columns, depth, 0, "")
+    left = tuple(b.shuffled([*batch, *rows, *columns]))
+    if b.chance(50):
+        first, second = second, first
+    return Product(left, f"{first} * {second}" + (" * 2" if b.chance(5) else ""))
+
+
+def _fresh(b: Builder, used: list[str]) -> str:
+    index = b.index(b.size(used), used)
+    used.append(index)
+    return index
+
+
+def _grouped(b: Builder, used: list[str]) -> str:
+    """Return an index over groups of two or three."""
+    size = b.size([*used, *used[:1]])
+    count = b.pick((2, 3))
+    index = b.index(f"{count}*{size}", used)
+    used.append(index)
+    return index
+
+
+def _factor(
+    b: Builder,
+    indices: Sequence[str],
+    own: Sequence[str],
+    depth: Sequence[str],
+    windows: int,
+    group: str,
+) -> str:
+    """Return an access that moves with *indices*, to a tensor of the right shape."""
+    places = {i: (i, b.indices[i]) for i in indices}
+    padded = False
+    for p, r in list(zip(own, depth))[:windows]:
+        subscript, dim, leaves = _window(b, p, r)
+        places[p] = (subscript, dim)
+        padded = padded or leaves
+        if b.chance(85):
+            del places[r]
+    if group:
+        count, size = b.indices[group].split("*")
+        part = (f"{group} // {count}", size), (f"{group} % {count}", count)
+        places[group] = b.pick((part[0], part[0], part[1]))
+    order = b.shuffled(list(places.values()))
+    dims = tuple(dim for _, dim in order)
+    access = f"{_tensor(b, dims)}[{', '.join(s for s, _ in order)}]"
+    if not padded and b.chance(85):
+        return access
+    value = "" if b.chance(70) else f", {b.pick((1.5, -2, 0.25))}"
+    return f"pad({access}{value})"
+
+
+def _window(b: Builder, p: str, r: str) -> tuple[str, str, bool]:
+    """Return a window subscript, the dimension it reads, and whether it leaves it."""
+    stride, dilation, shift = b.pick((1, 1, 2, 3)), b.pick((1, 1, 2)), b.number(0, 2)
+    outer, inner = b.indices[p], b.indices[r]
+    subscript = f"{stride}*{p} + {dilation}*{r}"
+    if b.chance(40):
+        whole = f"{stride}*({outer} - 1) + {dilation}*({inner} - 1) + 1"
+        return subscript, f"max(0, {whole})", False
+    dim = b.pick((outer, f"{stride}*{outer}", b.size()))
+    return f"{subscript} - {shift}", dim, True
+
+
+def _tensor(b: Builder, dims: tuple[str, ...]) -> str:
+    """Return a tensor of a shape: one that is there, or a new parameter."""
+    known = [
+        n for n, t in b.tensors.items()
+        if t.dims == dims and t.kind == "float" and not t.partial
+    ]  # fmt: skip
+    if known and b.chance(60):
+        return b.pick(known)
+    return b.parameter("float", dims, b.dtype if b.chance(95) else "")

@@ -1,0 +1,148 @@
+"""The life of some kernels, stage by stage, as text: tests/golden/<kernel>/<stage>.txt.
+
+The machine is made up here, so that the files do not depend on where they are written.
+`make golden` writes them anew; the difference is part of the review.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from llvmlite import ir
+
+from polydsl.backend.isa import AVX2, AVX512, VectorISA
+from polydsl.backend.microkernel import define_microkernel
+from polydsl.backend.microkernel_spec import Microkernel
+from polydsl.backend.target import target_for
+from polydsl.base.dtypes import F32
+from polydsl.base.machine import Cache, Machine
+from polydsl.driver.arguments import parse_spec
+from polydsl.driver.loading import load_standard, loads
+from polydsl.driver.request import Request
+from polydsl.driver.stages import Compilation, Stage, compile_until
+
+TRIPLE = "x86_64-unknown-linux-gnu"
+STAGES = ("ast", "typed", "scop", "dependences", "tree", "nest")
+
+MACHINE = Machine(
+    isa="avx512",
+    vector_bytes=64,
+    vector_registers=32,
+    has_fma=True,
+    has_masks=True,
+    fma_per_cycle=2.0,
+    fma_latency=4,
+    caches=(
+        Cache("L1", 32 << 10, 64, 128.0, is_shared=False),
+        Cache("L2", 1 << 20, 64, 40.0, is_shared=False),
+        Cache("L3", 16 << 20, 64, 14.0, is_shared=True),
+    ),
+    memory_bytes_per_cycle=5.0,
+    cores=4,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """A kernel and what it is specialised on. `module` is of the standard library."""
+
+    kernel: str
+    specs: tuple[str, ...]
+    constants: dict[str, int] = field(default_factory=dict)
+    module: str = ""
+    bound: frozenset[str] = frozenset()
+
+
+MATMUL_RELU = """
+kernel matmul_relu(a: f32[M, K], b: f32[K, N]) -> f32[M, N]:
+    c[i, j] += a[i, k] * b[k, j]
+    d[i, j] = relu(c[i, j])
+    return d
+"""
+
+LIVES = (
+    Life("matmul_relu", ("f32[37,64]", "f32[64,80]")),
+    Life(
+        "conv2d_nhwc_bias_relu",
+        ("f32[1,14,14,32]", "f32[3,3,32,64]", "f32[64]"),
+        {"padding": 1},
+        "conv",
+        frozenset(("weight", "bias")),
+    ),
+    Life(
+        "conv2d",
+        ("f32[2,8,15,15]", "f32[16,8,3,3]"),
+        {"padding": 1, "stride": 2},
+        "conv",
+    ),
+    Life(
+        "depthwise_conv2d_nhwc",
+        ("f32[1,9,9,48]", "f32[3,3,48]"),
+        {"padding": 1},
+        "conv",
+    ),
+    Life("max_pool2d", ("f32[1,4,12,12]",), {"window": 3, "stride": 2}, "pooling"),
+    Life("softmax", ("f32[6,50]",), {}, "activation"),
+    Life("layer_norm", ("f32[6,50]", "f32[50]", "f32[50]"), {}, "normalization"),
+    Life(
+        "involution",
+        ("f32[1,8,8,32]", "f32[1,8,8,3,3,4]"),
+        {"padding": 1},
+        "novel",
+    ),
+)
+
+
+def compilation(life: Life) -> Compilation:
+    module = load_standard(life.module) if life.module else loads(MATMUL_RELU)
+    kernel = getattr(module, life.kernel)
+    (definition,) = (d for n, d in kernel.library.kernels.items() if n == life.kernel)
+    names = [parameter.name.name for parameter in definition.parameters]
+    layouts = {n: parse_spec(s, n) for n, s in zip(names, life.specs, strict=True)}
+    request = Request(
+        kernel.library, life.kernel, layouts, life.constants, (), life.bound
+    )
+    return Compilation(request, MACHINE, target_for(AVX512, TRIPLE))
+
+
+@pytest.mark.parametrize("life", LIVES, ids=lambda life: life.kernel)
+def test_stages(golden, life: Life) -> None:
+    texts: dict[str, str] = {}
+
+    def listen(stage: Stage, state: Compilation) -> None:
+        texts[stage.name] = stage.render(state)
+
+    compile_until(compilation(life), "nest", listen)
+    assert tuple(texts) == STAGES
+    for stage, text in texts.items():
+        golden(
+            f"{life.kernel}/{stage}.txt", text if text.endswith("\n") else f"{text}\n"
+        )
+
+
+def microkernel(rows: int, columns: int) -> Microkernel:
+    return Microkernel(
+        rows=rows,
+        columns=columns,
+        batch=9,
+        depth=16,
+        accumulate=False,
+        dtype=F32,
+        a_batch="table",
+        a_row=32,
+        a_depth=1,
+        b_batch=16 * columns,
+        b_depth=columns,
+        c_row=columns,
+    )
+
+
+@pytest.mark.parametrize(
+    ("isa", "rows", "columns"), [(AVX512, 6, 64), (AVX2, 4, 20)], ids=["avx512", "avx2"]
+)
+def test_microkernels(golden, isa: VectorISA, rows: int, columns: int) -> None:
+    module = ir.Module("golden")
+    module.triple = TRIPLE
+    define_microkernel(module, microkernel(rows, columns), target_for(isa, TRIPLE))
+    golden(f"microkernel/{isa.name}_{rows}x{columns}.ll", f"{module}\n")
