@@ -45,7 +45,7 @@ typecheck: $(READY)
 
 # The pages under docs/, with the API reference made from docstrings, into site/.
 docs: $(READY) $(VENV)/.docs
-	$(BIN)/python -m tests.reference_pages
+	$(BIN)/python tests/reference_pages.py
 	$(BIN)/sphinx-build -W --keep-going -q docs site
 
 golden: $(READY)

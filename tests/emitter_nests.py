@@ -264,13 +264,8 @@ def cases(draw: Draw) -> Case:
     columns = draw(st.sampled_from([0, 1, 2, 7, 13, 16, 17, 31, 32, 67, 131]))
     inputs = draw(inputs_of(rows, columns))
     written = [draw(results(inputs, f"y{k}")) for k in range(draw(st.integers(1, 2)))]
-    lo, hi = number(0), number(columns)
-    if rows <= columns:
-        lo, hi = draw(
-            st.sampled_from([(lo, hi), (ROW, hi), (lo, call("add", ROW, ROW))])
-        )
-        if hi.__class__ is Call:
-            hi = call("min", hi, number(columns))
+    lanes = draw(st.sampled_from([2, 4, 8, 16]))
+    lo, hi = draw(extents(rows, columns, lanes))
     vector = Loop(
         "j",
         lo,
@@ -278,7 +273,7 @@ def cases(draw: Draw) -> Case:
         tuple(result.statement for result in written),
         step=draw(st.sampled_from([1, 1, 1, 2, 3])),
         kind="vector",
-        lanes=draw(st.sampled_from([2, 4, 8, 16])),
+        lanes=lanes,
     )
     inside: Node = vector
     if draw(st.booleans()):
@@ -299,6 +294,19 @@ def cases(draw: Draw) -> Case:
     seed = draw(st.integers(0, 99))
     arrays = {b.name: filled(b, seed) for b in arguments}
     return Case(nest, arrays, draw(st.integers(1, 3)))
+
+
+def extents(
+    rows: int, columns: int, lanes: int
+) -> st.SearchStrategy[tuple[Expr, Expr]]:
+    """Draw bounds within the columns: constant, triangular, or of a last tile."""
+    whole = number(0), number(columns)
+    if rows > columns:
+        return st.just(whole)
+    below = call("min", call("add", ROW, ROW), number(columns))
+    partial = call("min", number(lanes), call("sub", number(columns), ROW))
+    triangles = (ROW, number(columns)), (number(0), below), (number(0), partial)
+    return st.sampled_from([whole, whole, *triangles])
 
 
 def conditions_of_row(rows: int) -> st.SearchStrategy[Expr]:

@@ -113,7 +113,7 @@ class Builder:
 
     def new_index(self, dim: str, bounds: str) -> str:
         """Return a new index inside a dimension, with the bounds of its range."""
-        name = f"i{len(self.indices)}"
+        name = f"k{len(self.indices)}"
         self.indices[name] = dim
         self.ranges[name] = bounds
         return name

@@ -200,7 +200,7 @@ def _reduction(b: Builder, indices: Indices, kind: Kind, depth: int) -> str:
     bound = ", ".join(over)
     match b.pick(("sum", "max", "min", "prod", "mean")):
         case "prod":
-            return f"prod[{bound}](clamp({body}, -1.5, 1.5))"
+            return f"prod[{bound}]({small(body, kind)})"
         case "mean" if kind == "float" and all(_is_filled(b, i) for i in over):
             return f"mean[{bound}]({body})"
         case "max" | "min" as op:
@@ -208,6 +208,11 @@ def _reduction(b: Builder, indices: Indices, kind: Kind, depth: int) -> str:
             return f"clamp({op}[{bound}]({body}), -100, 100)"
         case _:
             return f"sum[{bound}]({body})"
+
+
+def small(body: str, kind: Kind) -> str:
+    """Return a factor of a product of many."""
+    return f"clamp({body}, {'-1.5, 1.5' if kind == 'float' else '-2, 2'})"
 
 
 def _is_filled(b: Builder, index: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import strategies as st
 from program_builder import EXTENTS, INTEGERS, KINDS, Builder, Kind, Program, TensorInfo
 from program_products import product
-from program_values import value
+from program_values import small, value
 
 SCALE = """
 kernel scale(u: T[..., N], *, s: float = 0.5, on: bool = True) -> T[..., N]:
@@ -162,7 +162,7 @@ def _accumulate(b: Builder, name: str, kind: Kind, form: str) -> list[str]:
     body = value(b, [*left, *summed], kind, 2)
     second = value(b, left, kind, 1)
     if symbol == "*=":
-        body, second = f"clamp({body}, -1.5, 1.5)", f"clamp({second}, -1.5, 1.5)"
+        body, second = small(body, kind), small(second, kind)
     lines = [_line(name, left, symbol, body)]
     if form == "twice":
         lines.append(_line(name, left, symbol, second))

@@ -8,7 +8,7 @@ import emitter_kernels as kernels
 import pytest
 
 from polydsl.backend.emitter.module import emit_module
-from polydsl.backend.isa import AVX2, AVX512, ISAS, VectorISA
+from polydsl.backend.isa import AVX2, AVX512, GENERIC, ISAS, VectorISA
 from polydsl.backend.jit import assembly
 from polydsl.backend.target import target_for
 from polydsl.base.dtypes import DTYPES, F32
@@ -108,3 +108,15 @@ def test_register_tiles_do_not_spill(
 def test_a_partial_register_stays_in_a_register() -> None:
     text = code(kernels.partial_tiles(99, 33, 16, F32), AVX512)
     assert "rsp" not in text and len(loops(text)) >= 1
+
+
+@pytest.mark.parametrize("extent", [3, 61, 64])
+def test_the_generic_row_serves_other_architectures(extent: int) -> None:
+    target = target_for(GENERIC, "aarch64-unknown-linux-gnu")
+    for nest in (
+        kernels.window(extent, 4),
+        kernels.softmax(1, extent, 4),
+        kernels.partial_tiles(extent, 5, 4, F32),
+    ):
+        text = assembly(emit_module(nest, target), target)
+        assert "\tbl\t" not in text and ".4s" in text

@@ -1,13 +1,10 @@
-"""Legal and illegal schedule trees, decided by isl and by enumeration."""
+"""Legal and illegal schedule trees, and how they are refused."""
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
-from hypothesis import Phase, assume, find, given, settings
-from hypothesis import strategies as st
-from tree_harness import is_legal, pairs, results, scop_of
+from tree_harness import scop_of
+from tree_scops import CHAIN, GROUPS, HISTOGRAM, MATMUL, SCATTER, SCOPS, SHIFT
 
 from polydsl.base.diagnostics import CompilerBug
 from polydsl.poly.dependences import analyze
@@ -24,88 +21,15 @@ from polydsl.schedule.transform import (
     fuse,
     initial_tree,
     interchange,
-    keep_in_registers,
-    nest,
     parallelize,
     reorder,
     sink,
     split,
     tile,
-    to_front,
     unroll,
     vectorize,
 )
-from polydsl.schedule.tree import Band, Leaf, Mark, RegisterTile, Sequence, Tree
-
-MATMUL = scop_of(
-    """
-kernel mm(a: f32[M, K], b: f32[K, N]) -> f32[M, N]:
-    c[i, j] += a[i, k] * b[k, j]
-    return c
-""",
-    a=(3, 4),
-    b=(4, 5),
-)
-CHAIN = scop_of(
-    """
-kernel chain(x: f32[N, M]) -> f32[N, M]:
-    y[i, j] = x[i, j] * 2
-    z[i, j] = pad(y[i + 1, j - 1]) + y[i, j]
-    return z
-""",
-    x=(4, 3),
-)
-SHIFT = scop_of(
-    """
-kernel shift(x: f32[N, M]) -> f32[N, M]:
-    y[i, j] = x[i, j] * 2
-    z[i, j] = pad(y[i - 1, j + 1]) + y[i, j]
-    return z
-""",
-    x=(3, 3),
-)
-SCATTER = scop_of(
-    """
-kernel scatter(x: f32[P], w: f32[R]) -> f32[7]:
-    y: f32[7]
-    y[p + r] += x[p] * w[r]
-    return y
-""",
-    x=(5,),
-    w=(3,),
-)
-HISTOGRAM = scop_of(
-    """
-kernel histogram(ids: i32[N], v: f32[N, M]) -> f32[3]:
-    h: f32[3]
-    h[ids[n]] += v[n, m]
-    return h
-""",
-    ids=(4,),
-    v=(4, 2),
-)
-MIRROR = scop_of(
-    """
-kernel mirror(x: f32[N]) -> (f32[N], f32[N]):
-    y[i] = x[i] + 1
-    z[i] = y[5 - i] + y[(i // 2) * 2]
-    return y, z
-""",
-    x=(6,),
-)
-GROUPS = scop_of(
-    """
-kernel groups(x: f32[P, C], w: f32[D, K], b: f32[K]) -> f32[P, K]:
-    y[p, k] += x[p, (k // 2) * 2 + d] * w[d, k]
-    y[p, k] += b[k]
-    d in range(2)
-    return y
-""",
-    x=(3, 4),
-    w=(2, 4),
-    b=(4,),
-)
-SCOPS = (MATMUL, CHAIN, SHIFT, SCATTER, HISTOGRAM, MIRROR, GROUPS)
+from polydsl.schedule.tree import Band, Sequence, Tree
 
 
 def bands(scop: Scop) -> tuple[Band, ...]:
@@ -321,129 +245,3 @@ kernel mm(a: f32[M, K], b: f32[K, N]) -> f32[M, N]:
     )
     with pytest.raises(CompilerBug, match=r"S1: k is not in 0\.\.7"):
         verify(initial_tree(MATMUL), other)
-
-
-# isl against enumeration
-
-PAIRS = {scop.name: list(pairs(scop)) for scop in SCOPS}
-DEPENDENCES = {scop.name: analyze(scop) for scop in SCOPS}
-
-
-@st.composite
-def scrambled(draw: st.DrawFn) -> tuple[Scop, Tree]:
-    """Draw a scop and its tree after some transformations, legal or not."""
-    scop = draw(st.sampled_from(SCOPS))
-    tree: Tree = initial_tree(scop)
-    for step in range(draw(st.integers(0, 7))):
-        try:
-            tree = _changed(draw, tree, f"t{step}")
-        except IllegalSchedule:
-            continue
-    return scop, tree
-
-
-def _changed(draw: st.DrawFn, tree: Tree, name: str) -> Tree:
-    """Return the tree with one node changed."""
-    match tree:
-        case Leaf():
-            return keep_in_registers(tree, tree.tensor)
-        case Mark() | RegisterTile():
-            return tree
-        case Sequence(below):
-            if draw(st.booleans()):
-                return _changed_sequence(draw, tree)
-            place = draw(st.integers(0, len(below) - 1))
-            child = _changed(draw, below[place], name)
-            return Sequence((*below[:place], child, *below[place + 1 :]))
-        case Band(members, child):
-            if draw(st.integers(0, 3)) == 0:
-                return Band(members, _changed(draw, child, name))
-            return _changed_band(draw, tree, name)
-        case _:
-            raise AssertionError(tree)
-
-
-def _changed_sequence(draw: st.DrawFn, tree: Sequence) -> Tree:
-    places = range(len(tree.children))
-    if draw(st.integers(0, 2)) == 0:
-        return reorder(tree, tuple(draw(st.permutations(places))))
-    return fuse(tree, draw(st.integers(1, 2)))
-
-
-def _changed_band(draw: st.DrawFn, band: Band, name: str) -> Tree:
-    if isinstance(band.child, Sequence) and draw(st.booleans()):
-        return sink(band)
-    var = draw(st.sampled_from(band.vars))
-    size = draw(st.integers(1, 4))
-    changes = (
-        partial(interchange, order=tuple(draw(st.permutations(band.vars)))),
-        partial(tile, tilings=((var, size, name),)),
-        partial(to_front, names=(var,)),
-        partial(split, var=var, divisor=size),
-        partial(flatten, names=band.vars[-2:], name=name),
-        partial(parallelize, var=var),
-        partial(vectorize, var=var, lanes=size),
-        partial(unroll, var=var),
-        partial(nest, count=size),
-    )
-    return draw(st.sampled_from(changes))(band)
-
-
-def _is_accepted(scop: Scop, tree: Tree) -> bool:
-    try:
-        check(tree, DEPENDENCES[scop.name])
-    except IllegalSchedule:
-        return False
-    return True
-
-
-@settings(deadline=None, max_examples=400)
-@given(scrambled())
-def test_isl_and_enumeration_agree(example: tuple[Scop, Tree]) -> None:
-    scop, tree = example
-    verify(tree, scop)
-    assert _is_accepted(scop, tree) == is_legal(tree, PAIRS[scop.name])
-
-
-@settings(deadline=None, max_examples=200)
-@given(scrambled())
-def test_a_legal_tree_computes_the_same(example: tuple[Scop, Tree]) -> None:
-    scop, tree = example
-    assume(_is_accepted(scop, tree))
-    assert results(scop, tree) == results(scop, initial_tree(scop))
-
-
-@settings(deadline=None, max_examples=100)
-@given(st.data())
-def test_legal_steps_keep_a_tree_legal(data: st.DataObject) -> None:
-    """Refuse the illegal steps one by one, as the compiler does."""
-    scop = data.draw(st.sampled_from(SCOPS))
-    tree: Tree = initial_tree(scop)
-    for step in range(data.draw(st.integers(1, 10))):
-        try:
-            proposed = _changed(data.draw, tree, f"t{step}")
-        except IllegalSchedule:
-            continue
-        if _is_accepted(scop, proposed):
-            tree = proposed
-    verify(tree, scop)
-    assert is_legal(tree, PAIRS[scop.name])
-    assert results(scop, tree) == results(scop, initial_tree(scop))
-
-
-@pytest.mark.parametrize("accepted", (True, False))
-@pytest.mark.parametrize("kind", ("sequential", "parallel", "vector", "unrolled"))
-def test_examples_of_all_kinds_are_drawn(kind: str, accepted: bool) -> None:
-    """The properties above see shared loops of every kind, legal and illegal ones."""
-
-    def is_wanted(example: tuple[Scop, Tree]) -> bool:
-        scop, tree = example
-        if not isinstance(tree, Band) or not isinstance(tree.child, Sequence):
-            return False
-        kinds = {member.kind for member in tree.members}
-        return kind in kinds and _is_accepted(scop, tree) == accepted
-
-    limits = settings(
-        max_examples=3000, deadline=None, phases=(Phase.generate,), derandomize=True
-    )
-    assert is_wanted(find(scrambled(), is_wanted, settings=limits))

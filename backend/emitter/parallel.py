@@ -144,7 +144,25 @@ def _emit_body(
     function = ir.Function(module, BODY, name)
     function.linkage = "internal"
     function.attributes.add("nounwind")
-    context, thread, threads = function.args
+    inside, known = _open_body(scope.kernel, function, passed)
+    variables = {v: known.get(id(x), x) for v, x in scope.variables.items()}
+    inner = Scope(scope.kernel, inside, variables, scope.ranges, is_parallel=True)
+    lo = known.get(id(extent.lo), extent.lo)
+    count = known.get(id(trips), trips)
+    bounds = _part(inside.builder, loop, lo, count, function.args[1:])
+    emit_for(inner, loop.var, bounds, loop.step, extent.ends, body)
+    close_function(inside)
+    return function
+
+
+def _open_body(
+    kernel: Kernel, function: ir.Function, passed: Sequence[ir.Value]
+) -> tuple[Function, dict[int, ir.Value]]:
+    """Begin the body: unpack the context and find the thread's own scratch.
+
+    The values that were passed are returned by the identity of the outer ones.
+    """
+    context, thread, _ = function.args
     kind = _context_type(len(passed))
     known: dict[int, ir.Value] = {}
 
@@ -155,20 +173,12 @@ def _emit_body(
         buffers = entry.load(context, typ=POINTER)
         second = entry.gep(context, [I32(0), I32(1)], source_etype=kind)
         scratch = entry.load(second, typ=POINTER)
-        block = scale(entry, entry.sext(thread, I64), scope.kernel.layout.thread_bytes)
-        begin = add(entry, block, number(scope.kernel.layout.shared_bytes))
+        block = scale(entry, entry.sext(thread, I64), kernel.layout.thread_bytes)
+        begin = add(entry, block, number(kernel.layout.shared_bytes))
         private = entry.gep(scratch, [begin], source_etype=I8)
         return buffers, scratch, private, I32(1), ir.Constant(POINTER, None)
 
-    inside = open_function(scope.kernel, function, pointers)
-    variables = {v: known.get(id(x), x) for v, x in scope.variables.items()}
-    inner = Scope(scope.kernel, inside, variables, scope.ranges, is_parallel=True)
-    lo = known.get(id(extent.lo), extent.lo)
-    count = known.get(id(trips), trips)
-    bounds = _part(inside.builder, loop, lo, count, (thread, threads))
-    emit_for(inner, loop.var, bounds, loop.step, extent.ends, body)
-    close_function(inside)
-    return function
+    return open_function(kernel, function, pointers), known
 
 
 def _part(
@@ -176,7 +186,7 @@ def _part(
     loop: Loop,
     lo: ir.Value,
     trips: ir.Value,
-    thread: tuple[ir.Value, ir.Value],
+    thread: Sequence[ir.Value],
 ) -> tuple[ir.Value, ir.Value]:
     """Return where the iterations of one thread begin and end."""
     number_of, threads = (builder.zext(value, I64) for value in thread)

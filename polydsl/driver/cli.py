@@ -160,10 +160,13 @@ def check_command(session: Session, files: tuple[str, ...]) -> int:
     metavar="FILE.npy",
     help="Save a result; one -o for each, in the order of return.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of a call.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads of a call."
+)
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0),
+    metavar="S",
     default=1.0,
     show_default=True,
     help="How long to repeat the call for its best time.",

@@ -69,7 +69,7 @@ def plan(kernel: Kernel, given: Given) -> Plan:
         if text.partition("[")[0].strip() in DTYPES:
             layouts[name] = parse_spec(text, name)
         else:
-            arrays[name] = _read_input(text, parameter)
+            arrays[name] = _read_input(text, parameter, given)
             layouts[name] = layout_of(arrays[name])
     shapes = _Shapes.of(kernel, definition, given, layouts)
     for parameter in definition.parameters:
@@ -139,13 +139,13 @@ def _check_known(kernel: Kernel, kind: str, name: str, known: list[str]) -> None
         raise ArgumentError(f"{kernel.name} has no {kind} {name}; {hint}")
 
 
-def _read_input(text: str, parameter: ast.Parameter) -> Array:
+def _read_input(text: str, parameter: ast.Parameter, given: Given) -> Array:
     """Return the array that `x=x.npy` or `a=0.5` stands for."""
     name = parameter.name.name
     dtype = DTYPES.get(parameter.type.dtype)
     if not parameter.type.dims and not text.endswith(".npy"):
-        scalar: Array = read_scalar(read_number(text, name), name, dtype or F32)
-        return scalar
+        wanted = dtype or given.dtypes.get(parameter.type.dtype, F32)
+        return read_scalar(read_number(text, name), name, wanted)
     values = _read_file(Path(text), name)
     if dtype is not None and values.dtype == np.dtype("V2"):
         # NumPy's files do not know bfloat16: its elements come back as two bytes.

@@ -9,6 +9,7 @@ from polydsl.base.dtypes import BOOL
 from polydsl.loops.copies import copy_buffer, copy_loops, factor_strides
 from polydsl.loops.matrix_sides import ColumnSide, Place, ResultSide, RowSide
 from polydsl.loops.nest import (
+    TILE,
     BatchReduceGemm,
     Buffer,
     Call,
@@ -261,14 +262,15 @@ class _Generator:
         )
 
     def _values(self, place: Place) -> dict[str, Expr]:
-        """Return every dimension at (m, n, t, k) of a tile."""
+        """Return every dimension at a point of a tile."""
         plan, sizes = self.plan, self.plan.contraction.sizes
+        row, column, tap, step = TILE
         values: dict[str, Expr] = {d: Var(d) for d in plan.outer}
         flattened = (
-            (plan.rows, plus(times(place.tile, plan.row_tile), Var("m"))),
-            (plan.columns, plus(times(place.panel, plan.column_tile), Var("n"))),
-            (plan.taps, plus(place.tap, Var("t"))),
-            (plan.depth, plus(place.start, Var("k"))),
+            (plan.rows, plus(times(place.tile, plan.row_tile), Var(row))),
+            (plan.columns, plus(times(place.panel, plan.column_tile), Var(column))),
+            (plan.taps, plus(place.tap, Var(tap))),
+            (plan.depth, plus(place.start, Var(step))),
         )
         for dims, flat in flattened:
             values.update(unflatten(flat, dims, sizes))

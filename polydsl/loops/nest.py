@@ -135,10 +135,15 @@ def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
 # Instances: what the proofs look at
 
 
+TILE = ("m'", "n'", "t'", "k'")
+"""Row, column, tap and depth inside a microkernel, in the coordinates of its instance.
+They are marked because a loop around it may be called m, n, t or k."""
+
+
 @dataclass(frozen=True, slots=True)
 class Instance:
     """Which instance of a scop statement a node executes: one coordinate for each
-    dimension of its domain, in loop variables (and `m n t k` in a microkernel)."""
+    dimension of its domain, in loop variables (and `TILE` in a microkernel)."""
 
     statement: str
     coordinates: tuple[tuple[str, Expr], ...]
@@ -283,8 +288,8 @@ class BatchReduceGemm:
 
     for m < `rows`, n < `columns`, t < `batch`, k < `depth`; the extents are static and
     the tile of accumulators fits the vector registers. The coordinates of `instance`
-    may hold the variables `m n t k`, those of `initial`, the instances that set C to
-    zero where the tile does not accumulate, `m n`.
+    may hold the variables `TILE`, those of `initial`, the instances that set C to zero
+    where the tile does not accumulate, the first two of them.
     """
 
     c: Tile

@@ -15,10 +15,14 @@ from polydsl.loops.nest import (
     Buffer,
     Call,
     Expr,
+    GuardedRows,
     Load,
     LoopNest,
+    Offsets,
+    Rows,
     Select,
     Store,
+    Table,
     operands,
 )
 from polydsl.loops.verify_conditions import Condition, negation
@@ -59,6 +63,15 @@ def product_terms(leaf: Leaf) -> Iterator[Expr]:
         return
     for side in (node.c, node.a, node.b):
         yield side.base
+    tables: list[Offsets] = [node.c.row, node.b.batch]
+    match node.a:
+        case GuardedRows(start=start):
+            yield start
+        case Rows(batch=batch, row=row):
+            tables += [batch, row]
+    for offsets in tables:
+        if isinstance(offsets, Table):
+            yield offsets.start
 
 
 def loads(leaf: Leaf, expr: Expr, where: tuple[Condition, ...]) -> Iterator[Place]:

@@ -83,11 +83,19 @@ def check_cover(target: Target, visits: Sequence[Visit]) -> None:
     for number, visit in enumerate(visits):
         for other in range(number):
             _check_disjoint(groups, visit, ranges[number], ranges[other])
-    total = prod(_size(positions) for positions in wanted)
+    total = prod(_size(positions) for positions in wanted) if _exists(target) else 0
     hit = sum(prod(_size(p) for p in positions) for positions in ranges)
-    if hit != total:
+    if hit > total:
+        bug(f"{target.name} is executed, but its domain is empty")
+    if hit < total:
         point = _missing(groups, wanted, ranges)
         bug(f"{target.name} is never executed at {_text(point)}")
+
+
+def _exists(target: Target) -> bool:
+    """Whether the conditions without any dimension hold: `1 < 2`, or `not True`."""
+    fixed = tuple(c for c in target.conditions if not condition_variables(c))
+    return bool(np.all(mask(All(fixed), target.space, {})))
 
 
 def _check_counters(target: Target, visits: Sequence[Visit]) -> None:

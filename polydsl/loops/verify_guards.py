@@ -12,7 +12,7 @@ from typing import NoReturn
 import numpy as np
 
 from polydsl.base.diagnostics import bug
-from polydsl.loops.nest import OUTSIDE, BatchReduceGemm, Buffer, GuardedRows
+from polydsl.loops.nest import OUTSIDE, TILE, BatchReduceGemm, Buffer, GuardedRows
 from polydsl.loops.verify_conditions import (
     Condition,
     condition_variables,
@@ -116,7 +116,7 @@ def _check_line(
     places = np.arange(node.depth) * rows.depth_step
     outside = (places < 0) | (places >= line.size)
     if outside.any():
-        point = {"k": int(np.argmax(outside))}
+        point = {TILE[3]: int(np.argmax(outside))}
         _differ(source, f"{rows.zeros} is too short", point)
     padding = np.full(places.shape, value.value).astype(node.dtype.numpy)
     if line.dtype != padding.dtype or line[places].tobytes() != padding.tobytes():

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from polydsl.base.diagnostics import bug
-from polydsl.loops.nest import BatchReduceGemm, Instance
+from polydsl.loops.nest import TILE, BatchReduceGemm, Instance
 from polydsl.loops.verify_conditions import Condition
 from polydsl.loops.verify_cover import Target, Visit, check_cover
 from polydsl.loops.verify_forms import Form, Space, variable
@@ -101,6 +101,7 @@ def _without_sums(
         )
         piece = visit.piece
         if is_initial:
-            piece = piece.restricted("t", (0, 0)).restricted("k", (0, 0))
+            for summed in TILE[2:]:
+                piece = piece.restricted(summed, (0, 0))
         found.append(Visit(visit.leaf, piece, visit.coordinates))
     return found

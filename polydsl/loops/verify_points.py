@@ -17,6 +17,7 @@ import numpy as np
 
 from polydsl.base.diagnostics import bug
 from polydsl.loops.nest import (
+    TILE,
     Accumulate,
     BatchReduceGemm,
     Guard,
@@ -57,9 +58,6 @@ LONGEST_CUT = 1 << 20
 """A range that is longer than this is not cut."""
 
 LeafNode: TypeAlias = Store | Accumulate | BatchReduceGemm
-
-INNER = ("m", "n", "t", "k")
-"""The variables inside a microkernel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,14 +236,10 @@ def _product(node: BatchReduceGemm, path: tuple[int, ...], around: _Around) -> L
     extents = (node.rows, node.columns, node.batch, node.depth)
     if min(extents) < 1 or around.is_vector:
         bug(f"a product has no legal form: {_first_line(node)}")
-    if set(INNER) & set(around.names):
-        # The program may use the same letters: inside, they mean the tile's.
-        outer = {n: f for n, f in around.names.items() if n not in INNER}
-        around = _Around(around.path, around.frames, outer, around.pieces)
     pieces = around.pieces
-    for name, extent in zip(INNER, extents):
+    for name, extent in zip(TILE, extents):
         pieces = tuple(p.restricted(name, (0, extent - 1)) for p in pieces)
-    names = {**around.names, **{name: variable(name) for name in INNER}}
+    names = {**around.names, **{name: variable(name) for name in TILE}}
     inside = _Around(path, around.frames, names, pieces)
     return _leaf(node, path, inside, pieces)
 

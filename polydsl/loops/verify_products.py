@@ -15,6 +15,7 @@ from typing import NoReturn, TypeAlias
 
 from polydsl.base.diagnostics import bug
 from polydsl.loops.nest import (
+    TILE,
     BatchReduceGemm,
     Buffer,
     Columns,
@@ -70,6 +71,8 @@ class Memory:
     defined: Mapping[str, tuple[Interval, ...]]
     fixed: Mapping[tuple[tuple[int, ...], str], Names]
 
+
+ROW, COLUMN, TAP, STEP = TILE
 
 Element: TypeAlias = tuple[str, tuple[Form, ...]]
 """A buffer and the subscripts of an element in it, in counters."""
@@ -154,18 +157,18 @@ class _Product:
         """C is at the element that the instance writes, one for each (m, n)."""
         tile = self.node.c
         buffer = self.memory.buffers[tile.buffer]
-        self._check_tables((tile.row, "m"))
+        self._check_tables((tile.row, ROW))
         address = combine(
             (self._form_of(tile.base), 1),
-            (self._offsets(tile.row, "m"), 1),
-            (variable("n"), 1),
+            (self._offsets(tile.row, ROW), 1),
+            (variable(COLUMN), 1),
         )
         subscripts = source.subscripts(statement.subscripts)
         self._check_inside(buffer, subscripts, ())
         wanted = address_of(buffer, subscripts)
         self._equal(address, wanted, f"C is not at its element of {buffer.name}")
-        if not has_distinct_elements(statement, source.names, ("m", "n")):
-            point = collision(address, ("m", "n"), self.space)
+        if not has_distinct_elements(statement, source.names, (ROW, COLUMN)):
+            point = collision(address, (ROW, COLUMN), self.space)
             if point is not None:
                 self._differ(f"C holds an element of {buffer.name} twice", point)
 
@@ -198,37 +201,37 @@ class _Product:
 
     def _check_rows(self, a: Rows | GuardedRows, factor: program.Expr) -> None:
         if isinstance(a, Rows):
-            self._check_tables((a.batch, "t"), (a.row, "m"))
+            self._check_tables((a.batch, TAP), (a.row, ROW))
             self._check_operand(a.buffer, self._rows_address(a), factor)
             return
         place = combine(
             (self._form_of(a.start), 1),
-            (variable("t"), self.node.rows),
-            (variable("m"), 1),
+            (variable(TAP), self.node.rows),
+            (variable(ROW), 1),
         )
         self._check_table(a.table, place)
-        base = combine((self._form_of(a.base), 1), (variable("k"), a.depth_step))
+        base = combine((self._form_of(a.base), 1), (variable(STEP), a.depth_step))
         buffer = self.memory.buffers[a.buffer]
         check_guarded(self.source, self.node, a, buffer, base, place, factor)
 
     def _rows_address(self, a: Rows) -> Form:
         return combine(
             (self._form_of(a.base), 1),
-            (self._offsets(a.batch, "t"), 1),
-            (self._offsets(a.row, "m"), 1),
-            (variable("k"), a.depth_step),
+            (self._offsets(a.batch, TAP), 1),
+            (self._offsets(a.row, ROW), 1),
+            (variable(STEP), a.depth_step),
         )
 
     def _check_columns(self, b: Columns, factor: program.Expr) -> None:
-        self._check_tables((b.batch, "t"))
+        self._check_tables((b.batch, TAP))
         self._check_operand(b.buffer, self._columns_address(b), factor)
 
     def _columns_address(self, b: Columns) -> Form:
         return combine(
             (self._form_of(b.base), 1),
-            (self._offsets(b.batch, "t"), 1),
-            (variable("k"), b.depth_step),
-            (variable("n"), 1),
+            (self._offsets(b.batch, TAP), 1),
+            (variable(STEP), b.depth_step),
+            (variable(COLUMN), 1),
         )
 
     def elements(self, statement: Statement) -> Iterator[Element]:

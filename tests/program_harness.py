@@ -1,0 +1,255 @@
+"""Runs a program through the whole compiler, on a row of the ISA table, and compares
+with the oracle.
+
+Beside the cheapest plans, any legal ones can be asked for: a `Case` with a number in
+`shuffle` ranks the candidates at random and lowers the sizes from which on work is cut
+in blocks and shared by threads, so that small programs take all ways through the
+schedule and the loops. What the cost model says must never matter for the result.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from hypothesis import strategies as st
+from program_builder import Program
+from program_layouts import PLAIN, Array, Placing, placed, placings
+from programs import programs
+
+import polydsl
+from polydsl.backend.arrays import allocate, layout_of
+from polydsl.backend.cache import CacheEntry, ObjectCache
+from polydsl.backend.isa import ISAS
+from polydsl.backend.runtime import Runtime
+from polydsl.backend.target import host_target, machine_of
+from polydsl.base.dtypes import DTYPES
+from polydsl.driver import compiler
+from polydsl.driver.request import Request
+from polydsl.driver.specialization import Specialization
+from polydsl.driver.stages import Compilation, Listener, compile_until, ignore
+from polydsl.driver.toolchain import Toolchain, toolchain
+from polydsl.schedule.decision import Cost
+from polydsl.semantics.oracle.compare import UNDECIDED_SHARE, compare
+from polydsl.semantics.oracle.evaluate import evaluate
+from polydsl.semantics.oracle.outcome import Outcome
+
+ROWS = tuple(isa.name for isa in ISAS[ISAS.index(host_target().isa) :])
+"""The ISA rows that this machine runs."""
+
+
+class NoCache(ObjectCache):
+    """Keeps nothing: a shuffled plan must not be found by another run."""
+
+    def get(self, key: str) -> CacheEntry | None:
+        return None
+
+    def put(self, key: str, object_code: bytes, payload: bytes) -> None:
+        return
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A program with everything that its specialisation and its call depend on."""
+
+    program: Program
+    isa: str
+    placings: tuple[Placing, ...] = (PLAIN,)
+    out: tuple[Placing, ...] = ()
+    bound: frozenset[str] = frozenset()
+    shuffle: int | None = None
+    seed: int = 0
+
+    def placing(self, position: int) -> Placing:
+        return self.placings[position % len(self.placings)]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A case that was compiled: what the stages gave, if it ran, and how close it is."""
+
+    case: Case
+    state: Compilation
+    decided: bool
+
+
+@st.composite
+def cases(draw: Any, isa: str) -> Case:
+    """Draw a program and the way it is called."""
+    program: Program = draw(programs())
+    names = [name for name, _, _ in program.arguments]
+    return Case(
+        program,
+        isa,
+        tuple(draw(st.lists(placings, min_size=1, max_size=3))),
+        tuple(draw(st.one_of(st.just(()), st.lists(placings, min_size=1, max_size=2)))),
+        draw(st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(names)))),
+        draw(st.one_of(st.none(), st.integers(0, 1 << 16))),
+        draw(st.integers(0, 1 << 16)),
+    )
+
+
+# Toolchains
+
+
+_TOOLS: dict[str, Toolchain] = {}
+
+
+def tools_for(isa: str) -> Toolchain:
+    """Return a toolchain for an ISA row, which compiles everything anew."""
+    if isa not in _TOOLS:
+        target = host_target(isa)
+        machine = replace(machine_of(target), cores=2)
+        cache = NoCache(toolchain().options.cache_folder)
+        runtime = Runtime(target, toolchain().cache)
+        _TOOLS[isa] = Toolchain(
+            toolchain().options, target, machine, cache, runtime, 2
+        )
+    return _TOOLS[isa]
+
+
+@contextmanager
+def shuffled(seed: int | None) -> Iterator[None]:
+    """Let any legal plan be chosen, in small blocks, with threads for any work."""
+    if seed is None:
+        yield
+        return
+    rng = np.random.default_rng(seed)
+
+    def cost(*given: Any) -> Cost:
+        # A plan, or the vector index of statements.
+        text = getattr(given[0], "describe", lambda: repr(given[-1]))()
+        return Cost((("chance", float(zlib.crc32(f"{seed} {text}".encode()))),))
+
+    choice, vectors = "polydsl.schedule.matrix_choice.", "polydsl.schedule.vector_plan."
+    shapes = tuple(
+        [(1, 1), (2, 1), (3, 2), (5, 1), (4, 3)][i] for i in rng.permutation(5)[:3]
+    )
+    changed = {
+        f"{choice}matrix_cost": cost,
+        f"{vectors}_cost": cost,
+        f"{choice}tile_shapes": lambda machine, dtype: shapes,
+        f"{choice}DEPTH_BLOCK": int(rng.choice([1, 2, 3, 512])),
+        f"{choice}ROW_POINTS": int(rng.choice([1, 4, 256])),
+        f"{choice}PARALLEL_PRODUCTS": int(rng.choice([0, 1 << 19])),
+        f"{vectors}PARALLEL_POINTS": int(rng.choice([0, 1 << 15])),
+        f"{vectors}CHUNK": int(rng.choice([3, 8, 20])),
+        "polydsl.loops.copies.PARALLEL_POINTS": int(rng.choice([0, 1 << 16])),
+    }
+    with ExitStack() as stack:
+        for target, value in changed.items():
+            stack.enter_context(patch(target, value))
+        yield
+
+
+@contextmanager
+def listening(found: list[Compilation]) -> Iterator[None]:
+    """Keep what the stages give."""
+
+    def listen(state: Compilation, last: str, after: Listener = ignore) -> Compilation:
+        found.append(compile_until(state, last, after))
+        return found[-1]
+
+    with patch.object(compiler, "compile_until", listen):
+        yield
+
+
+# Running
+
+
+def arguments_of(case: Case) -> dict[str, Array]:
+    """Return random arguments in the layouts of the case."""
+    rng = np.random.default_rng(case.seed)
+    found: dict[str, Array] = {}
+    for position, (name, dtype, shape) in enumerate(case.program.arguments):
+        values = _values(rng, dtype, shape, case.program.large)
+        found[name] = placed(values, case.placing(position))
+    return found
+
+
+def _values(
+    rng: np.random.Generator, dtype: str, shape: tuple[int, ...], large: bool
+) -> Array:
+    kind = DTYPES[dtype]
+    if kind.is_float:
+        return np.asarray(rng.standard_normal(shape), kind.numpy)
+    if kind.kind == "bool":
+        return np.asarray(rng.integers(0, 2, shape), kind.numpy)
+    low = 0 if kind.least == 0 else -4
+    values = np.asarray(rng.integers(low, 5, shape))
+    if large:
+        ends = rng.choice([kind.least, kind.greatest, kind.least + 1], values.shape)
+        values = np.where(rng.random(values.shape) < 0.2, ends, values)
+    return np.asarray(values, kind.numpy)
+
+
+def run_case(case: Case) -> Run:
+    """Compile and run a case with one thread and with two; raise where it is wrong."""
+    kernel = polydsl.loads(case.program.text).f
+    constants = dict(case.program.constants)
+    arrays = arguments_of(case)
+    program = kernel.program(**arrays, **constants)
+    expected = evaluate(program, arrays)
+    layouts = {name: layout_of(array) for name, array in arrays.items()}
+    out = _outputs(case, expected)
+    request = Request(
+        kernel.library, "f", layouts, constants,
+        tuple(layout_of(array) for array in out), case.bound,
+    )  # fmt: skip
+    bound = {name: arrays[name] for name in case.bound}
+    states: list[Compilation] = []
+    with shuffled(case.shuffle), listening(states):
+        special = Specialization(request, tools_for(case.isa), bound)
+    passed = [arrays[name] for name in special.tensors]
+    results = [_run(special, passed, out, threads) for threads in (1, 2)]
+    for one, two in zip(*results):
+        assert one.tobytes() == two.tobytes(), "another number of threads, other bits"
+    decided = not _is_undecided(expected)
+    if decided:
+        compare(program, expected, results[0])
+    return Run(case, states[-1], decided)
+
+
+def _outputs(case: Case, expected: Outcome) -> list[Array]:
+    """Return arrays for the results in the layouts of the case; none where it has no
+    wishes."""
+    if not case.out:
+        return []
+    found = []
+    for position, (name, result) in enumerate(_results(case, expected)):
+        array = allocate(DTYPES[name], result)
+        placing = case.out[position % len(case.out)]
+        found.append(placed(array, placing, written=True))
+    return found
+
+
+def _results(
+    case: Case, expected: Outcome
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    kernel = polydsl.loads(case.program.text).f
+    program = kernel.program(**arguments_of(case), **dict(case.program.constants))
+    for result in expected.results:
+        yield str(program.tensor(result.name).dtype), program.extents(result.name)
+
+
+def _run(
+    special: Specialization, passed: list[Array], out: list[Array], threads: int
+) -> tuple[Array, ...]:
+    if out:
+        special.run_into(passed, out, threads)
+        return tuple(array.copy() for array in out)
+    results = special.run(passed, threads)
+    assert results is not None, "the specialisation refuses its own layouts"
+    return results
+
+
+def _is_undecided(expected: Outcome) -> bool:
+    """Whether too many elements depend on the last bits for a comparison."""
+    return any(
+        r.undecided.sum() > UNDECIDED_SHARE * r.undecided.size for r in expected.results
+    )
