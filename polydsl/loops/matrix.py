@@ -110,7 +110,7 @@ class _Generator:
     # Rows outside panels, for threads
 
     def _chunks(self) -> tuple[Node, ...]:
-        chunk = Var("row_chunk")
+        chunk = Var("row_chunk'")
         body = self._panels(chunk)
         return (
             Loop(
@@ -129,10 +129,10 @@ class _Generator:
         full, rest = divmod(total, self.plan.column_tile)
         nodes: tuple[Node, ...] = ()
         if full:
-            panel = _Span(Var("panel"), self.plan.column_tile)
+            panel = _Span(Var("panel'"), self.plan.column_tile)
             body = self._panel(panel, chunk)
             nodes += (
-                Loop("panel", ZERO, number(full), body, kind=self._kind("panel")),
+                Loop("panel'", ZERO, number(full), body, kind=self._kind("panel")),
             )
         if rest:
             nodes += self._panel(_Span(number(full), rest), chunk)
@@ -169,10 +169,10 @@ class _Generator:
             block = _Block(ZERO, most, ZERO, depth, accumulate=False)
             yield from self._tiles(panel, chunk, block)
         if full > first:
-            tap = times(Var("tap_block"), most)
+            tap = times(Var("tap_block'"), most)
             block = _Block(tap, most, ZERO, depth, accumulate=True)
             body = self._tiles(panel, chunk, block)
-            yield Loop("tap_block", number(first), number(full), body)
+            yield Loop("tap_block'", number(first), number(full), body)
         if rest:
             block = _Block(number(full * most), rest, ZERO, depth, accumulate=True)
             yield from self._tiles(panel, chunk, block)
@@ -184,8 +184,8 @@ class _Generator:
         first = self.plan.initialize is not None
         yield from self._one_tap(panel, chunk, ZERO, depth, first)
         if taps > 1:
-            body = tuple(self._one_tap(panel, chunk, Var("tap"), depth, False))
-            yield Loop("tap", number(1), number(taps), body)
+            body = tuple(self._one_tap(panel, chunk, Var("tap'"), depth, False))
+            yield Loop("tap'", number(1), number(taps), body)
 
     def _one_tap(
         self, panel: _Span, chunk: Expr | None, tap: Expr, depth: int, first: bool
@@ -196,10 +196,10 @@ class _Generator:
             block = _Block(tap, 1, ZERO, most, accumulate=False)
             yield from self._tiles(panel, chunk, block)
         if full > first:
-            start = times(Var("depth_block"), most)
+            start = times(Var("depth_block'"), most)
             block = _Block(tap, 1, start, most, accumulate=True)
             body = self._tiles(panel, chunk, block)
-            yield Loop("depth_block", number(int(first)), number(full), body)
+            yield Loop("depth_block'", number(int(first)), number(full), body)
         if rest:
             block = _Block(tap, 1, number(full * most), rest, accumulate=True)
             yield from self._tiles(panel, chunk, block)
@@ -211,7 +211,7 @@ class _Generator:
     ) -> tuple[Node, ...]:
         total = self.plan.extent(self.plan.rows)
         full, rest = divmod(total, self.plan.row_tile)
-        tile = _Span(Var("row_tile"), self.plan.row_tile)
+        tile = _Span(Var("row_tile'"), self.plan.row_tile)
         last = (self._call(panel, block, _Span(number(full), rest)),) if rest else ()
         lo: Expr = ZERO
         hi: Expr = number(full)
@@ -221,7 +221,7 @@ class _Generator:
             hi = minimum(plus(lo, number(each)), hi)
             is_last = Call("eq", (chunk, number(full // each)), BOOL)
             last = (Guard(is_last, last),) if rest else ()
-        main = Loop("row_tile", lo, hi, (self._call(panel, block, tile),))
+        main = Loop("row_tile'", lo, hi, (self._call(panel, block, tile),))
         return ((main,) if full else ()) + last
 
     def _call(self, panel: _Span, block: _Block, tile: _Span) -> Node:

@@ -27,6 +27,9 @@ from polydsl.schedule.vector_plan import VectorPlan
 
 Values = dict[str, Expr]
 
+UNROLLED, LANE = "u'", "lane'"
+"""Loop variables of a register tile, marked so that no index is called like them."""
+
 
 @dataclass(frozen=True, slots=True)
 class VectorLoops:
@@ -137,7 +140,7 @@ class _Generator:
 
     def _chunked(self, vector: str, body: tuple[Node, ...]) -> tuple[Node, ...]:
         lo, hi = self.model.ranges[vector]
-        start = Var(f"{vector}_chunk")
+        start = Var(f"{vector}_chunk'")
         end = minimum(plus(start, number(self.plan.chunk)), number(hi + 1))
         inner = Loop(vector, start, end, body, kind="vector", lanes=self.plan.lanes)
         return (
@@ -168,7 +171,7 @@ class _Generator:
 
     def _tiles(self, lo: int, hi: int, unroll: int) -> Loop:
         width = unroll * self.plan.lanes
-        start = Var(f"{self.plan.vector}_tile")
+        start = Var(f"{self.plan.vector}_tile'")
         exact = (hi - lo) % width == 0
         lanes: Expr = number(self.plan.lanes)
         if not exact:
@@ -266,15 +269,15 @@ class _Tile:
         )
 
     def _index(self) -> tuple[Expr, ...]:
-        unrolled: Expr = Var("u") if self.unroll > 1 else ZERO
-        return (unrolled, Var("lane"))
+        unrolled: Expr = Var(UNROLLED) if self.unroll > 1 else ZERO
+        return (unrolled, Var(LANE))
 
     def _values(self, statement: Statement) -> Values:
         values: Values = {d: Var(d) for d in statement.dims}
-        offset = Var("lane")
+        offset = Var(LANE)
         position = plus(self.start, offset)
         if self.unroll > 1:
-            step = times(Var("u"), self.generator.plan.lanes)
+            step = times(Var(UNROLLED), self.generator.plan.lanes)
             position = plus(plus(self.start, step), offset)
         assert self.generator.plan.vector is not None
         values[self.generator.plan.vector] = position
@@ -283,10 +286,10 @@ class _Tile:
     def _each(self, node: Node) -> Node:
         """Run a node for every vector of the tile."""
         lanes = self.generator.plan.lanes
-        loop = Loop("lane", ZERO, self.lanes, (node,), kind="vector", lanes=lanes)
+        loop = Loop(LANE, ZERO, self.lanes, (node,), kind="vector", lanes=lanes)
         if self.unroll == 1:
             return loop
-        return Loop("u", ZERO, number(self.unroll), (loop,), kind="unrolled")
+        return Loop(UNROLLED, ZERO, number(self.unroll), (loop,), kind="unrolled")
 
 
 def _instance(statement: Statement, values: Mapping[str, Expr]) -> Instance:

@@ -37,15 +37,26 @@ def extract(program: Program) -> Scop:
             _assign(drafts, group[0])
         else:
             _accumulate(drafts, group)
+    mark = _statement_mark(drafts)
     return Scop(
         program.name,
         program.parameters,
         program.results,
         tuple(drafts.tensors.values()),
-        tuple(build(drafts, f"S{n}", d) for n, d in enumerate(drafts.statements)),
+        tuple(build(drafts, f"{mark}{n}", d) for n, d in enumerate(drafts.statements)),
         program.binding,
         tuple((p.tensor, p.span) for p in program.passed),
     )
+
+
+def _statement_mark(drafts: Drafts) -> str:
+    """Return what statements are called, before their number: S, if no name of the
+    program starts like that. (Buffers are called after statements.)"""
+    names = (*drafts.tensors, *drafts.box)
+    mark = "S"
+    while any(n.startswith(mark) and n[len(mark) :][:1].isdigit() for n in names):
+        mark += "S"
+    return mark
 
 
 def _assign(drafts: Drafts, definition: Definition) -> None:

@@ -16,7 +16,7 @@ any order. Padding is kept: a padded factor's element is its padding value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from polydsl.base.dtypes import DType
@@ -158,7 +158,8 @@ def _split_dimensions(
     divisors = _divisors(scop.sizes, _subscripts(statement, factors))
     coordinates: dict[str, Linear] = {}
     extents: dict[str, int] = {}
-    for name, (lo, hi) in statement.ranges.items():
+    ranges = statement.ranges
+    for name, (lo, hi) in ranges.items():
         extent, divisor = hi - lo + 1, divisors.get(name)
         if divisor is None:
             coordinates[name] = Linear(((name, 1),), lo)
@@ -166,10 +167,16 @@ def _split_dimensions(
             continue
         if lo != 0 or extent % divisor:
             return NoContraction(f"{name} // {divisor} has a partial last group")
-        outer, inner = f"{name}_o", f"{name}_i"
+        outer, inner = _fresh(f"{name}_o", ranges), _fresh(f"{name}_i", ranges)
         coordinates[name] = Linear(((outer, divisor), (inner, 1)), 0)
         extents[outer], extents[inner] = extent // divisor, divisor
     return coordinates, extents
+
+
+def _fresh(name: str, taken: Container[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _divisors(sizes: dict[str, Value], subscripts: Iterator[Expr]) -> dict[str, int]:
