@@ -17,8 +17,8 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+import program_builder
 from hypothesis import strategies as st
-from program_builder import Program
 from program_layouts import PLAIN, Array, Placing, placed, placings
 from programs import programs
 
@@ -38,6 +38,7 @@ from polydsl.schedule.decision import Cost
 from polydsl.semantics.oracle.compare import UNDECIDED_SHARE, compare
 from polydsl.semantics.oracle.evaluate import evaluate
 from polydsl.semantics.oracle.outcome import Outcome
+from polydsl.semantics.program import Program
 
 ROWS = tuple(isa.name for isa in ISAS[ISAS.index(host_target().isa) :])
 """The ISA rows that this machine runs."""
@@ -57,7 +58,7 @@ class NoCache(ObjectCache):
 class Case:
     """A program with everything that its specialisation and its call depend on."""
 
-    program: Program
+    program: program_builder.Program
     isa: str
     placings: tuple[Placing, ...] = (PLAIN,)
     out: tuple[Placing, ...] = ()
@@ -81,7 +82,7 @@ class Run:
 @st.composite
 def cases(draw: Any, isa: str) -> Case:
     """Draw a program and the way it is called."""
-    program: Program = draw(programs())
+    program = draw(programs())
     names = [name for name, _, _ in program.arguments]
     return Case(
         program,
@@ -107,9 +108,7 @@ def tools_for(isa: str) -> Toolchain:
         machine = replace(machine_of(target), cores=2)
         cache = NoCache(toolchain().options.cache_folder)
         runtime = Runtime(target, toolchain().cache)
-        _TOOLS[isa] = Toolchain(
-            toolchain().options, target, machine, cache, runtime, 2
-        )
+        _TOOLS[isa] = Toolchain(toolchain().options, target, machine, cache, runtime, 2)
     return _TOOLS[isa]
 
 
@@ -196,7 +195,7 @@ def run_case(case: Case) -> Run:
     program = kernel.program(**arrays, **constants)
     expected = evaluate(program, arrays)
     layouts = {name: layout_of(array) for name, array in arrays.items()}
-    out = _outputs(case, expected)
+    out = _outputs(case, program)
     request = Request(
         kernel.library, "f", layouts, constants,
         tuple(layout_of(array) for array in out), case.bound,
@@ -215,26 +214,17 @@ def run_case(case: Case) -> Run:
     return Run(case, states[-1], decided)
 
 
-def _outputs(case: Case, expected: Outcome) -> list[Array]:
+def _outputs(case: Case, program: Program) -> list[Array]:
     """Return arrays for the results in the layouts of the case; none where it has no
     wishes."""
     if not case.out:
         return []
     found = []
-    for position, (name, result) in enumerate(_results(case, expected)):
-        array = allocate(DTYPES[name], result)
+    for position, name in enumerate(program.results):
+        array = allocate(program.tensor(name).dtype, program.extents(name))
         placing = case.out[position % len(case.out)]
         found.append(placed(array, placing, written=True))
     return found
-
-
-def _results(
-    case: Case, expected: Outcome
-) -> Iterator[tuple[str, tuple[int, ...]]]:
-    kernel = polydsl.loads(case.program.text).f
-    program = kernel.program(**arguments_of(case), **dict(case.program.constants))
-    for result in expected.results:
-        yield str(program.tensor(result.name).dtype), program.extents(result.name)
 
 
 def _run(

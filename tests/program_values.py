@@ -69,11 +69,13 @@ def floats(b: Builder, indices: Indices, depth: int) -> str:
 def _function(b: Builder, inner: str) -> str:
     near, positive = f"clamp({inner}, -3, 3)", f"(abs({inner}) + 1)"
     return b.pick(
-        [f"{f}({near})" for f in BOUNDED]
-        + [f"{f}({inner})" for f in SMOOTH]
-        + [f"{f}{positive}" for f in POSITIVE]
-        + [f"fma({near}, {near}, 0.5)", f"pow({positive}, 1.5)", f"({near})**2"]
-        + [f"{positive} ** 0.5", f"({near})**3"]
+        [
+            *(f"{f}({near})" for f in BOUNDED),
+            *(f"{f}({inner})" for f in SMOOTH),
+            *(f"{f}{positive}" for f in POSITIVE),
+            *(f"fma({near}, {near}, 0.5)", f"pow({positive}, 1.5)", f"({near})**2"),
+            *(f"{positive} ** 0.5", f"({near})**3"),
+        ]
     )
 
 
@@ -177,8 +179,11 @@ def affine_condition(b: Builder, indices: Indices) -> str:
         return b.pick(("1 < 2", "True", "False"))
     i, j = b.pick(indices), b.pick(indices)
     return b.pick(
-        (f"{i} > 0", f"{i} <= {j}", f"0 < {i} < 5", f"{i} % 2 == 0", f"{i} != {j}")
-        + (f"({i} == {j} or {i} > 3)", f"not {i} // 2 == 1", f"{i} + {j} >= 4")
+        (
+            *(f"{i} > 0", f"{i} <= {j}", f"0 < {i} < 5", f"{i} % 2 == 0"),
+            *(f"({i} == {j} or {i} > 3)", f"not {i} // 2 == 1"),
+            *(f"{i} + {j} >= 4", f"{i} != {j}"),
+        )
     )
 
 
@@ -275,7 +280,10 @@ def _subscript(b: Builder, indices: Indices) -> str:
         return str(b.number(0, 2))
     i, j = b.pick(indices), b.pick(indices)
     return b.pick(
-        (f"{i} - 1", f"{i} + 1", f"2*{i}", f"{i} + {j}", f"2*{i} - {j}", f"{i} // 2")
-        + (f"{i} % 3", f"3 - {i}", f"abs({i} - 2)", f"clamp({i} + {j}, 0, 4)")
-        + (f"min({i}, {j})", f"max({i} - {j}, -1)", "0", f"({i} + 1) // 2 - {j}")
+        (
+            *(f"{i} - 1", f"{i} + 1", f"2*{i}", f"{i} + {j}", f"2*{i} - {j}", "0"),
+            *(f"{i} // 2", f"{i} % 3", f"3 - {i}", f"abs({i} - 2)"),
+            *(f"clamp({i} + {j}, 0, 4)", f"min({i}, {j})", f"max({i} - {j}, -1)"),
+            f"({i} + 1) // 2 - {j}",
+        )
     )

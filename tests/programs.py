@@ -12,7 +12,16 @@ from collections.abc import Callable
 from typing import Any
 
 from hypothesis import strategies as st
-from program_builder import EXTENTS, INTEGERS, KINDS, Builder, Kind, Program, TensorInfo
+from program_builder import (
+    EXTENTS,
+    INTEGERS,
+    KINDS,
+    SMALL,
+    Builder,
+    Kind,
+    Program,
+    TensorInfo,
+)
 from program_products import product
 from program_values import small, value
 
@@ -34,7 +43,7 @@ def programs(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Program:
     """Draw a program."""
     b = Builder(draw)
     for name in ("A", "B", "C", "D")[: b.number(2, 4)]:
-        b.sizes[name] = b.pick(EXTENTS)
+        b.sizes[name] = b.pick(EXTENTS if b.sizes else SMALL)
     b.dtype = b.pick(("f32", "f32", "f32", "f64"))
     main: Kind = b.pick(("float", "float", "float", "int", "bool"))
     for _ in range(b.number(1, 2)):

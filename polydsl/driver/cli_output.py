@@ -29,7 +29,7 @@ _STYLES = {
     "hint": "bold cyan",
 }
 
-_WIDTH = 160
+_WIDTH = 190
 """How wide tables are where no terminal says it. Other text is never broken."""
 
 Fact = tuple[str, str]

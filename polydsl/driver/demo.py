@@ -152,12 +152,13 @@ def _bound(layer: Layer, generator: np.random.Generator) -> Kernel:
     return kernel.bind(**weights, **layer.constants)
 
 
-def _dearest_decision(special: Specialization) -> str:
-    """Return the decision about the statement that is predicted to take longest."""
+def _schedule_line(special: Specialization) -> str:
+    """Return what was decided about the dearest statement, but for its outer loops."""
     state = compile_until(begin(special.request, toolchain()), "tree")
     decisions = state.schedule.decisions if state.schedule is not None else ()
-    priced = [(d.cost.cycles if d.cost else 0.0, d) for d in decisions]
-    return max(priced, key=lambda pair: pair[0])[1].chosen if priced else ""
+    dearest = max(decisions, key=lambda d: d.cost.cycles if d.cost else 0.0)
+    clauses = dearest.chosen.split("; ")
+    return "; ".join(c for c in clauses if not c.startswith(("loops ", "parallel ")))
 
 
 def _cells(row: Row, threads: int) -> tuple[str, ...]:
@@ -174,7 +175,7 @@ def _cells(row: Row, threads: int) -> tuple[str, ...]:
         f"{row.timing.share_of_peak(operations, used):.0%}",
         seconds_text(row.compile_seconds),
         f"{count:,} {sampled}ok",
-        _dearest_decision(row.special),
+        _schedule_line(row.special),
     )
 
 

@@ -9,6 +9,7 @@ from polydsl.base.diagnostics import bug
 from polydsl.loops import nest
 from polydsl.loops.terms import at_least, both, less, number
 from polydsl.poly.scop import Scop, TensorInfo
+from polydsl.poly.substitute import substitute
 from polydsl.poly.terms import Interval, interval
 from polydsl.semantics.program import (
     Access,
@@ -26,14 +27,24 @@ from polydsl.semantics.program import (
 
 
 @dataclass(frozen=True, slots=True)
+class Defined:
+    """Where a tensor is defined: a box, and conditions on `indices`, which stand for
+    its subscripts in them."""
+
+    box: tuple[Interval, ...]
+    indices: tuple[str, ...] = ()
+    conditions: tuple[Expr, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Translation:
     """What an expression is translated with: the value of every index, its interval,
-    and for each tensor the box on which it is defined."""
+    and for each tensor where it is defined, if that is not all of it."""
 
     scop: Scop
     values: Mapping[str, nest.Expr]
     box: Mapping[str, Interval]
-    defined: Mapping[str, tuple[Interval, ...]]
+    defined: Mapping[str, Defined]
 
     def expression(self, expr: Expr) -> nest.Expr:
         """Return *expr* over loop variables and buffers."""
@@ -77,11 +88,10 @@ class Translation:
         """Return the conditions under which a padded access is inside its tensor;
         those that always hold are left out."""
         tensor: TensorInfo = self.scop.tensor(access.tensor)
-        whole = tuple((0, n - 1) for n in tensor.shape)
+        whole = Defined(tuple((0, n - 1) for n in tensor.shape))
+        defined = self.defined.get(access.tensor, whole)
         conditions: list[nest.Expr] = []
-        for subscript, (lo, hi) in zip(
-            access.subscripts, self.defined.get(access.tensor, whole)
-        ):
+        for subscript, (lo, hi) in zip(access.subscripts, defined.box):
             if not is_affine(subscript):
                 bug("an indirect subscript reached the loop nest")
             least, greatest = interval(subscript, self.scop.sizes, self.box)
@@ -90,4 +100,7 @@ class Translation:
                 conditions.append(at_least(term, number(lo)))
             if greatest > hi:
                 conditions.append(less(term, number(hi + 1)))
+        terms = dict(zip(defined.indices, access.subscripts))
+        for condition in defined.conditions:
+            conditions.append(self.expression(substitute(condition, terms)))
         return conditions

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import assert_never
 
+from polydsl.loops.expressions import Defined
 from polydsl.loops.matrix import generate_matrix
 from polydsl.loops.nest import Buffer, LoopNest, Memory, Node, contiguous
 from polydsl.loops.vector import generate_vector
+from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.scop import Scop
-from polydsl.poly.terms import Interval
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.operand import Layout
 from polydsl.schedule.schedule import Schedule
@@ -26,7 +27,7 @@ def generate(scop: Scop, schedule: Schedule, layout: Layout) -> LoopNest:
     buffers = [_tensor_buffer(scop, layout, t.name) for t in scop.tensors]
     prepare: list[Node] = []
     body: list[Node] = []
-    defined = defined_boxes(scop)
+    defined = defined_parts(scop)
     for plan in schedule.plans:
         match plan:
             case MatrixPlan():
@@ -57,17 +58,20 @@ def _tensor_buffer(scop: Scop, layout: Layout, name: str) -> Buffer:
     return Buffer(name, tensor.dtype, tensor.shape, strides, memory, written)
 
 
-def defined_boxes(scop: Scop) -> Mapping[str, tuple[Interval, ...]]:
-    """Return the box on which a tensor is defined, where that is not all of it."""
-    boxes: dict[str, tuple[Interval, ...]] = {}
+def defined_parts(scop: Scop) -> Mapping[str, Defined]:
+    """Return where each computed tensor is defined: its first statement gives every
+    element its first value."""
+    parts: dict[str, Defined] = {}
     for tensor in scop.tensors:
-        writers = [s for s in scop.statements if s.tensor == tensor.name]
-        for statement in writers[:1]:
-            ranges = statement.ranges
-            plain = [s for s in statement.subscripts if isinstance(s, Index)]
-            if len(plain) == len(statement.subscripts):
-                boxes[tensor.name] = tuple(ranges[s.name] for s in plain)
-    return boxes
+        first = next((s for s in scop.statements if s.tensor == tensor.name), None)
+        if first is None:
+            continue
+        plain = tuple(s.name for s in first.subscripts if isinstance(s, Index))
+        if len(plain) == len(first.subscripts):
+            box = tuple(first.ranges[name] for name in plain)
+            known = (c for c in first.conditions if {*ordered_indices(c)} <= {*plain})
+            parts[tensor.name] = Defined(box, plain, tuple(known))
+    return parts
 
 
 def default_layout(scop: Scop) -> dict[str, tuple[int, ...]]:

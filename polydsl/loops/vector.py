@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from polydsl.base.dtypes import DType
-from polydsl.loops.expressions import Translation
+from polydsl.loops.expressions import Defined, Translation
 from polydsl.loops.nest import (
     Accumulate,
     Buffer,
@@ -21,9 +21,11 @@ from polydsl.loops.nest import (
     Var,
 )
 from polydsl.loops.terms import ZERO, both, minimum, minus, number, plus, times
+from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.terms import Interval
 from polydsl.schedule.vector_plan import VectorPlan
+from polydsl.semantics.program import Expr as ProgramExpr
 
 Values = dict[str, Expr]
 
@@ -40,7 +42,7 @@ class VectorLoops:
 
 
 def generate_vector(
-    scop: Scop, plan: VectorPlan, defined: Mapping[str, tuple[Interval, ...]]
+    scop: Scop, plan: VectorPlan, defined: Mapping[str, Defined]
 ) -> VectorLoops:
     """Return the loops of a plan."""
     return _Generator(scop, plan, defined).generate()
@@ -50,7 +52,7 @@ def generate_vector(
 class _Generator:
     scop: Scop
     plan: VectorPlan
-    defined: Mapping[str, tuple[Interval, ...]]
+    defined: Mapping[str, Defined]
 
     @property
     def initialize(self) -> Statement | None:
@@ -93,16 +95,33 @@ class _Generator:
 
     def _around(self, body: tuple[Node, ...]) -> tuple[Node, ...]:
         """Put the guard and the outer loops around the body."""
-        conditions = self.model.conditions
-        if conditions:
-            translate = self._translation({d: Var(d) for d in self.plan.outer})
-            guard = both(translate.expression(c) for c in conditions)
-            assert guard is not None
-            body = (Guard(guard, body),)
+        body = self._guarded(self._shared_conditions(), self.plan.outer, body)
         for d in reversed(self.plan.outer):
             kind: LoopKind = "parallel" if d == self.plan.parallel else "sequential"
             body = (self._loop(d, self.model, body, kind),)
         return body
+
+    def _shared_conditions(self) -> tuple[ProgramExpr, ...]:
+        """Return the conditions of the domain that hold for every statement of the
+        plan and only need the outer indices."""
+        statements = [s for s in (self.initialize, *self.updates) if s is not None]
+        return tuple(
+            c
+            for c in self.model.conditions
+            if {*ordered_indices(c)} <= {*self.plan.outer}
+            and all(c in s.conditions for s in statements)
+        )
+
+    def _guarded(
+        self,
+        conditions: tuple[ProgramExpr, ...],
+        dims: tuple[str, ...],
+        body: tuple[Node, ...],
+    ) -> tuple[Node, ...]:
+        """Run nodes where conditions on some indices hold."""
+        translate = self._translation({d: Var(d) for d in dims})
+        guard = both(translate.expression(c) for c in conditions)
+        return body if guard is None else (Guard(guard, body),)
 
     def _loop(
         self, dim: str, statement: Statement, body: tuple[Node, ...], kind: LoopKind
@@ -218,11 +237,16 @@ class _Generator:
     def _reduced_loops(
         self, update: Statement, body: tuple[Node, ...]
     ) -> tuple[Node, ...]:
-        """Put the loops over reduced indices around *body*, the vector innermost."""
+        """Put the loops over reduced indices around *body*, the vector innermost, and
+        the update's own conditions around the vector."""
+        shared = self._shared_conditions()
+        own = tuple(c for c in update.conditions if c not in shared)
         inner = [d for d in update.reduced if d == self.plan.vector]
-        for d in (*inner, *(d for d in reversed(update.reduced) if d not in inner)):
-            kind: LoopKind = "vector" if d in inner else "sequential"
-            body = (self._loop(d, update, body, kind),)
+        for d in inner:
+            body = (self._loop(d, update, body, "vector"),)
+        body = self._guarded(own, update.dims, body)
+        for d in (d for d in reversed(update.reduced) if d not in inner):
+            body = (self._loop(d, update, body, "sequential"),)
         return body
 
 

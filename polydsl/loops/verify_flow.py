@@ -31,9 +31,8 @@ from polydsl.loops.verify_products import Memory, check_product, product_element
 from polydsl.loops.verify_registers import Chain, chains
 from polydsl.loops.verify_scopes import Scope, check_local_copy, scopes
 from polydsl.loops.verify_translate import Names, nest_form
-from polydsl.loops.verify_values import Source, check_value
+from polydsl.loops.verify_values import Extent, Source, check_value
 from polydsl.poly.scop import Scop, Statement
-from polydsl.poly.terms import Interval
 from polydsl.schedule.matrix_plan import Copy
 from polydsl.semantics.program import Expr as ProgramExpr
 from polydsl.semantics.program import Index
@@ -50,7 +49,7 @@ def check_flow(
             names = check_local_copy(copies[scope.buffer.name], scope)
             fixed.update({(u.path, scope.buffer.name): names for u in scope.uses})
     buffers = {b.name: b for b in nest.buffers}
-    memory = Memory(scop, buffers, copies, defined_boxes(scop), fixed)
+    memory = Memory(scop, buffers, copies, defined_extents(scop), fixed)
     flow = _Flow(memory, chains(memory, found), found)
     for leaf in leaves:
         flow.check_writable(leaf)
@@ -59,21 +58,22 @@ def check_flow(
     check_order(tuple(e for leaf in leaves for e in flow.events(leaf)))
 
 
-def defined_boxes(scop: Scop) -> dict[str, tuple[Interval, ...]]:
-    """Return the box on which each tensor is defined, where that is a box: its first
-    statement gives every element its first value."""
-    boxes: dict[str, tuple[Interval, ...]] = {}
+def defined_extents(scop: Scop) -> dict[str, Extent]:
+    """Return where each tensor is defined: its first statement gives every element its
+    first value. A tensor whose domain is a projection is left out."""
+    found: dict[str, Extent] = {}
     for tensor in scop.tensors:
         if tensor.role == "input":
-            boxes[tensor.name] = tuple((0, n - 1) for n in tensor.shape)
+            found[tensor.name] = Extent(tuple((0, n - 1) for n in tensor.shape), (), ())
             continue
         first = next((s for s in scop.statements if s.tensor == tensor.name), None)
-        if first is None or first.conditions or first.combine is not None:
+        if first is None or first.combine is not None:
             continue
-        plain = [s.name for s in first.subscripts if isinstance(s, Index)]
-        if len({*plain}) == len(first.subscripts):
-            boxes[tensor.name] = tuple(first.ranges[name] for name in plain)
-    return boxes
+        plain = tuple(s.name for s in first.subscripts if isinstance(s, Index))
+        if len({*plain}) == len(first.subscripts) == len(first.dims):
+            box = tuple(first.ranges[name] for name in plain)
+            found[tensor.name] = Extent(box, plain, first.conditions)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,9 +53,8 @@ from polydsl.loops.verify_instances import coordinates
 from polydsl.loops.verify_points import Leaf, Piece
 from polydsl.loops.verify_search import outside_point, some_point
 from polydsl.loops.verify_translate import Names, nest_form, program_condition
-from polydsl.loops.verify_values import Mismatch, Source, within_zero
+from polydsl.loops.verify_values import Extent, Mismatch, Source, within_zero
 from polydsl.poly.scop import Scop, Statement
-from polydsl.poly.terms import Interval
 from polydsl.schedule.matrix_plan import Copy
 from polydsl.semantics import program
 
@@ -68,7 +67,7 @@ class Memory:
     scop: Scop
     buffers: Mapping[str, Buffer]
     copies: Mapping[str, Copy]
-    defined: Mapping[str, tuple[Interval, ...]]
+    defined: Mapping[str, Extent]
     fixed: Mapping[tuple[tuple[int, ...], str], Names]
 
 

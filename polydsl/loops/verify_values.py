@@ -39,12 +39,22 @@ from polydsl.semantics import program
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """Where a tensor is defined: a box, and conditions on the names of its
+    subscripts."""
+
+    box: tuple[Interval, ...]
+    names: tuple[str, ...]
+    conditions: tuple[program.Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """What the program's names mean at an instance: the scop, the forms of the
     instance's dimensions in a leaf's counters, and where each tensor is defined."""
 
     scop: Scop
-    defined: Mapping[str, tuple[Interval, ...]]
+    defined: Mapping[str, Extent]
     leaf: Leaf
     names: Names
     space: Space
@@ -66,10 +76,16 @@ class Source:
     def inside(self, access: program.Access) -> Condition:
         """Return the condition that an access is where its tensor is defined."""
         if access.tensor not in self.defined:
-            bug(f"{access.tensor} is padded, and is not defined on a box")
-        ends = self.defined[access.tensor]
+            bug(f"it is not known where {access.tensor} is defined, which is padded")
+        extent = self.defined[access.tensor]
         forms = self.subscripts(access.subscripts)
-        parts = (c for f, (lo, hi) in zip(forms, ends) for c in within(f, lo, hi))
+        parts = [c for f, ends in zip(forms, extent.box) for c in within(f, *ends)]
+        names = dict(zip(extent.names, forms))
+        for expr in extent.conditions:
+            part = program_condition(expr, names, self.scop.sizes, self.space)
+            if part is None:
+                bug(f"it depends on data where {access.tensor} is defined")
+            parts.append(part)
         return All(tuple(parts))
 
 

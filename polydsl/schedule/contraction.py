@@ -104,10 +104,32 @@ def match(scop: Scop, statement: Statement) -> Contraction | NoContraction:
         return NoContraction("a factor has no elements")
     if any(lo > hi for lo, hi in statement.box) or statement.conditions:
         return NoContraction("its domain is not a box with points")
+    if not _has_plain_subscripts(statement):
+        return NoContraction("its points may meet in one element of the result")
+    if not all(_is_defined(scop, f) for f in factors):
+        return NoContraction("a padded factor is not defined everywhere")
     split = _split_dimensions(scop, statement, factors)
     if isinstance(split, NoContraction):
         return split
     return _classify(scop, statement, factors, *split)
+
+
+def _has_plain_subscripts(statement: Statement) -> bool:
+    plain = {s.name for s in statement.subscripts if isinstance(s, Index)}
+    return len(plain) == len(statement.subscripts)
+
+
+def _is_defined(scop: Scop, factor: Expr) -> bool:
+    """Whether padding begins where the tensor ends: its first statement, which gives
+    every element its first value, runs over all of it."""
+    name = _access(factor).tensor
+    first = next((s for s in scop.statements if s.tensor == name), None)
+    if not isinstance(factor, Pad) or first is None:
+        return True
+    whole = [(0, n - 1) for n in scop.tensor(name).shape]
+    plain = [s.name for s in first.subscripts if isinstance(s, Index)]
+    ranges = [first.ranges[d] for d in plain]
+    return not first.conditions and ranges == whole
 
 
 def _factors(statement: Statement) -> tuple[Expr, Expr] | NoContraction:

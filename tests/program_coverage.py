@@ -1,0 +1,262 @@
+"""What a compiled program has been through: names of productions, nodes, plans, loops.
+
+`seen` gives the names that one run has covered, `WANTED` those that all runs together
+must cover. A name says what it is: "rule conditional", "function erf", "matrix rows
+guarded", "loop parallel".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from program_harness import Case, Run
+from program_layouts import FORMS
+
+from polydsl.base.functions import FUNCTIONS, REDUCTIONS
+from polydsl.loops import nest
+from polydsl.loops.nest import BatchReduceGemm, GuardedRows, Loop, LoopNest
+from polydsl.poly.scop import Statement
+from polydsl.schedule.matrix_plan import MatrixPlan
+from polydsl.schedule.vector_plan import VectorPlan
+from polydsl.semantics import program as typed
+from polydsl.syntax import build, parser
+
+RULES_LEFT_OUT = ("import_names", "dots", "path")
+"""Imports need files beside the program; tests of loading have them."""
+
+_TYPED = (
+    "Literal",
+    "Size",
+    "Index",
+    "Access",
+    "Pad",
+    "Call",
+    "Select",
+    "Reduce",
+    "Cast",
+)
+_DTYPES = ("f64", "f32", "i64", "i32", "i16", "i8", "u8", "bool")
+_MATRIX = (
+    "rows strided", "rows table", "rows guarded", "rows packed", "rows prepared",
+    "rows from a padded copy", "rows from a prepared padded copy",
+    "columns in place", "columns packed for each panel", "columns prepared",
+    "columns from a padded copy", "columns from a prepared padded copy",
+    "depth blocks", "depth blocks with a tail", "depth blocks of several taps",
+    "tap blocks", "tap blocks with a tail", "several taps",
+    "row tail", "column tail", "outer loops", "split group", "batch",
+    "flattened rows", "flattened columns", "flattened depth",
+    "sets to zero", "continues", "parallel outer", "parallel panel", "parallel rows",
+)  # fmt: skip
+_VECTOR = (
+    "assignment", "reduction over lanes", "reduction in lanes", "scalar",
+    "unrolled tiles", "unrolled tiles with a tail", "chunks", "parallel outer",
+    "guard", "several updates", "continues",
+)  # fmt: skip
+_NODES = ("Loop", "Guard", "Store", "Accumulate", "BatchReduceGemm")
+_EXPRESSIONS = ("Literal", "Var", "Load", "Call", "Select", "Cast")
+_LOOPS = ("sequential", "parallel", "vector", "unrolled")
+_MEMORY = ("argument", "prepared", "scratch", "register", "constant")
+_OTHERS = (
+    "table of result rows", "table of row taps", "table of column taps",
+    "private scratch", "prepared by threads", "cheapest plan", "any plan",
+    "bound", "not bound", "all bound", "fresh results", "given results", "decided",
+    "extent 0", "extent 1", "prime extent", "scalar argument", "large integers",
+    "several results", "constants", "partial tensor",
+)  # fmt: skip
+
+WANTED = frozenset(
+    [f"rule {name}" for name in build._RULES if name not in RULES_LEFT_OUT]
+    + [f"typed {name}" for name in _TYPED]
+    + [f"function {name}" for name in FUNCTIONS]
+    + [f"reduction {name}" for name in REDUCTIONS]
+    + [f"statement {name}" for name in ("=", "+=", "*=")]
+    + [f"dtype {name}" for name in _DTYPES]
+    + [f"matrix {name}" for name in _MATRIX]
+    + [f"vector {name}" for name in _VECTOR]
+    + [f"node {name}" for name in _NODES]
+    + [f"expression {name}" for name in _EXPRESSIONS]
+    + [f"loop {name}" for name in _LOOPS]
+    + [f"memory {name}" for name in _MEMORY]
+    + [f"argument {name}" for name in FORMS]
+    + [f"result {name}" for name in FORMS if name != "zero"]
+    + list(_OTHERS)
+)
+
+
+@contextmanager
+def rules(found: set[str]) -> Iterator[None]:
+    """Note the rules of the grammar that are parsed."""
+
+    def noted(rule: str, *given: Any) -> Any:
+        found.add(f"rule {rule}")
+        return build.build_node(rule, *given)
+
+    with patch.object(parser, "build_node", noted):
+        yield
+
+
+def seen(run: Run) -> set[str]:
+    """Return what a run has covered."""
+    state = run.state
+    assert state.program and state.scop and state.schedule and state.nest
+    found = {*_case(run.case), *_program(state.program), *_nest(state.nest)}
+    if run.decided:
+        found.add("decided")
+    for plan in state.schedule.plans:
+        match plan:
+            case MatrixPlan():
+                found |= {f"matrix {name}" for name in _matrix(plan)}
+            case VectorPlan():
+                last = (plan.initialize, *plan.updates)[-1]
+                assert last is not None
+                statement = state.scop.statement(last)
+                found |= {f"vector {name}" for name in _vector(plan, statement)}
+    return found
+
+
+def _case(case: Case) -> Iterator[str]:
+    yield "cheapest plan" if case.shuffle is None else "any plan"
+    program = case.program
+    yield "bound" if case.bound else "not bound"
+    if len(case.bound) == len(program.arguments):
+        yield "all bound"
+    if program.large:
+        yield "large integers"
+    if program.constants:
+        yield "constants"
+    yield "given results" if case.out else "fresh results"
+    yield from (f"result {p.form}" for p in case.out if p.form != "zero")
+    for position, (_, dtype, shape) in enumerate(program.arguments):
+        yield f"dtype {dtype}"
+        yield f"argument {case.placing(position).form}"
+        if not shape:
+            yield "scalar argument"
+        for n in shape:
+            if n < 2:
+                yield f"extent {n}"
+            elif all(n % d for d in range(2, n)):
+                yield "prime extent"
+
+
+def _program(program: typed.Program) -> Iterator[str]:
+    if len(program.results) > 1:
+        yield "several results"
+    for definition in program.definitions:
+        yield f"statement {definition.op}"
+        for expr in typed.walk(definition.value):
+            yield f"typed {type(expr).__name__}"
+            if isinstance(expr, typed.Call):
+                yield f"function {expr.function}"
+            if isinstance(expr, typed.Reduce):
+                yield f"reduction {expr.op}"
+    yield from (
+        "partial tensor"
+        for r in program.ranges
+        if typed.evaluate_size(r.lo, dict(program.binding)) > 0
+    )
+
+
+def _matrix(plan: MatrixPlan) -> Iterator[str]:
+    sizes = plan.contraction.sizes
+    a, b = plan.a, plan.b
+    yield f"rows {a.rows if a.pack is None else 'packed'}"
+    yield "columns in place" if b.pack is None else "columns packed for each panel"
+    for side, factor in (("rows", a), ("columns", b)):
+        if factor.pack is not None and factor.pack.prepared:
+            yield f"{side} prepared"
+        if factor.padded is not None:
+            prepared = "prepared " if factor.padded.prepared else ""
+            yield f"{side} from a {prepared}padded copy"
+    yield from _blocks(plan)
+    tails = (
+        ("row tail", plan.extent(plan.rows) % plan.row_tile),
+        ("column tail", plan.extent(plan.columns) % plan.column_tile),
+        ("outer loops", plan.outer),
+        (
+            "split group",
+            any(d not in dict(plan.contraction.coordinates) for d in sizes),
+        ),
+        ("batch", any(sizes[d] > 1 for d in plan.contraction.batch)),
+        ("flattened rows", sum(sizes[d] > 1 for d in plan.rows) > 1),
+        ("flattened columns", sum(sizes[d] > 1 for d in plan.columns) > 1),
+        ("flattened depth", sum(sizes[d] > 1 for d in plan.depth) > 1),
+        ("continues", plan.initialize is None),
+        ("sets to zero", plan.initialize is not None),
+    )
+    yield from (name for name, is_so in tails if is_so)
+    if plan.parallel:
+        chosen = plan.parallel if plan.parallel in ("panel", "rows") else "outer"
+        yield f"parallel {chosen}"
+
+
+def _blocks(plan: MatrixPlan) -> Iterator[str]:
+    depth, taps = plan.extent(plan.depth), plan.extent(plan.taps)
+    if taps > 1:
+        yield "several taps"
+    if depth > plan.depth_block:
+        yield "depth blocks"
+        if depth % plan.depth_block:
+            yield "depth blocks with a tail"
+        if taps > 1:
+            yield "depth blocks of several taps"
+    elif taps > plan.taps_block:
+        yield "tap blocks"
+        if taps % plan.taps_block:
+            yield "tap blocks with a tail"
+
+
+def _vector(plan: VectorPlan, statement: Statement) -> Iterator[str]:
+    if not plan.updates:
+        yield "assignment"
+    elif plan.vector in statement.left:
+        yield "reduction over lanes"
+    elif plan.vector is not None:
+        yield "reduction in lanes"
+    if plan.vector is None:
+        yield "scalar"
+    if plan.unroll > 1:
+        lo, hi = statement.ranges[plan.vector or ""]
+        yield "unrolled tiles"
+        if (hi + 1 - lo) % (plan.unroll * plan.lanes):
+            yield "unrolled tiles with a tail"
+    names = (
+        ("guard", statement.conditions),
+        ("several updates", len(plan.updates) > 1),
+        ("continues", plan.initialize is None),
+        ("chunks", plan.chunk),
+        ("parallel outer", plan.parallel and not plan.chunk),
+    )
+    yield from (name for name, is_so in names if is_so)
+
+
+def _nest(found: LoopNest) -> Iterator[str]:
+    for buffer in found.buffers:
+        yield f"memory {buffer.memory}"
+        if buffer.private:
+            yield "private scratch"
+        for ending, name in (
+            ("_result_rows", "result rows"),
+            ("_tap_table", "row taps"),
+            ("_column_taps", "column taps"),
+        ):
+            if buffer.memory == "constant" and buffer.name.endswith(ending):
+                yield f"table of {name}"
+    if any(
+        isinstance(n, Loop) and n.kind == "parallel" for n in nest.walk(found.prepare)
+    ):
+        yield "prepared by threads"
+    for node in nest.walk((*found.prepare, *found.body)):
+        yield f"node {type(node).__name__}"
+        match node:
+            case Loop():
+                yield f"loop {node.kind}"
+            case nest.Store() | nest.Accumulate():
+                for expr in nest.subexpressions(node.value):
+                    yield f"expression {type(expr).__name__}"
+            case BatchReduceGemm(a=GuardedRows()):
+                yield "matrix rows guarded"
+            case _:
+                pass
