@@ -11,8 +11,7 @@ from program_layouts import PLAIN, Placing
 
 Argument: TypeAlias = tuple[str, str, tuple[int, ...]]
 
-FLOATS = (
-    """\
+FLOATS = """\
 \"\"\"Every function of floating-point numbers.\"\"\"
 
 kernel f(x: T[N], y: "T[N]", m: bool[N], k: i32[N], *, s: int = 1, u: float = 0.5,
@@ -24,17 +23,15 @@ kernel f(x: T[N], y: "T[N]", m: bool[N], k: i32[N], *, s: int = 1, u: float = 0.
     big[i] = abs(x[i]) + 1
     a[i] = exp(near[i]) + exp2(near[i]) - expm1(near[i]) * sin(x[i]) / (2 + cos(x[i]))
     b[i] = log(big[i]) + log2(big[i]) + log1p(big[i]) + sqrt(big[i]) + rsqrt(big[i])
-    c[i] = tanh(x[i]) + sigmoid(x[i]) + erf(x[i]) + gelu(x[i]) + silu(x[i]) \\
-""".replace(" \\\n", "\n")
-    + """\
+    c[i] = tanh(x[i]) + sigmoid(x[i]) + erf(x[i]) + gelu(x[i]) + silu(x[i])
     d[i] = floor(x[i] + 0.37) + ceil(y[i]) + round(x[i]) + sign(y[i]) + relu(-y[i])
-    e[i] = pow(big[i], u) + big[i] ** 1.5 + near[i]**2 + softplus(+x[i]) + fma(x[i], y[i], s)
+    e[i] = pow(big[i], u) + big[i] ** 1.5 + near[i]**2 + fma(x[i], y[i], s)
     g[i] = (x[i] // 1.5 + x[i] % 2.5 if on and not m[i] or k[i] >= 2 else u)
     h[i] = max(x[i], y[i], 0) if isnan(x[i]) or x[i] <= y[i] or 0 < k[i] != 3 else 1e-3
-    q[p] = k[p] // 2 + k[p] % 3 - max(k[p], 2) ** 2 + (1 if k[p] == s or k[p] < 0 else P)
-    return a, b, c, d, e, g, h, q
+    o[i] = softplus(+x[i])
+    q[p] = k[p] // 2 + k[p] % 3 - max(k[p], 2) ** 2 + (1 if k[p] == s else P)
+    return a, b, c, d, e, g, h, o, q
 """
-)
 REDUCTIONS = """\
 kernel f(x: f32[..., M, N], k: i16[M, N], m: bool[M, N]):
     a[..., i] = sum[j](x[..., i, j]) + max[j](x[..., i, j]) * min[j](x[..., i, j])
@@ -48,7 +45,8 @@ kernel f(x: f32[..., M, N], k: i16[M, N], m: bool[M, N]):
     return a, b, c, d, e, n, r
 """
 CALLS = """\
-kernel f(x: f32[A, B], w: f32[B, B], *, s: float = 0.5) -> (f32[A, B], f32[A], f32[A, B]):
+kernel f(x: f32[A, B], w: f32[B, B],
+         *, s: float = 0.5) -> (f32[A, B], f32[A], f32[A, B]):
     h: f32[A, B]
     h[i, j] += x[i, k] * w[k, j]
     y, n = scaled(h, s=s * 2)

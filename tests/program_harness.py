@@ -30,10 +30,12 @@ from polydsl.backend.runtime import Runtime
 from polydsl.backend.target import host_target, machine_of
 from polydsl.base.dtypes import DTYPES
 from polydsl.driver import compiler
+from polydsl.driver.compiler import begin
 from polydsl.driver.request import Request
 from polydsl.driver.specialization import Specialization
 from polydsl.driver.stages import Compilation, Listener, compile_until, ignore
 from polydsl.driver.toolchain import Toolchain, toolchain
+from polydsl.loops.nest import LoopNest
 from polydsl.schedule.decision import Cost
 from polydsl.semantics.oracle.compare import UNDECIDED_SHARE, compare
 from polydsl.semantics.oracle.evaluate import evaluate
@@ -72,7 +74,8 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A case that was compiled: what the stages gave, if it ran, and how close it is."""
+    """A case that was compiled and ran: what the stages gave, and whether the results
+    could be compared."""
 
     case: Case
     state: Compilation
@@ -187,31 +190,66 @@ def _values(
     return np.asarray(values, kind.numpy)
 
 
-def run_case(case: Case) -> Run:
-    """Compile and run a case with one thread and with two; raise where it is wrong."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """A case with its arguments, what is expected of it, and what is to be compiled."""
+
+    case: Case
+    arrays: dict[str, Array]
+    program: Program
+    expected: Outcome
+    request: Request
+    out: list[Array]
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether few enough elements depend on the last bits for a comparison."""
+        return not any(
+            r.undecided.sum() > UNDECIDED_SHARE * r.undecided.size
+            for r in self.expected.results
+        )
+
+
+def job_of(case: Case) -> Job:
+    """Draw the arguments of a case and ask the oracle what comes out."""
     kernel = polydsl.loads(case.program.text).f
     constants = dict(case.program.constants)
     arrays = arguments_of(case)
     program = kernel.program(**arrays, **constants)
-    expected = evaluate(program, arrays)
-    layouts = {name: layout_of(array) for name, array in arrays.items()}
     out = _outputs(case, program)
     request = Request(
-        kernel.library, "f", layouts, constants,
-        tuple(layout_of(array) for array in out), case.bound,
-    )  # fmt: skip
-    bound = {name: arrays[name] for name in case.bound}
+        kernel.library,
+        "f",
+        {name: layout_of(array) for name, array in arrays.items()},
+        constants,
+        tuple(layout_of(array) for array in out),
+        case.bound,
+    )
+    return Job(case, arrays, program, evaluate(program, arrays), request, out)
+
+
+def run_case(case: Case) -> Run:
+    """Compile and run a case with one thread and with two; raise where it is wrong."""
+    job = job_of(case)
+    bound = {name: job.arrays[name] for name in case.bound}
     states: list[Compilation] = []
     with shuffled(case.shuffle), listening(states):
-        special = Specialization(request, tools_for(case.isa), bound)
-    passed = [arrays[name] for name in special.tensors]
-    results = [_run(special, passed, out, threads) for threads in (1, 2)]
+        special = Specialization(job.request, tools_for(case.isa), bound)
+    passed = [job.arrays[name] for name in special.tensors]
+    results = [_run(special, passed, job.out, threads) for threads in (1, 2)]
     for one, two in zip(*results):
         assert one.tobytes() == two.tobytes(), "another number of threads, other bits"
-    decided = not _is_undecided(expected)
-    if decided:
-        compare(program, expected, results[0])
-    return Run(case, states[-1], decided)
+    if job.is_decided:
+        compare(job.program, job.expected, results[0])
+    return Run(case, states[-1], job.is_decided)
+
+
+def nest_of(job: Job) -> LoopNest:
+    """Return the loop nest of a job."""
+    with shuffled(job.case.shuffle):
+        state = compile_until(begin(job.request, tools_for(job.case.isa)), "nest")
+    assert state.nest is not None
+    return state.nest
 
 
 def _outputs(case: Case, program: Program) -> list[Array]:
@@ -236,10 +274,3 @@ def _run(
     results = special.run(passed, threads)
     assert results is not None, "the specialisation refuses its own layouts"
     return results
-
-
-def _is_undecided(expected: Outcome) -> bool:
-    """Whether too many elements depend on the last bits for a comparison."""
-    return any(
-        r.undecided.sum() > UNDECIDED_SHARE * r.undecided.size for r in expected.results
-    )

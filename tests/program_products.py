@@ -22,8 +22,7 @@ def product(b: Builder) -> Product:
     used: list[str] = []
 
     def some(least: int, most: int) -> list[str]:
-        found = [_fresh(b, used) for _ in range(b.number(least, most))]
-        return found
+        return [_fresh(b, used) for _ in range(b.number(least, most))]
 
     rows, columns = some(1, 2), some(1, 2)
     depth = some(1, 3)

@@ -36,8 +36,11 @@ def floats(b: Builder, indices: Indices, depth: int) -> str:
     if depth == 0:
         return _leaf(b, indices, "float")
     form = b.pick(
-        ("leaf", "binary", "binary", "function", "function", "jump", "minmax")
-        + ("conditional", "conditional", "where", "reduce", "reduce", "cast", "divide")
+        (
+            *("leaf", "binary", "binary", "function", "function", "jump", "minmax"),
+            *("conditional", "conditional", "where", "reduce", "reduce", "cast"),
+            "divide",
+        )
     )
     match form:
         case "binary":
@@ -84,8 +87,10 @@ def integers(b: Builder, indices: Indices, depth: int) -> str:
     if depth == 0:
         return _leaf(b, indices, "int")
     form = b.pick(
-        ("leaf", "binary", "binary", "unary", "minmax", "conditional", "where")
-        + ("reduce", "reduce", "cast", "float", "argument")
+        (
+            *("leaf", "binary", "binary", "unary", "minmax", "conditional", "where"),
+            *("reduce", "reduce", "cast", "float", "argument"),
+        )
     )
     match form:
         case "binary":

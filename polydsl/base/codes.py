@@ -95,6 +95,7 @@ CODES: dict[str, str] = {
     "E0409": "kernel calls are nested too deep or bring too many statements",
     "E0410": "a called kernel is wrong for the dtypes of its arguments",
     "E0411": "two kernels of a file have one name",
+    "E0412": "a kernel with bound arguments is called inside another",
     "E0421": "a relative import stands in a text without a file",
     "E0422": "there is no file to import from",
     "E0423": "there is no such module in the standard library",

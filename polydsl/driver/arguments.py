@@ -11,7 +11,7 @@ import numpy as np
 
 from polydsl.backend.arrays import ArrayLayout, read_argument, read_scalar
 from polydsl.base.diagnostics import ArgumentError, bug
-from polydsl.base.dtypes import DTYPES
+from polydsl.base.dtypes import DTYPES, DType
 from polydsl.loops.nest import contiguous
 from polydsl.semantics.library import Library
 from polydsl.semantics.program import Value
@@ -119,7 +119,26 @@ class Parameters:
     ) -> tuple[dict[str, Array], dict[str, Value]]:
         """Return every tensor as an array, in order, and the constants."""
         values, constants = self.match(args, kwargs)
-        return {t: self.array(t, v) for t, v in values.items()}, constants
+        return self.arrays(values), constants
+
+    def arrays(self, values: Mapping[str, Any]) -> dict[str, Array]:
+        """Return tensors as arrays. A Python number for a scalar tensor takes the
+        dtype that its parameter names, or that other arrays give to its variable."""
+        plain = [t for t, v in values.items() if self._is_number(t, v)]
+        found = {t: self.array(t, v) for t, v in values.items() if t not in plain}
+        types = {self._parameter(t).type.dtype: _dtype(a) for t, a in found.items()}
+        for tensor in plain:
+            variable = self._parameter(tensor).type.dtype
+            dtype = DTYPES.get(variable) or types.get(variable)
+            found[tensor] = self.array(tensor, values[tensor], dtype)
+        return {t: found[t] for t in values}
+
+    def _is_number(self, name: str, value: Any) -> bool:
+        is_scalar = name not in self.bound and not self._parameter(name).type.dims
+        return is_scalar and isinstance(value, bool | int | float)
+
+    def _parameter(self, name: str) -> ast.Parameter:
+        return next(p for p in self.kernel.parameters if p.name.name == name)
 
     def split(
         self, given: Mapping[str, Any]
@@ -132,18 +151,31 @@ class Parameters:
                 raise ArgumentError(self._unknown(key, {}))
             if key in self.tensors:
                 tensors[key] = self.array(key, value)
+                self._check_rank(key, tensors[key])
             elif key in self.constants:
                 constants[key] = _plain(value)
             else:
                 raise ArgumentError(self._unknown(key, {}))
         return tensors, constants
 
-    def array(self, name: str, value: Any) -> Array:
+    def _check_rank(self, name: str, array: Array) -> None:
+        """Raise unless a tensor that is bound has the dimensions that it needs."""
+        dims = self._parameter(name).type.dims
+        least = sum(1 for d in dims if not isinstance(d, ast.Ellipsis))
+        if array.ndim == least or (least < len(dims) and array.ndim > least):
+            return
+        needed = " ".join(self._parameter(name).span.text.split())
+        raise ArgumentError(
+            f"{self.kernel.name.name} needs {needed}, and an array with {array.ndim} "
+            "dimensions came"
+        )
+
+    def array(self, name: str, value: Any, dtype: DType | None = None) -> Array:
         """Return an argument as an array; a Python number for a scalar tensor."""
         if name in self.bound:
             return self.bound[name]
-        parameter = next(p for p in self.kernel.parameters if p.name.name == name)
-        dtype = DTYPES.get(parameter.type.dtype)
+        parameter = self._parameter(name)
+        dtype = DTYPES.get(parameter.type.dtype, dtype)
         label = f"{self.kernel.name.name}: {name}"
         if not parameter.type.dims and dtype is not None:
             return read_scalar(value, label, dtype)
@@ -154,6 +186,10 @@ class Parameters:
         if args:
             return args[0]
         return next((kwargs[t] for t in self.tensors if t in kwargs), None)
+
+
+def _dtype(array: Array) -> DType | None:
+    return next((d for d in DTYPES.values() if d.numpy == array.dtype), None)
 
 
 def _plain(value: Any) -> Value:

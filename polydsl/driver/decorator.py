@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from polydsl.base.diagnostics import Diagnostic, ProgramError
 from polydsl.driver.kernel import Kernel
 from polydsl.semantics.check import check_module
 from polydsl.semantics.library import Imported
@@ -20,11 +21,12 @@ def kernel(function: Callable[..., Any]) -> Kernel:
     may be called in it by their plain names.
     """
     module = parse_function(function)
-    imports = {
-        name: Imported(value.name, value.library)
-        for name in _called(module)
-        if isinstance(value := _in_scope(function, name), Kernel)
-    }
+    imports: dict[str, Imported] = {}
+    for call in _calls(module):
+        value = _in_scope(function, call.function)
+        if isinstance(value, Kernel):
+            _check_unbound(value, call)
+            imports[call.function] = Imported(value.name, value.library)
     own = module.kernels[0].name.name
     imports.pop(own, None)
     made = Kernel(check_module(module, imports), own)
@@ -32,14 +34,30 @@ def kernel(function: Callable[..., Any]) -> Kernel:
     return made
 
 
-def _called(module: ast.Module) -> Iterator[str]:
-    """Yield the names that are called in a module's kernels."""
+def _check_unbound(value: Kernel, call: ast.Call) -> None:
+    if not value.is_bound:
+        return
+    raise ProgramError(
+        (
+            Diagnostic(
+                "E0412",
+                f"{call.function} is a kernel with bound arguments",
+                call.function_span,
+                "it cannot be inlined here",
+                f"call {value.name} itself and give it these arguments",
+            ),
+        )
+    )
+
+
+def _calls(module: ast.Module) -> Iterator[ast.Call]:
+    """Yield the calls in a module's kernels."""
     for definition in module.kernels:
         for statement in definition.body:
             if isinstance(statement, ast.Assign | ast.MultiAssign):
                 for node in ast.walk(statement.value):
                     if isinstance(node, ast.Call):
-                        yield node.function
+                        yield node
 
 
 def _in_scope(function: Callable[..., Any], name: str) -> object:

@@ -51,7 +51,8 @@ class Kernel:
         self._constants = dict(constants or {})
         self._parameters = Parameters.of(library, name, self._bound, self._constants)
         self._compiled: dict[object, Specialization] = {}
-        self._last: Specialization | None = None
+        self._recent: dict[object, Specialization] = {}
+        self._constant_names = frozenset(self._parameters.constants)
         self._lock = threading.Lock()
         self.__name__ = name
         self.__doc__ = self._parameters.docstring
@@ -60,6 +61,11 @@ class Kernel:
     def name(self) -> str:
         """The name of the kernel."""
         return self.__name__
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether some tensors or constants are given once and for all."""
+        return bool(self._bound or self._constants)
 
     @property
     def library(self) -> Library:
@@ -83,20 +89,39 @@ class Kernel:
         `out=` (an array, or a tuple of them) results are written there; `threads=`
         is the number of threads. Raises `ArgumentError` and `ProgramError`.
         """
-        last = self._last
-        if last is not None and out is None and not kwargs:
-            results = self._again(last, args, threads)
-            if results is not None:
-                return results[0] if len(results) == 1 else results
+        if out is None:
+            last = self._recent.get(self._form(args, kwargs))
+            if last is not None:
+                results = self._again(last, args, kwargs, threads)
+                if results is not None:
+                    return results[0] if len(results) == 1 else results
         return self._call(args, kwargs, out, threads)
 
-    def _again(
-        self, last: Specialization, args: Sequence[Any], threads: int | None
-    ) -> tuple[Array, ...] | None:
-        """Run the last specialisation, if the arguments are NumPy arrays that fit."""
-        if len(args) != len(last.tensors) or not args:
+    def _form(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> object:
+        """Return what tells calls apart before their arrays are looked at."""
+        if not kwargs:
+            return len(args)
+        given = [
+            (name, type(value), value) if name in self._constant_names else name
+            for name, value in kwargs.items()
+        ]
+        try:
+            return hash(form := (len(args), *given)) and form
+        except TypeError:
             return None
-        if type(args[0]) is not np.ndarray:
+
+    def _again(
+        self,
+        last: Specialization,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        threads: int | None,
+    ) -> tuple[Array, ...] | None:
+        """Run the last specialisation of a form of call, if the arguments are NumPy
+        arrays that fit."""
+        if kwargs:
+            args = (*args, *(kwargs[name] for name in last.tensors[len(args) :]))
+        if not args or type(args[0]) is not np.ndarray:
             return None
         if threads is None:
             return last.run(args, toolchain().threads)
@@ -112,8 +137,9 @@ class Kernel:
         if out is not None:
             return self._call_into(arrays, constants, passed, out, count)
         special = self._specialized(arrays, constants, ())
-        if not kwargs:
-            self._last = special
+        form = self._form(args, kwargs)
+        if form is not None:
+            self._recent[form] = special
         results = special.run(passed, count)
         if results is None:
             # An array subclass or the like: plain views of the same memory fit.

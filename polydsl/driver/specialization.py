@@ -7,11 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from polydsl.backend.arrays import aligned_bytes, allocate
+from polydsl.backend.arrays import (
+    aligned_bytes,
+    allocate,
+    layout_of,
+    read_argument,
+)
 from polydsl.backend.call import NativeCall, Passed, Slot
 from polydsl.backend.jit import NativeKernel, load
 from polydsl.backend.scratch import ScratchPool
-from polydsl.base.diagnostics import bug
+from polydsl.base.diagnostics import ArgumentError, bug
 from polydsl.driver.compiler import Compiled, begin, compile_request
 from polydsl.driver.explain import explain
 from polydsl.driver.request import Request
@@ -129,10 +134,29 @@ class Specialization:
 
     def __call__(self, *arrays: Array, threads: int | None = None) -> Any:
         """Run on arrays of these layouts and return the results."""
+        self._check(arrays)
         results = self.run(arrays, threads or self._tools.threads)
         if results is None:
             bug("the arrays do not have the layouts of this specialisation")
         return results[0] if len(results) == 1 else results
+
+    def _check(self, arrays: Sequence[Array]) -> None:
+        """Raise `ArgumentError` for arrays of other layouts than were compiled for."""
+        kernel = self.request.kernel
+        if len(arrays) != len(self.tensors):
+            raise ArgumentError(
+                f"this specialisation of {kernel} takes {', '.join(self.tensors)}, and "
+                f"{len(arrays)} arrays came"
+            )
+        for name, array in zip(self.tensors, arrays):
+            wanted = self.request.arguments[name]
+            came = layout_of(read_argument(array, f"{kernel}: {name}", str(wanted)))
+            if came != wanted:
+                raise ArgumentError(
+                    f"this specialisation of {kernel} needs {name}: {wanted} with "
+                    f"strides {wanted.strides}, and {came} with strides {came.strides} "
+                    "came; call the kernel itself for others"
+                )
 
     @property
     def program(self) -> Program:
@@ -150,5 +174,6 @@ class Specialization:
     def emit(self, stage: str) -> str:
         """Return the text of a stage: ast typed scop dependences tree nest llvm asm."""
         if stage not in STAGE_NAMES:
-            raise ValueError(f"no stage {stage!r}: one of {', '.join(STAGE_NAMES)}")
+            known = ", ".join(STAGE_NAMES)
+            raise ArgumentError(f"there is no stage {stage!r}; it is one of {known}")
         return emit(begin(self.request, self._tools), stage)

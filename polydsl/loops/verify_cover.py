@@ -42,7 +42,10 @@ from polydsl.loops.verify_forms import (
     shifted,
     variables,
 )
+from polydsl.loops.verify_isl import hits_each_once
 from polydsl.loops.verify_points import Leaf, Piece
+from polydsl.loops.verify_search import FEW
+from polydsl.poly.isl import BudgetExceeded
 from polydsl.poly.terms import Interval
 
 
@@ -78,6 +81,8 @@ def check_cover(target: Target, visits: Sequence[Visit]) -> None:
         _Group(target, dims, conditions)
         for dims, conditions in _independent(target, visits)
     )
+    # Where every visit takes all points of a group, the group tells none of them apart.
+    groups = tuple(g for g in groups if not (visits and g.is_whole(visits)))
     wanted = [group.wanted() for group in groups]
     ranges = [[group.positions(visit) for group in groups] for visit in visits]
     for number, visit in enumerate(visits):
@@ -178,6 +183,34 @@ class _Group:
             if found is not None:
                 return found
         return self._enumerated(visit, forms, All(conditions))
+
+    def is_whole(self, visits: Sequence[Visit]) -> bool:
+        """Whether isl knows that every visit hits all the wanted positions, each once;
+        asked only where looking at all of them takes long."""
+        if not self.conditions or prod(self.extents) <= FEW:
+            return False
+        try:
+            return all(self._is_hit(visit) for visit in visits)
+        except BudgetExceeded:
+            return False
+
+    def _is_hit(self, visit: Visit) -> bool:
+        chosen = {*self.dims}
+        forms = [
+            form
+            for dim, form in zip(self.target.dims, visit.coordinates)
+            if dim in chosen
+        ]
+        conditions = self._conditions(visit, forms)
+        names = frozenset().union(
+            *map(variables, forms), *map(condition_variables, conditions)
+        )
+        space = visit.piece.space
+        inner = Space({n: space.box[n] for n in sorted(names)}, space.tables)
+        dims = [d for d in self.target.dims if d in chosen]
+        return hits_each_once(
+            forms, conditions, inner, dims, self.conditions, self.target.space
+        )
 
     def _conditions(self, visit: Visit, forms: list[Form]) -> tuple[Condition, ...]:
         names = frozenset().union(*(variables(f) for f in forms))

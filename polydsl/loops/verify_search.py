@@ -6,19 +6,16 @@ enumerated with NumPy over the variables that occur. Beyond that there is `Unpro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
-from typing import assert_never
 
 import numpy as np
 
 from polydsl.loops.verify_conditions import (
     FALSE,
     All,
-    Any,
     Compare,
     Condition,
-    atoms_of,
     condition_variables,
     conjuncts,
     mask,
@@ -27,15 +24,9 @@ from polydsl.loops.verify_conditions import (
     within,
 )
 from polydsl.loops.verify_forms import (
-    Atom,
-    Extreme,
-    Floor,
     Form,
-    Lookup,
     Point,
-    Remainder,
     Space,
-    Var,
     add,
     expanded,
     grid,
@@ -43,13 +34,12 @@ from polydsl.loops.verify_forms import (
     point_at,
     subtract,
 )
-from polydsl.poly.isl import BudgetExceeded, budget, domain_text, parse_set, sample
+from polydsl.loops.verify_isl import has_tables, isl_point
+from polydsl.poly.isl import BudgetExceeded
 from polydsl.poly.terms import Interval
 
 FEW = 1 << 16
 """So many points are looked at without asking isl."""
-OPERATIONS = 50_000
-"""isl's budget for one question: about 0.4 s."""
 
 
 def some_point(condition: Condition, space: Space) -> Point | None:
@@ -59,9 +49,9 @@ def some_point(condition: Condition, space: Space) -> Point | None:
         return None
     names = sorted(condition_variables(left))
     shape = tuple(space.extent(n) for n in names)
-    if prod(shape) > FEW and not _has_tables(left):
+    if prod(shape) > FEW and not has_tables(left):
         try:
-            return _isl_point(left, names, space)
+            return isl_point(left, names, space)
         except BudgetExceeded:
             pass
     holds = np.broadcast_to(mask(left, space, grid(names, space)), shape)
@@ -126,83 +116,3 @@ def _parts(condition: Condition, space: Space) -> frozenset[object]:
             case _:
                 flat.add(part)
     return frozenset(flat)
-
-
-# isl
-
-
-def _has_tables(condition: Condition) -> bool:
-    return any(_form_has_tables(part.form) for part in atoms_of(condition))
-
-
-def _form_has_tables(form: Form) -> bool:
-    for a, _ in form.terms:
-        match a:
-            case Lookup():
-                return True
-            case Floor(inner) | Remainder(inner):
-                if _form_has_tables(inner):
-                    return True
-            case Extreme(_, forms):
-                if any(_form_has_tables(f) for f in forms):
-                    return True
-            case Var():
-                pass
-            case _:
-                assert_never(a)
-    return False
-
-
-def _isl_point(
-    condition: Condition, names: Sequence[str], space: Space
-) -> Point | None:
-    texts = {name: f"v{number}" for number, name in enumerate(names)}
-    where = [
-        f"{space.box[name][0]} <= {text} <= {space.box[name][1]}"
-        for name, text in texts.items()
-    ]
-    where.append(_condition_text(condition, texts))
-    with budget(OPERATIONS):
-        found = sample(parse_set(domain_text("", list(texts.values()), where)))
-    if found is None:
-        return None
-    return {name: found[text] for name, text in texts.items()}
-
-
-def _condition_text(condition: Condition, texts: Mapping[str, str]) -> str:
-    match condition:
-        case Compare(form, relation):
-            symbol = {"ge": ">=", "eq": "=", "ne": "!="}[relation]
-            return f"{_form_text(form, texts)} {symbol} 0"
-        case All(parts):
-            return " and ".join(f"({_condition_text(p, texts)})" for p in parts) or (
-                "0 = 0"
-            )
-        case Any(parts):
-            return " or ".join(f"({_condition_text(p, texts)})" for p in parts) or (
-                "0 = 1"
-            )
-        case _:
-            assert_never(condition)
-
-
-def _form_text(form: Form, texts: Mapping[str, str]) -> str:
-    parts = [f"{c}*{_atom_text(a, texts)}" for a, c in form.terms]
-    return f"({' + '.join((*parts, str(form.constant)))})"
-
-
-def _atom_text(a: Atom, texts: Mapping[str, str]) -> str:
-    match a:
-        case Var(name):
-            return texts[name]
-        case Floor(form, divisor):
-            return f"floor({_form_text(form, texts)}/{divisor})"
-        case Remainder(form, divisor):
-            return f"({_form_text(form, texts)} mod {divisor})"
-        case Extreme(is_least, forms):
-            inner = ", ".join(_form_text(f, texts) for f in forms)
-            return f"{'min' if is_least else 'max'}({inner})"
-        case Lookup():
-            raise BudgetExceeded("isl knows no tables")
-        case _:
-            assert_never(a)

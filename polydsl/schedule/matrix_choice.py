@@ -355,7 +355,8 @@ class _Draft:
         if way.is_guarded:
             mode: RowMode = "guarded"
             found = _overhanging_dims(self.setting, self.contraction, way.operand)
-            if not found <= {*dims, *taps}:
+            backward = (flat_step(way.operand.offset(strides), depth, sizes) or 0) < 0
+            if backward or not found <= {*dims, *taps}:
                 return None
         else:
             mode = "strided" if step is not None else "table"

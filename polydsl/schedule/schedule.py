@@ -105,6 +105,10 @@ class _Group:
         choice = choose_matrix_plan(setting, matched, name)
         if choice is None:
             return NoContraction("no row or column index has step 1 in the result")
+        plain = self._vector(initialize, (update,), ())[1].cost
+        packed = choice[1].cost
+        if plain is not None and packed is not None and plain.cycles < packed.cycles:
+            return NoContraction(f"plain loops cost less than its {packed}")
         return choice
 
     def _reductions(

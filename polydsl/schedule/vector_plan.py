@@ -139,8 +139,7 @@ def _cost(
         vectors = points / trip * -(-trip // lanes)
         for access in _accesses(scop, statement, dim):
             moved = _step(scop, layout, statement, access, dim)
-            each = 0.5 if moved in (0, 1) else GATHER_CYCLES * lanes
-            loads += vectors * each
+            loads += vectors * _access_cycles(moved, lanes)
         calls = [n for n in walk(statement.value) if isinstance(n, Call)]
         arithmetic += vectors * sum(_call_cycles(c) for c in calls)
         if dim in statement.reduced:
@@ -152,6 +151,14 @@ def _cost(
             ("combining lanes", horizontal),
         )
     )
+
+
+def _access_cycles(moved: int | None, lanes: int) -> float:
+    """Return the cycles of loading or storing one vector whose lanes step by *moved*
+    elements: whole, through a few loads and shuffles, or lane by lane."""
+    if moved is None or abs(moved) > 4:
+        return GATHER_CYCLES * lanes
+    return 0.5 if moved in (0, 1) else 1.0 + abs(moved)
 
 
 def _call_cycles(call: Call) -> float:

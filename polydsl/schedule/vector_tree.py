@@ -27,7 +27,7 @@ from polydsl.schedule.transform import (
     unroll,
     vectorize,
 )
-from polydsl.schedule.tree import Band, Leaf, Sequence, Tree, fresh, leaves, parts
+from polydsl.schedule.tree import Band, Leaf, Sequence, Tree, leaves, parts
 from polydsl.schedule.vector_plan import VectorPlan
 
 
@@ -73,8 +73,9 @@ class _VectorTree:
     def _vectors(self, vector: str, leaf: Leaf) -> list[Change]:
         """Cut the vector index: into chunks for threads, register tiles, vectors."""
         plan = self.plan
+        # Marked, so that no index of the program is called like them.
         chunks, tiles, vectors = (
-            fresh(f"{vector}_{part}", leaf.dims) for part in ("chunk", "tile", "vector")
+            f"{vector}_{part}'" for part in ("chunk", "tile", "vector")
         )
         changes: list[Change] = [
             partial(vectorize, var=vector, lanes=plan.lanes, name=vectors)

@@ -1,0 +1,145 @@
+"""Questions of the proofs in isl's notation: where conditions hold, what maps do.
+
+isl answers under a budget (`BudgetExceeded`) and knows no constant tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import assert_never
+
+from polydsl.loops.verify_conditions import (
+    All,
+    Any,
+    Compare,
+    Condition,
+    atoms_of,
+)
+from polydsl.loops.verify_forms import (
+    Atom,
+    Extreme,
+    Floor,
+    Form,
+    Lookup,
+    Point,
+    Remainder,
+    Space,
+    Var,
+)
+from polydsl.poly.isl import (
+    BudgetExceeded,
+    budget,
+    domain_text,
+    is_bijection_onto,
+    map_text,
+    parse_map,
+    parse_set,
+    sample,
+)
+
+OPERATIONS = 50_000
+"""isl's budget for one question: about 0.4 s."""
+
+
+def has_tables(condition: Condition) -> bool:
+    """Whether a condition depends on a constant table, which isl does not know."""
+    return any(_form_has_tables(part.form) for part in atoms_of(condition))
+
+
+def _form_has_tables(form: Form) -> bool:
+    for a, _ in form.terms:
+        match a:
+            case Lookup():
+                return True
+            case Floor(inner) | Remainder(inner):
+                if _form_has_tables(inner):
+                    return True
+            case Extreme(_, forms):
+                if any(_form_has_tables(f) for f in forms):
+                    return True
+            case Var():
+                pass
+            case _:
+                assert_never(a)
+    return False
+
+
+def hits_each_once(
+    forms: Sequence[Form],
+    conditions: Sequence[Condition],
+    space: Space,
+    dims: Sequence[str],
+    wanted: Sequence[Condition],
+    target: Space,
+) -> bool:
+    """Whether forms, on the points of a space where conditions hold, take each of the
+    wanted points of the target exactly once, and nothing else."""
+    texts = {name: f"v{number}" for number, name in enumerate(space.box)}
+    there = {name: f"d{number}" for number, name in enumerate(dims)}
+    values = [_form_text(form, texts) for form in forms]
+    relation = map_text(
+        "", list(texts.values()), "", values, _where(conditions, texts, space)
+    )
+    points = domain_text("", list(there.values()), _where(wanted, there, target))
+    with budget(OPERATIONS):
+        return is_bijection_onto(parse_map(relation), parse_set(points))
+
+
+def _where(
+    conditions: Sequence[Condition], texts: Mapping[str, str], space: Space
+) -> list[str]:
+    box = [
+        f"{space.box[name][0]} <= {text} <= {space.box[name][1]}"
+        for name, text in texts.items()
+    ]
+    return [*box, *(_condition_text(c, texts) for c in conditions)]
+
+
+def isl_point(condition: Condition, names: Sequence[str], space: Space) -> Point | None:
+    """Return a point of the box of *names* where a condition holds, or None."""
+    texts = {name: f"v{number}" for number, name in enumerate(names)}
+    where = _where([condition], texts, space)
+    with budget(OPERATIONS):
+        found = sample(parse_set(domain_text("", list(texts.values()), where)))
+    if found is None:
+        return None
+    return {name: found[text] for name, text in texts.items()}
+
+
+def _condition_text(condition: Condition, texts: Mapping[str, str]) -> str:
+    match condition:
+        case Compare(form, relation):
+            symbol = {"ge": ">=", "eq": "=", "ne": "!="}[relation]
+            return f"{_form_text(form, texts)} {symbol} 0"
+        case All(parts):
+            return " and ".join(f"({_condition_text(p, texts)})" for p in parts) or (
+                "0 = 0"
+            )
+        case Any(parts):
+            return " or ".join(f"({_condition_text(p, texts)})" for p in parts) or (
+                "0 = 1"
+            )
+        case _:
+            assert_never(condition)
+
+
+def _form_text(form: Form, texts: Mapping[str, str]) -> str:
+    parts = [f"{c}*{_atom_text(a, texts)}" for a, c in form.terms]
+    return f"({' + '.join((*parts, str(form.constant)))})"
+
+
+def _atom_text(a: Atom, texts: Mapping[str, str]) -> str:
+    match a:
+        case Var(name):
+            return texts[name]
+        case Floor(form, divisor):
+            return f"floor({_form_text(form, texts)}/{divisor})"
+        case Remainder(form, divisor):
+            return f"({_form_text(form, texts)} mod {divisor})"
+        case Extreme(is_least, forms):
+            inner = ", ".join(_form_text(f, texts) for f in forms)
+            return f"{'min' if is_least else 'max'}({inner})"
+        case Lookup():
+            raise BudgetExceeded("isl knows no tables")
+        case _:
+            assert_never(a)
