@@ -61,8 +61,8 @@ PIECES = """\
 kernel f(x: f32[A], y: f64[A, B]):
     i in range(1, A)
     j in range(A)
-    late[i] = x[i] - x[i - 1]
     a[j] = pad(late[j], 0.5) + (sum[b](y[j, b]) if j > 3 else 0)
+    late[i] = x[i] - x[i - 1]
     s = 1 if x[0] > 0 else max[j](x[j]) * 2
     return a, s
 """

@@ -128,17 +128,18 @@ def shuffled(seed: int | None) -> Iterator[None]:
         text = getattr(given[0], "describe", lambda: repr(given[-1]))()
         return Cost((("chance", float(zlib.crc32(f"{seed} {text}".encode()))),))
 
-    choice, vectors = "polydsl.schedule.matrix_choice.", "polydsl.schedule.vector_plan."
+    products = "polydsl.schedule.matrix_candidates."
+    vectors = "polydsl.schedule.vector_plan."
     shapes = tuple(
         [(1, 1), (2, 1), (3, 2), (5, 1), (4, 3)][i] for i in rng.permutation(5)[:3]
     )
     changed = {
-        f"{choice}matrix_cost": cost,
+        "polydsl.schedule.matrix_choice.matrix_cost": cost,
         f"{vectors}_cost": cost,
-        f"{choice}tile_shapes": lambda machine, dtype: shapes,
-        f"{choice}DEPTH_BLOCK": int(rng.choice([1, 2, 3, 512])),
-        f"{choice}ROW_POINTS": int(rng.choice([1, 4, 256])),
-        f"{choice}PARALLEL_PRODUCTS": int(rng.choice([0, 1 << 19])),
+        f"{products}tile_shapes": lambda machine, dtype: shapes,
+        f"{products}DEPTH_BLOCK": int(rng.choice([1, 2, 3, 512])),
+        f"{products}ROW_POINTS": int(rng.choice([1, 4, 256])),
+        f"{products}PARALLEL_PRODUCTS": int(rng.choice([0, 1 << 19])),
         f"{vectors}PARALLEL_POINTS": int(rng.choice([0, 1 << 15])),
         f"{vectors}CHUNK": int(rng.choice([3, 8, 20])),
         "polydsl.loops.copies.PARALLEL_POINTS": int(rng.choice([0, 1 << 16])),

@@ -53,7 +53,8 @@ def programs(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Program:
     lines: list[str] = []
     for n in range(b.number(1, 3)):
         lines += _statement(b, f"t{n}", "float" if main == "bool" else main)
-    return _finished(b, lines)
+    # A read sees the finished tensor, wherever it stands in the text.
+    return _finished(b, b.shuffled(lines) if b.chance(25) else lines)
 
 
 def _some_parameter(b: Builder, kind: Kind) -> None:

@@ -22,7 +22,8 @@ from polydsl.poly.extract import extract
 from polydsl.poly.prove import prove
 from polydsl.poly.scop import Scop
 from polydsl.schedule.contraction import Contraction, match
-from polydsl.schedule.matrix_choice import Setting, _candidates, _orient
+from polydsl.schedule.matrix_candidates import Setting, matrix_candidates
+from polydsl.schedule.matrix_choice import orient
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.schedule import Plan, Schedule, schedule
 from polydsl.semantics.check import check_module
@@ -109,7 +110,9 @@ def run(found: Case, nest: LoopNest) -> dict[str, Array]:
     return arrays
 
 
-def rewritten(nodes: tuple[Node, ...], change: Callable[[Node], Any]) -> tuple[Any, ...]:
+def rewritten(
+    nodes: tuple[Node, ...], change: Callable[[Node], Any]
+) -> tuple[Any, ...]:
     """Return nodes changed from the inside out; a change to None removes a node."""
     found: list[Any] = []
     for node in nodes:
@@ -128,7 +131,9 @@ def in_body(nest: LoopNest, change: Callable[[Node], Any]) -> LoopNest:
     return replace(nest, body=body)
 
 
-def once(kind: type | tuple[type, ...], change: Callable[[Any], Any]) -> Callable[[Node], Any]:
+def once(
+    kind: type | tuple[type, ...], change: Callable[[Any], Any]
+) -> Callable[[Node], Any]:
     """Return a change of the first node of a kind, innermost first, and no other."""
     done: list[bool] = []
 
@@ -162,7 +167,7 @@ def alternatives(found: Case, bound: tuple[str, ...] = ()) -> Iterator[Case]:
         setting = Setting(found.scop, statement, layout, target, frozenset(bound))
         matched = match(found.scop, statement)
         assert isinstance(matched, Contraction)
-        oriented = _orient(setting, matched)
+        oriented = orient(setting, matched)
         assert oriented is not None
-        for other in _candidates(setting, oriented, plan.initialize):
+        for other in matrix_candidates(setting, oriented, plan.initialize):
             yield found.planned(lambda _, other=other: other)

@@ -17,6 +17,7 @@ from polydsl.loops.nest import (
     Guard,
     Instance,
     Loop,
+    LoopKind,
     Node,
     Var,
 )
@@ -104,7 +105,7 @@ class _Generator:
             body = (Loop(d, ZERO, number(sizes[d]), body, kind=kind),)
         return body
 
-    def _kind(self, loop: str):  # type: ignore[no-untyped-def]
+    def _kind(self, loop: str) -> LoopKind:
         return "parallel" if loop == self.plan.parallel else "sequential"
 
     # Rows outside panels, for threads

@@ -11,7 +11,8 @@ from polydsl.poly.dependences import Dependences
 from polydsl.poly.scop import Scop, Statement
 from polydsl.schedule.contraction import NoContraction, match
 from polydsl.schedule.decision import Decision, Rejected
-from polydsl.schedule.matrix_choice import Setting, choose_matrix_plan
+from polydsl.schedule.matrix_candidates import Setting
+from polydsl.schedule.matrix_choice import choose_matrix_plan
 from polydsl.schedule.operand import Layout
 from polydsl.schedule.plan_tree import Plan, plan_tree
 from polydsl.schedule.tree import Tree

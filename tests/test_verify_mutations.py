@@ -1,0 +1,436 @@
+"""The proofs refuse nests with a mistake, and name a point.
+
+Mistakes that are likely in a generator are planted one by one. Beside them, all small
+changes of a nest are tried, a sample of them: what the proofs accept is run, and must
+give the same results as the nest that was changed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from nest_mutations import mutations
+from verify_harness import Case, alternatives, case, in_body, once, run
+from verify_kernels import (
+    DEPTHWISE,
+    GROUPED,
+    INTEGERS,
+    KERNELS,
+    NCHW,
+    NHWC,
+    POOL,
+    SCATTER,
+    SEVERAL,
+    SOFTMAX,
+    TRIANGLE,
+    convolution,
+    matmul,
+)
+
+from polydsl.base.diagnostics import CompilerBug
+from polydsl.base.dtypes import I64
+from polydsl.loops.nest import (
+    OUTSIDE,
+    TILE,
+    Accumulate,
+    BatchReduceGemm,
+    Buffer,
+    Call,
+    Guard,
+    GuardedRows,
+    Literal,
+    Load,
+    Loop,
+    LoopNest,
+    Node,
+    Rows,
+    Select,
+    Store,
+    Strided,
+    Var,
+    walk,
+)
+from polydsl.loops.verify_forms import Unproved
+from polydsl.schedule.matrix_plan import MatrixPlan
+
+Change = Callable[[Any], Any]
+
+
+def number(value: int) -> Literal:
+    return Literal(value, I64)
+
+
+def more(expr: Any, amount: int = 1) -> Any:
+    return Call("add", (expr, number(amount)), I64)
+
+
+def is_product(node: Node) -> bool:
+    return isinstance(node, BatchReduceGemm)
+
+
+def product(change: Change) -> Callable[[LoopNest], LoopNest]:
+    """Change the first product."""
+    return lambda nest: in_body(nest, once(BatchReduceGemm, change))
+
+
+def loop(var: str, change: Change) -> Callable[[LoopNest], LoopNest]:
+    """Change the first loop of a name."""
+    found = once(Loop, lambda n: change(n) if n.var == var else n)
+    return lambda nest: in_body(nest, found)
+
+
+def store(change: Change) -> Callable[[LoopNest], LoopNest]:
+    """Change the first store."""
+    return lambda nest: in_body(nest, once(Store, change))
+
+
+def buffer(name: str, change: Callable[[Buffer], Buffer]) -> Callable[[LoopNest], LoopNest]:
+    """Change the buffer whose name ends so."""
+
+    def apply(nest: LoopNest) -> LoopNest:
+        assert any(b.name.endswith(name) for b in nest.buffers), nest.buffers
+        buffers = tuple(
+            change(b) if b.name.endswith(name) else b for b in nest.buffers
+        )
+        return replace(nest, buffers=buffers)
+
+    return apply
+
+
+def entry(position: int, value: int) -> Callable[[Buffer], Buffer]:
+    """Add to an entry of a table; OUTSIDE is put in its place."""
+
+    def apply(table: Buffer) -> Buffer:
+        entries = np.frombuffer(table.data, table.dtype.numpy).copy()
+        entries[position] = value if value == OUTSIDE else entries[position] + value
+        return replace(table, data=entries.tobytes())
+
+    return apply
+
+
+# Cases
+
+
+def guarded() -> Case:
+    """Borders through a row table; weights packed for each panel; taps in blocks."""
+    first = case(*convolution(NHWC, 1, 3, 5, 20, 3, padding=1), vector_bytes=16)
+    for other in alternatives(first):
+        (plan,) = other.schedule.plans
+        assert isinstance(plan, MatrixPlan)
+        if plan.a.rows == "guarded" and plan.b.pack:
+            return other.planned(
+                lambda p: replace(p, taps_block=4, parallel="panel", row_chunks=1)
+            )
+    raise AssertionError("no plan guards its rows")
+
+
+def chunked() -> Case:
+    """A padded copy; rows in chunks with a tail behind a guard; depth in blocks."""
+    first = case(*convolution(NHWC, 1, 3, 5, 20, 3, padding=1), vector_bytes=16)
+    for other in alternatives(first):
+        (plan,) = other.schedule.plans
+        assert isinstance(plan, MatrixPlan)
+        if plan.a.padded and not plan.b.pack and plan.extent(plan.rows) % 4:
+            return other.planned(
+                lambda p: replace(
+                    p, depth_block=4, parallel="rows", row_chunks=2, row_tile=4
+                )
+            )
+    raise AssertionError("no plan pads its rows")
+
+
+def kernel(name: str) -> Case:
+    text, shapes, constants = KERNELS[name]
+    return case(text, shapes, constants)
+
+
+def prepared() -> Case:
+    """A product whose right factor is packed once."""
+    first = case(matmul(False, True), {"a": (13, 7), "b": (35, 7)}, bound=("b",))
+    assert first.nest.prepare
+    return first
+
+
+CASES: dict[str, Callable[[], Case]] = {
+    "guarded": guarded,
+    "chunked": chunked,
+    "prepared": prepared,
+    **{name: (lambda name=name: kernel(name)) for name in KERNELS},
+}
+
+
+def base(side: str, amount: int) -> Change:
+    return lambda g: replace(
+        g, **{side: replace(getattr(g, side), base=more(getattr(g, side).base, amount))}
+    )
+
+
+def body_of(change: Callable[[tuple[Node, ...]], tuple[Node, ...]]) -> Change:
+    return lambda n: replace(n, body=change(n.body))
+
+
+def condition_of(change: Change) -> Change:
+    """Change the condition of a selection that pads."""
+
+    def apply(node: Store) -> Store:
+        value = node.value
+        assert isinstance(value, Select)
+        return replace(node, value=replace(value, condition=change(value.condition)))
+
+    return apply
+
+
+def first_literal(expr: Any, amount: int) -> Any:
+    """Add to the last number of a condition."""
+    match expr:
+        case Call(arguments=(*rest, Literal(value, dtype))):
+            return replace(expr, arguments=(*rest, Literal(value + amount, dtype)))
+        case Call(arguments=(*rest, last)):
+            return replace(expr, arguments=(*rest, first_literal(last, amount)))
+        case _:
+            raise AssertionError(expr)
+
+
+def swap_first_two(nest: LoopNest) -> LoopNest:
+    one, two, *rest = nest.body
+    return replace(nest, body=(two, one, *rest))
+
+
+def without_first(kind: type, where: Callable[[Any], bool] = lambda _: True) -> Change:
+    change = once(kind, lambda n: None if where(n) else n)
+    return lambda nest: in_body(nest, change)
+
+
+def twice(kind: type, where: Callable[[Any], bool] = lambda _: True) -> Change:
+    change = once(kind, lambda n: (n, n) if where(n) else n)
+    return lambda nest: in_body(nest, change)
+
+
+def accumulates(node: Any) -> bool:
+    return isinstance(node, BatchReduceGemm) and node.accumulate
+
+
+def parallel(node: Loop) -> Loop:
+    return replace(node, kind="parallel")
+
+
+def shorter(buffer: Buffer) -> Buffer:
+    return replace(buffer, shape=(buffer.shape[0] - 1, *buffer.shape[1:]))
+
+
+MUTATIONS: tuple[tuple[str, str, Change, str], ...] = (
+    # places of the operands of a product
+    ("guarded", "A is read one element further", product(base("a", 1)), "wrong"),
+    ("guarded", "B is read one element further", product(base("b", 1)), "B|pack|read"),
+    ("guarded", "C is written one element further", product(base("c", 1)), "C is not"),
+    ("chunked", "A is read one row further", product(base("a", 7)), "another element"),
+    (
+        "matmul",
+        "the depth of A has a wrong step",
+        product(lambda g: replace(g, a=replace(g.a, depth_step=2))),
+        "another element",
+    ),
+    (
+        "matmul",
+        "the rows of C overlap",
+        product(lambda g: replace(g, c=replace(g.c, row=Strided(34)))),
+        "C is not",
+    ),
+    ("grouped", "a tap of the table is off", buffer("tap_table", entry(3, 1)), "another"),
+    ("chunked", "a row of the table is off", buffer("row_table", entry(4, -1)), "another"),
+    ("guarded", "a guarded row is off", buffer("x_rows", entry(22, 1)), "wrong offset"),
+    ("guarded", "a row is padded", buffer("x_rows", entry(22, OUTSIDE)), "wrong padding"),
+    ("guarded", "a border is not", buffer("x_rows", entry(0, 2**31)), "wrong padding"),
+    ("guarded", "a tile has a wrong base", buffer("x_base", entry(2, 3)), "wrong"),
+    ("guarded", "a tile has a wrong start", buffer("x_start", entry(2, 1)), "wrong|access"),
+    (
+        "guarded",
+        "the padding is not zero",
+        buffer("x_padding", entry(1, 1)),
+        "another padding",
+    ),
+    (
+        "guarded",
+        "the line of padding is short",
+        buffer("x_padding", lambda b: replace(b, shape=(2,), data=b.data[:8])),
+        "too short",
+    ),
+    # bounds, tails, repetitions
+    ("matmul", "a row is left out", product(lambda g: replace(g, rows=g.rows - 1)), ""),
+    (
+        "guarded",
+        "a column is left out",
+        product(lambda g: replace(g, columns=g.columns - 1)),
+        "never executed",
+    ),
+    ("guarded", "a tap is done twice", product(lambda g: replace(g, batch=5)), "more than"),
+    ("guarded", "a step is done twice", product(lambda g: replace(g, depth=4)), "outside"),
+    ("chunked", "the tail is missing", without_first(Guard), "never executed"),
+    (
+        "chunked",
+        "both chunks do the tail",
+        in_guard := (lambda nest: in_body(nest, once(Guard, lambda g: g.body))),
+        "more than once|again",
+    ),
+    (
+        "guarded",
+        "a panel is missing",
+        loop("panel'", lambda n: replace(n, hi=number(0))),
+        "never executed",
+    ),
+    (
+        "guarded",
+        "a block of taps is done twice",
+        loop("tap_block'", lambda n: replace(n, lo=number(0))),
+        "more than once",
+    ),
+    ("softmax", "a point is missing", loop("j", lambda n: replace(n, lo=number(1))), "never"),
+    (
+        "softmax",
+        "a point too many",
+        loop("j", lambda n: replace(n, hi=more(n.hi))),
+        "outside its domain",
+    ),
+    (
+        "depthwise_long",
+        "the tail of the vectors is missing",
+        lambda nest: in_body(
+            nest, lambda n: None if _is_tail(n) else n
+        ),
+        "never executed",
+    ),
+    ("matmul", "a product is done twice", twice(BatchReduceGemm), "more than once"),
+    ("softmax", "an assignment is done twice", twice(Loop, lambda n: n.var == "j"), "once"),
+    (
+        "triangle",
+        "the guard of a triangle is off",
+        lambda nest: in_body(
+            nest,
+            once(
+                Guard,
+                lambda g: replace(g, condition=first_literal(g.condition, 1)),
+            ),
+        ),
+        "outside|never",
+    ),
+    # initialisation and order
+    (
+        "guarded",
+        "the first block accumulates",
+        product(lambda g: replace(g, accumulate=True, initial=None)),
+        "never executed",
+    ),
+    (
+        "guarded",
+        "a later block does not accumulate",
+        lambda nest: in_body(
+            nest,
+            once(
+                BatchReduceGemm,
+                lambda g: replace(g, accumulate=False) if g.accumulate else g,
+            ),
+        ),
+        "accumulates and initialises",
+    ),
+    (
+        "softmax",
+        "an accumulator is not set",
+        without_first(Store, lambda n: n.buffer.endswith("_acc")),
+        "never executed|before it is filled",
+    ),
+    (
+        "softmax",
+        "an accumulator starts with another value",
+        store(lambda n: replace(n, value=Literal(0.0, n.value.dtype))),
+        "not the value",
+    ),
+    (
+        "softmax",
+        "an accumulator is not stored",
+        without_first(Store, lambda n: isinstance(n.value, Load) and not n.instance),
+        "not stored",
+    ),
+    ("softmax", "a reduction is read before it is done", swap_first_two, "before"),
+    ("chunked", "the copy is made too late", swap_first_two, "before"),
+    ("several", "products are added before the tensor is set", _rotate := (
+        lambda nest: replace(nest, body=(*nest.body[1:], nest.body[0]))
+    ), "before"),
+    (
+        "guarded",
+        "the panel is packed after its use",
+        loop("panel'", body_of(lambda b: (*b[1:], b[0]))),
+        "before it is filled",
+    ),
+    (
+        "pool",
+        "an update is combined by another operation",
+        lambda nest: in_body(
+            nest, once(Accumulate, lambda n: replace(n, combine="min"))
+        ),
+        "combines by",
+    ),
+    # copies
+    (
+        "chunked",
+        "the border of a copy begins too late",
+        store(condition_of(lambda c: first_literal(c, -1))),
+        "not the value",
+    ),
+    (
+        "chunked",
+        "a copy reads another element",
+        store(lambda n: replace(n, value=replace(n.value, then=_shifted(n.value.then)))),
+        "outside|not the value",
+    ),
+    ("chunked", "the copy is too small", buffer("x_rows_pad", shorter), "outside"),
+    (
+        "guarded",
+        "a pack is stored elsewhere",
+        store(lambda n: replace(n, index=(*n.index[:-2], n.index[-1], n.index[-2]))),
+        "outside|elsewhere|not",
+    ),
+    (
+        "guarded",
+        "a pack is not complete",
+        loop("S1_w_columns_pack_c", lambda n: replace(n, hi=number(2))),
+        "never executed",
+    ),
+    (
+        "guarded",
+        "threads share a pack",
+        buffer("w_columns_pack", lambda b: replace(b, private=False)),
+        "thread",
+    ),
+    # threads and lanes
+    ("guarded", "threads share a reduction", loop("tap_block'", parallel), "parallel|"),
+    ("several", "threads share a sum", loop("k", parallel), "thread|parallel"),
+    ("scatter", "threads meet in an element", loop("p", parallel), "parallel|thread"),
+)
+
+
+def _is_tail(node: Node) -> bool:
+    return isinstance(node, Loop) and node.var == "c_tile'" and node.lo != number(0)
+
+
+def _shifted(load: Any) -> Any:
+    return replace(load, index=(*load.index[:-1], more(load.index[-1])))
+
+
+@pytest.mark.parametrize(
+    ("name", "mutation", "change", "match"),
+    MUTATIONS,
+    ids=[f"{name}: {mutation}" for name, mutation, _, _ in MUTATIONS],
+)
+def test_a_mistake_is_refused(
+    name: str, mutation: str, change: Change, match: str
+) -> None:
+    found = CASES[name]()
+    found.verify()
+    changed = change(found.nest)
+    assert changed != found.nest, mutation
+    found.refuses(changed, match)
