@@ -29,7 +29,7 @@ Kind = Literal["numpy", "torch"]
 ALIGNMENT = 64
 """What scratch memory, prepared buffers and large results are aligned to, in bytes."""
 
-_ALIGNED_FROM_BYTES = 4096
+_ALIGNED_FROM_BYTES = 1 << 16
 _OVERLAP_WORK = 10_000
 _BY_NUMPY: dict[np.dtype[Any], DType] = {d.numpy: d for d in DTYPES.values()}
 
@@ -128,9 +128,10 @@ def result_like(array: Array, first: object) -> object:
 
 
 def allocate(dtype: DType, shape: tuple[int, ...]) -> Array:
-    """Return an array for a result; from a page upwards on a cache line's boundary.
+    """Return an array for a result; a large one on a cache line's boundary.
 
-    (Vector stores of a whole cache line cost twice as much across two lines.)
+    (Vector stores of a whole cache line cost twice as much across two lines, and finding
+    the boundary more than that for a small array.)
     """
     count = math.prod(shape)
     if count * dtype.bytes < _ALIGNED_FROM_BYTES:

@@ -55,10 +55,10 @@ def placed(array: Array, placing: Placing, *, written: bool = False) -> Array:
             shifted[...] = array
             return shifted
         case "mixed":
-            order = np.roll(np.arange(array.ndim), axis)
-            moved = np.flip(array.transpose(order).copy(), 0)
-            back = np.flip(moved, 0).transpose(np.argsort(order))
-            return _every_second(back, axis)
+            order = np.roll(np.arange(array.ndim), 1 + axis)
+            moved = np.flip(array.transpose(order), 0)
+            wide = _every_second(moved, axis)
+            return np.flip(wide, 0).transpose(np.argsort(order))
         case _:
             return np.ascontiguousarray(array).copy()
 

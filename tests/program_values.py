@@ -139,7 +139,7 @@ def booleans(b: Builder, indices: Indices, depth: int) -> str:
             left, right = (booleans(b, indices, depth - 1) for _ in range(2))
             return f"({left} {b.pick(('and', 'or'))} {right})"
         case "isnan":
-            return f"isnan({floats(b, indices, depth - 1)})"
+            return f"isnan(0.5 * {floats(b, indices, depth - 1)})"
         case "any":
             over = _over(b, indices)
             if not over:

@@ -145,6 +145,10 @@ class OnlyArray:
     def __init__(self, array: Array) -> None:
         self.array = array
 
+    def __repr__(self) -> str:
+        # Names of tests are made of it, and all processes must give the same ones.
+        return "OnlyArray"
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return self.array
 
@@ -375,14 +379,14 @@ def test_overlap_is_found_exactly() -> None:
 
 
 @pytest.mark.parametrize("dtype", (F32, I8, BF16), ids=str)
-def test_results_are_aligned_from_a_page_upwards(dtype: DType) -> None:
+def test_results_are_aligned_where_they_are_large(dtype: DType) -> None:
     for shape in ((), (0,), (3, 5), (64, 65), (1000, 1, 33), (0, 5000)):
         array = allocate(dtype, shape)
         assert array.shape == shape
         assert array.dtype == dtype.numpy
         assert array.flags.c_contiguous
         assert array.flags.writeable
-        assert array.nbytes < 4096 or address(array) % 64 == 0
+        assert array.nbytes < 1 << 16 or address(array) % 64 == 0
         array[...] = 1
 
 

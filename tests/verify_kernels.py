@@ -119,9 +119,7 @@ def matmul(transpose_a: bool, transpose_b: bool) -> str:
     )
 
 
-def convolution(
-    text: str, n: int, c: int, h: int, k: int, r: int, **more: int
-) -> Any:
+def convolution(text: str, n: int, c: int, h: int, k: int, r: int, **more: int) -> Any:
     """Return text, shapes and constants of a square convolution."""
     image = (n, h, h, c) if text is NHWC else (n, c, h, h)
     weights = (r, r, c, k) if text is NHWC else (k, c, r, r)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from polydsl.backend.arrays import (
     ArrayLayout,
@@ -19,7 +20,6 @@ from polydsl.backend.arrays import (
 from polydsl.base.diagnostics import ArgumentError
 from polydsl.base.dtypes import BF16, DTYPES, F32, DType
 
-torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
 TORCH: dict[str, Any] = {

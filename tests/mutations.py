@@ -1,0 +1,348 @@
+"""Deliberate bugs of the compiler, each an edit of one place of one file.
+
+`checks` names what is run against it (`mutants.CHECKS`). A bug of the schedule or the
+loops should be found by the proofs that run on every compilation; with `unproved`, the
+tests have to find it without them too. What only the cost model would notice is no bug:
+plans that cost more are as right as others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """A bug: in which layer, what it is, and the edit that makes it."""
+
+    layer: str
+    what: str
+    file: str
+    old: str
+    new: str
+    checks: str = "programs"
+    unproved: bool = False
+
+
+MUTATIONS: tuple[Mutation, ...] = (
+    Mutation(
+        "semantics",
+        "an integer and a float meet in the wider of the two",
+        "polydsl/base/dtypes.py",
+        "        return left if left.is_float else right\n",
+        "        return left if left.bits >= right.bits else right\n",
+    ),
+    Mutation(
+        "semantics",
+        "a range that leaves out its start begins at 0",
+        "polydsl/poly/drafts.py",
+        "                self.box[r.name] = (lo, hi - 1)\n",
+        "                self.box[r.name] = (min(lo, 0), hi - 1)\n",
+    ),
+    Mutation(
+        "extract",
+        "a product starts from 0",
+        "polydsl/poly/drafts.py",
+        "Literal(1.0 if dtype.is_float else 1, dtype, span)",
+        "Literal(0.0 if dtype.is_float else 0, dtype, span)",
+    ),
+    Mutation(
+        "extract",
+        "a maximum starts from 0",
+        "polydsl/poly/drafts.py",
+        'float("-inf") if dtype.is_float else dtype.least',
+        "0.0 if dtype.is_float else 0",
+    ),
+    Mutation(
+        "extract",
+        "a narrow sum is rounded before it is complete",
+        "polydsl/poly/extract.py",
+        "    if dtype != tensor.dtype:\n",
+        "    if dtype.is_float and dtype != tensor.dtype:\n",
+    ),
+    Mutation(
+        "extract",
+        "the second arm of a condition is restricted like the first",
+        "polydsl/poly/conditions.py",
+        "        return (condition,), (negated,)\n",
+        "        return (condition,), (condition,)\n",
+    ),
+    Mutation(
+        "extract",
+        "a mean divides by one point less",
+        "polydsl/poly/reductions.py",
+        "extents = (drafts.box[i][1] - drafts.box[i][0] + 1 for i in expr.indices)",
+        "extents = (drafts.box[i][1] - drafts.box[i][0] for i in expr.indices)",
+    ),
+    Mutation(
+        "prove",
+        "the last element may be passed by one",
+        "polydsl/poly/prove.py",
+        "        if lo >= 0 and hi < extent:\n",
+        "        if lo >= 0 and hi <= extent:\n",
+        "errors",
+    ),
+    Mutation(
+        "prove",
+        "what is read need not be defined",
+        "polydsl/poly/prove.py",
+        "    return distinct and [box[name] for name in plain] == whole\n",
+        "    return distinct\n",
+        "errors",
+    ),
+    Mutation(
+        "dependences",
+        "tensors are computed in the order in which they are written",
+        "polydsl/poly/dependences.py",
+        "if not _needs(group) & pending.keys()\n",
+        "if t not in _needs(group)\n",
+    ),
+    Mutation(
+        "dependences",
+        "flow between statements is not seen",
+        "polydsl/poly/dependences.py",
+        "        if read.access.tensor == earlier.tensor and not same:\n",
+        "        if read.access.tensor == earlier.tensor and same:\n",
+        "legality",
+    ),
+    Mutation(
+        "legality",
+        "a loop that runs backward is legal",
+        "polydsl/schedule/legality.py",
+        "isl_name(d) in self.precedence.equal or d not in self.source[0].dims\n",
+        "True or d not in self.source[0].dims\n",
+        "legality",
+    ),
+    Mutation(
+        "contraction",
+        "an index of one factor and the result is a sum",
+        "polydsl/schedule/contraction.py",
+        '        (True, True, False): "rows",\n',
+        '        (True, True, False): "depth",\n',
+        unproved=True,
+    ),
+    Mutation(
+        "contraction",
+        "a group may have a partial last part",
+        "polydsl/schedule/contraction.py",
+        "        if lo != 0 or extent % divisor:\n",
+        "        if lo != 0:\n",
+        unproved=True,
+    ),
+    Mutation(
+        "contraction",
+        "any update is a sum",
+        "polydsl/schedule/contraction.py",
+        '    if statement.combine != "add":\n',
+        "    if statement.combine is None:\n",
+        unproved=True,
+    ),
+    Mutation(
+        "flattening",
+        "indices whose step differs are flattened",
+        "polydsl/schedule/operand.py",
+        "        if offset.coefficient(d) != expected:\n",
+        "        if offset.coefficient(d) < expected:\n",
+        unproved=True,
+    ),
+    Mutation(
+        "copies",
+        "a padded copy is read one element further on",
+        "polydsl/schedule/copies.py",
+        "        Linear(s.coefficients, s.constant - lo)\n",
+        "        Linear(s.coefficients, s.constant - lo + 1)\n",
+        unproved=True,
+    ),
+    Mutation(
+        "copies",
+        "the last tile of a packed factor is not copied",
+        "polydsl/schedule/copies.py",
+        "        -(-total // tiling.tile),\n",
+        "        max(1, total // tiling.tile),\n",
+        unproved=True,
+    ),
+    Mutation(
+        "row tables",
+        "the first row below the tensor counts as inside",
+        "polydsl/loops/row_tables.py",
+        "            inside = inside & (at >= 0) & (at < extent)\n",
+        "            inside = inside & (at >= 0) & (at <= extent)\n",
+        unproved=True,
+    ),
+    Mutation(
+        "row tables",
+        "every tile has the base of the first one",
+        "polydsl/loops/row_tables.py",
+        "        bases.append(base)\n",
+        "        bases.append(int(place[0, 0]))\n",
+        unproved=True,
+    ),
+    Mutation(
+        "matrix loops",
+        "the last rows are forgotten",
+        "polydsl/loops/matrix.py",
+        "        return ((main,) if full else ()) + last\n",
+        "        return (main,) if full else last\n",
+        unproved=True,
+    ),
+    Mutation(
+        "matrix loops",
+        "each block of taps starts from zero",
+        "polydsl/loops/matrix.py",
+        "_Block(tap, most, ZERO, depth, accumulate=True)",
+        "_Block(tap, most, ZERO, depth, accumulate=self.plan.initialize is None)",
+        unproved=True,
+    ),
+    Mutation(
+        "matrix loops",
+        "the rest of the depth is left out",
+        "polydsl/loops/matrix.py",
+        "_Block(tap, 1, number(full * most), rest, accumulate=True)",
+        "_Block(tap, 1, number(full * most), 1, accumulate=True)",
+        unproved=True,
+    ),
+    Mutation(
+        "vector loops",
+        "the elements after the last register tile are left out",
+        "polydsl/loops/vector.py",
+        "        if split <= hi:\n",
+        "        if split < hi:\n",
+        unproved=True,
+    ),
+    Mutation(
+        "vector loops",
+        "an accumulator goes on from what is in the tensor",
+        "polydsl/loops/vector.py",
+        "        if self.initialize is None:\n"
+        "            return Load(self.plan.tensor, place, self.dtype), None\n",
+        "        if self.updates:\n"
+        "            return Load(self.plan.tensor, place, self.dtype), None\n",
+        unproved=True,
+    ),
+    Mutation(
+        "expressions",
+        "one element of padding is read from memory",
+        "polydsl/loops/expressions.py",
+        "            if least < lo:\n",
+        "            if least < lo - 1:\n",
+        unproved=True,
+    ),
+    Mutation(
+        "proofs",
+        "an instance may be executed twice",
+        "polydsl/loops/verify_cover.py",
+        "        if count.size and int(count.max()) > 1:\n",
+        "        if count.size and int(count.max()) > 2:\n",
+        "proofs",
+    ),
+    Mutation(
+        "emitter",
+        "the mask of a tail is dropped",
+        "backend/emitter/vector.py",
+        "emit(full, Mask(ir.Constant(ir.VectorType(I1, plan.lanes), active), rest))",
+        "emit(full)",
+        "guards",
+    ),
+    Mutation(
+        "emitter",
+        "a reversed vector is read in order",
+        "backend/emitter/lane_memory.py",
+        "    if parts.stride == -1:\n        return _load_reversed",
+        "    if parts.stride == -7:\n        return _load_reversed",
+    ),
+    Mutation(
+        "emitter",
+        "threads skip their last iteration",
+        "backend/emitter/parallel.py",
+        "    return edge(number_of), edge(following)\n",
+        "    return edge(number_of), add(builder, edge(following), I64(-loop.step))\n",
+    ),
+    Mutation(
+        "microkernel",
+        "the tile is added to what was there",
+        "backend/microkernel_body.py",
+        "            if body.spec.accumulate:\n",
+        "            if body.spec.accumulate or body.spec.rows == 1:\n",
+    ),
+    Mutation(
+        "microkernel",
+        "steps of the depth use the first column again",
+        "backend/microkernel_body.py",
+        "        b = element_address(builder, body.row, column, i * spec.b_depth)\n",
+        "        b = element_address(builder, body.row, column, 0)\n",
+    ),
+    Mutation(
+        "casts",
+        "integers without a sign are widened with one",
+        "backend/casts.py",
+        "        extend = builder.sext if source.signed else builder.zext\n",
+        "        extend = builder.sext\n",
+    ),
+    Mutation(
+        "casts",
+        "narrow integers wrap around instead of saturating",
+        "backend/casts.py",
+        "    if source.greatest > target.greatest:\n",
+        "    if source.greatest > target.greatest and target.bits > 8:\n",
+    ),
+    Mutation(
+        "functions",
+        "the last coefficient of 2/sqrt(pi) in erf is lost",
+        "backend/normal.py",
+        "    return slope.plus_low(bend.lo + rest).times(x).rounded()\n",
+        "    return slope.plus_low(bend.lo - rest * 64.0).times(x).rounded()\n",
+        "functions",
+    ),
+    Mutation(
+        "functions",
+        "the reduced argument of exp loses its low part",
+        "backend/exponential.py",
+        "    rest = (r * r).fma(polynomial(r, EXP[f.name]), -tail)\n",
+        "    rest = (r * r).fma(polynomial(r, EXP[f.name]), tail)\n",
+        "functions",
+    ),
+    Mutation(
+        "cache",
+        "the digest of an entry is not compared",
+        "backend/cache.py",
+        "hashlib.sha256(body).digest() != digest:",
+        "len(digest) != _DIGEST:",
+        "cache",
+    ),
+    Mutation(
+        "cache",
+        "entries for other strides are the same",
+        "polydsl/driver/request.py",
+        'f"{n} {a.dtype} {a.shape} {a.strides}" for n, a in self.arguments',
+        'f"{n} {a.dtype} {a.shape}" for n, a in self.arguments',
+        "layouts",
+    ),
+    Mutation(
+        "arguments",
+        "strides of a passed array are not compared",
+        "backend/call.py",
+        "yield ANY if extent <= 1 or is_empty else stride * dtype.itemsize",
+        "yield ANY",
+        "calls",
+    ),
+    Mutation(
+        "arguments",
+        "what is bound is not copied",
+        "polydsl/driver/kernel.py",
+        "        copies = {name: array.copy() for name, array in tensors.items()}\n",
+        "        copies = {name: array[...] for name, array in tensors.items()}\n",
+        "layouts",
+    ),
+    Mutation(
+        "oracle",
+        "the error of one summand in a sum is forgotten",
+        "polydsl/semantics/oracle/accumulators.py",
+        "(self._error, partial.error)]\n"
+        "        for own, new in pairs:\n"
+        "            block = own[at] if at else own\n",
+        "]\n"
+        "        for own, new in pairs:\n"
+        "            block = own[at] if at else own\n",
+        "oracle",
+    ),
+)
