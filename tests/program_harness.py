@@ -37,6 +37,7 @@ from polydsl.driver.stages import Compilation, Listener, compile_until, ignore
 from polydsl.driver.toolchain import Toolchain, toolchain
 from polydsl.loops.nest import LoopNest
 from polydsl.schedule.decision import Cost
+from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.semantics.oracle.compare import UNDECIDED_SHARE, compare
 from polydsl.semantics.oracle.evaluate import evaluate
 from polydsl.semantics.oracle.outcome import Outcome
@@ -124,9 +125,11 @@ def shuffled(seed: int | None) -> Iterator[None]:
     rng = np.random.default_rng(seed)
 
     def cost(*given: Any) -> Cost:
-        # A plan, or the vector index of statements.
-        text = getattr(given[0], "describe", lambda: repr(given[-1]))()
-        return Cost((("chance", float(zlib.crc32(f"{seed} {text}".encode()))),))
+        # Of a plan, or of the vector index of statements. Most products stay products.
+        is_plan = isinstance(given[0], MatrixPlan)
+        text = given[0].describe() if is_plan else repr(given[-1])
+        chance = zlib.crc32(f"{seed} {text}".encode()) / (4 if is_plan else 1)
+        return Cost((("chance", chance),))
 
     products = "polydsl.schedule.matrix_candidates."
     vectors = "polydsl.schedule.vector_plan."

@@ -15,6 +15,7 @@ from polydsl.base.diagnostics import VerificationError, bug
 from polydsl.driver import cli
 from polydsl.driver.cli import main
 from polydsl.driver.kernel import Kernel
+from polydsl.driver.stages import STAGE_NAMES
 
 
 @pytest.fixture(scope="module")
@@ -236,3 +237,19 @@ def test_a_reader_that_goes_away_is_no_error(file: str) -> None:
         check=False,
     )
     assert (ran.stderr, ran.returncode) == ("", 0)
+
+
+def test_every_stage_can_be_dumped(file: str) -> None:
+    words = ("explain", file, "scale", "--size", "N=3")
+    ran = process(*words, POLYDSL_DUMP=",".join(STAGE_NAMES))
+    assert ran.returncode == 0, ran.stderr
+    shown = [line[2:] for line in ran.stderr.splitlines() if line.startswith("# ")]
+    assert [stage for stage in shown if stage in STAGE_NAMES] == list(STAGE_NAMES)
+
+
+def test_a_stage_that_is_none_is_no_dump(file: str) -> None:
+    ran = process("explain", file, "scale", "--size", "N=3", POLYDSL_DUMP="nets")
+    assert ran.returncode == cli.WRONG
+    assert ran.stderr.startswith(
+        "error: POLYDSL_DUMP names no stage 'nets': the stages"
+    )

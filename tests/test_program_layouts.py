@@ -39,7 +39,7 @@ def test_the_forms_are_different_layouts() -> None:
         "step 2": (40, 4),
         "zero": (0, 4),
         "shifted": (20, 4),
-        "mixed": (4, -24),
+        "mixed": (40, -8),
     }
 
 

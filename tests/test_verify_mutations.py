@@ -443,10 +443,49 @@ MUTATIONS: tuple[tuple[str, str, Change, str], ...] = (
         buffer("w_columns_pack", lambda b: replace(b, private=False)),
         "thread",
     ),
+    # buffers
+    (
+        "matmul",
+        "rows of the result overlap",
+        buffer("d", lambda b: replace(b, strides=(34, 1))),
+        "one address",
+    ),
+    (
+        "several",
+        "a result is private",
+        buffer("y", lambda b: replace(b, private=True)),
+        "memory",
+    ),
+    (
+        "prepared",
+        "a prepared pack is lost",
+        buffer("_pack", lambda b: replace(b, memory="scratch")),
+        "memory",
+    ),
+    (
+        "prepared",
+        "a pack is prepared too late",
+        lambda nest: replace(nest, prepare=(), body=(*nest.prepare, *nest.body)),
+        "not written here",
+    ),
+    (
+        "prepared",
+        "what is not known is prepared",
+        lambda nest: replace(nest, prepare=(*nest.prepare, *nest.body), body=()),
+        "not known|not written",
+    ),
     # threads and lanes
     ("chunked", "threads share a depth", loop("depth_block'", parallel), "parallel"),
     ("integers", "threads share a sum", loop("k", parallel), "thread"),
     ("scatter", "threads meet in an element", loop("p", parallel), "parallel|thread"),
+    (
+        "pool",
+        "lanes are stored to one element",
+        store(
+            lambda n: replace(n, index=(*n.index[:-1], number(0))) if n.instance else n
+        ),
+        "lanes|elsewhere|more than once",
+    ),
 )
 
 

@@ -13,6 +13,7 @@ from polydsl.backend.emitter.parallel import emit_parallel
 from polydsl.backend.emitter.ranges import decide
 from polydsl.backend.emitter.scope import Scope
 from polydsl.backend.emitter.statements import emit_statement
+from polydsl.backend.emitter.transpose import emit_block, transposed_block
 from polydsl.backend.emitter.types import add, number
 from polydsl.backend.emitter.vector import emit_vector_loop
 from polydsl.backend.microkernel import emit_gemm
@@ -98,6 +99,10 @@ def _emit_loop(scope: Scope, loop: Loop) -> None:
 
     extent = loop_extent(scope, loop)
     if loop.kind == "unrolled":
+        block = transposed_block(scope, loop)
+        if block is not None:
+            emit_block(scope, block)
+            return
         if extent.trips is None:
             bug(f"{scope.nest.name}: unrolled loop {loop.var} has no constant extent")
         _emit_unrolled(scope, loop, extent.trips, extent.lo)

@@ -86,8 +86,8 @@ class Parameters:
         free = [t for t in self.tensors if t not in self.bound]
         if len(args) > len(free):
             raise ArgumentError(
-                f"{name} takes {len(free)} tensors ({', '.join(free)}), and {len(args)} "
-                "came; constants are keyword arguments"
+                f"{name} takes {len(free)} tensors ({', '.join(free)}), and "
+                f"{len(args)} came; constants are keyword arguments"
             )
         values: dict[str, Any] = {**self.bound, **dict(zip(free, args))}
         constants: dict[str, Value] = dict(self.given)

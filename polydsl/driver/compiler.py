@@ -59,7 +59,7 @@ def compile_request(request: Request, tools: Toolchain) -> Compiled:
         if interface is not None:
             seconds = time.perf_counter() - start
             return Compiled(entry.object_code, interface, seconds, True)
-    state = compile_until(begin(request, tools), "llvm", _dumper(tools))
+    state = compile_until(begin(request, tools), "asm", _dumper(tools))
     if state.llvm is None or state.nest is None or state.scop is None:
         bug("the stages ended early")
     object_code = compile_object(state.llvm, tools.target)

@@ -10,8 +10,10 @@ from polydsl.backend.cache import ObjectCache
 from polydsl.backend.runtime import Runtime
 from polydsl.backend.target import Target, host_target, machine_of
 from polydsl.backend.threads import default_threads
+from polydsl.base.diagnostics import PolydslError
 from polydsl.base.machine import Machine
 from polydsl.base.options import Options
+from polydsl.driver.stages import STAGE_NAMES
 
 CACHE_LIMIT = 1 << 30
 """The object cache holds at most so many bytes."""
@@ -33,6 +35,12 @@ class Toolchain:
 def toolchain() -> Toolchain:
     """Return the toolchain of this process, as the environment asks for it."""
     options = Options.from_environment(os.environ)
+    for name in options.dump:
+        if name not in STAGE_NAMES:
+            raise PolydslError(
+                f"POLYDSL_DUMP names no stage {name!r}: the stages are "
+                f"{', '.join(STAGE_NAMES)}"
+            )
     target = host_target(options.isa)
     cache = ObjectCache(options.cache_folder, CACHE_LIMIT)
     return Toolchain(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 
 from polydsl.loops.expressions import Translation
 from polydsl.loops.nest import (
@@ -16,7 +17,7 @@ from polydsl.loops.nest import (
     Var,
     contiguous,
 )
-from polydsl.loops.terms import number
+from polydsl.loops.terms import ZERO, number, plus
 from polydsl.poly.scop import Scop
 from polydsl.schedule.matrix_plan import Copy, Factor
 from polydsl.schedule.operand import Layout
@@ -44,32 +45,78 @@ def copy_buffer(copy: Copy, *, private: bool) -> Buffer:
     )
 
 
-def copy_loops(scop: Scop, copy: Copy, around: Mapping[str, Expr]) -> Node:
-    """Return the loops over the stored dimensions of a copy, the last one a vector.
+def copy_loops(scop: Scop, copy: Copy, around: Mapping[str, Expr]) -> tuple[Node, ...]:
+    """Return the loops over the stored dimensions of a copy.
 
-    `around` gives the dimensions whose loops are around the copy.
+    The last dimension is a vector; where the copy is turned, square blocks of it and of
+    the turned dimension are written out, for the emitter to transpose. `around` gives
+    the dimensions whose loops are around the copy.
     """
     values: dict[str, Expr] = {d: around.get(d, Var(d)) for d in copy.dims}
+    stored = copy.dims[copy.local :]
+    inner = (copy.turned, stored[-1]) if copy.turned else (stored[-1],)
+    body = _turned(scop, copy, values) if copy.turned else _rows(scop, copy, values)
+    threads = not copy.local and prod(copy.shape) >= PARALLEL_POINTS
+    for position, d in reversed(tuple(enumerate(stored))):
+        if d in inner:
+            continue
+        kind: LoopKind = "parallel" if position == 0 and threads else "sequential"
+        body = (Loop(d, ZERO, number(copy.shape[position]), body, kind=kind),)
+    return body
+
+
+def _store(scop: Scop, copy: Copy, values: Mapping[str, Expr]) -> Node:
+    """Return the store of one element."""
     box = {d: (0, n - 1) for d, n in zip(copy.dims, copy.extents)}
     translate = Translation(scop, values, box, {})
-    stored = copy.dims[copy.local :]
-    body: Node = Store(
+    return Store(
         copy.tensor,
-        tuple(values[d] for d in stored),
+        tuple(values[d] for d in copy.dims[copy.local :]),
         translate.expression(copy.value),
         Instance(copy.tensor, tuple((d, values[d]) for d in copy.dims)),
     )
-    elements = 1
-    for extent in copy.shape:
-        elements *= extent
-    threads = not copy.local and elements >= PARALLEL_POINTS
-    for position, d in reversed(tuple(enumerate(stored))):
-        extent = copy.shape[position]
-        kind: LoopKind = "sequential"
-        if position == len(stored) - 1:
-            kind = "vector"
-        elif position == 0 and threads:
-            kind = "parallel"
-        lanes = copy.lanes if kind == "vector" else 1
-        body = Loop(d, number(0), number(extent), (body,), kind=kind, lanes=lanes)
-    return body
+
+
+def _rows(
+    scop: Scop, copy: Copy, values: Mapping[str, Expr], start: int = 0
+) -> tuple[Node, ...]:
+    """Return a vector loop over the last dimension, from *start* on."""
+    d, extent = copy.dims[-1], copy.extents[-1]
+    if start == extent:
+        return ()
+    store = (_store(scop, copy, values),)
+    lo, hi = number(start), number(extent)
+    return (Loop(d, lo, hi, store, kind="vector", lanes=copy.lanes),)
+
+
+def _turned(scop: Scop, copy: Copy, values: Mapping[str, Expr]) -> tuple[Node, ...]:
+    """Return loops over square blocks, and over what is left on both sides.
+
+    for d in 0..D:                   for d_tile in 0..D step 16:
+      for lane in 0..L [vector]:  ->   for lane_tile in 0..L step 16:
+        S                                for u in 0..16 [unrolled]:
+                                           for v in 0..16 [vector]:
+                                             S
+    """
+    lanes, lane, d = copy.lanes, copy.dims[-1], copy.turned
+    extents = dict(zip(copy.dims, copy.extents))
+    full_d, full_lane = (extents[n] // lanes * lanes for n in (d, lane))
+    d_tile, lane_tile = Var(f"{d}_tile'"), Var(f"{lane}_tile'")
+    u, v = Var("turned'"), Var("lane'")
+    block = {**values, d: plus(d_tile, u), lane: plus(lane_tile, v)}
+    store = (_store(scop, copy, block),)
+    vector = (Loop(v.name, ZERO, number(lanes), store, kind="vector", lanes=lanes),)
+    square = (Loop(u.name, ZERO, number(lanes), vector, kind="unrolled"),)
+    tiles: tuple[Node, ...] = (
+        Loop(lane_tile.name, ZERO, number(full_lane), square, step=lanes),
+    )
+    rest = _rows(scop, copy, {**values, d: plus(d_tile, u)}, full_lane)
+    if rest:
+        tiles += (Loop(u.name, ZERO, number(lanes), rest),)
+    nodes: tuple[Node, ...] = (
+        Loop(d_tile.name, ZERO, number(full_d), tiles, step=lanes),
+    )
+    if full_d < extents[d]:
+        last = _rows(scop, copy, values)
+        nodes += (Loop(d, number(full_d), number(extents[d]), last),)
+    return nodes

@@ -74,8 +74,8 @@ def generate_matrix(scop: Scop, plan: MatrixPlan, layout: Layout) -> MatrixLoops
     once = tuple(c for c in copies if c.prepared)
     private = plan.parallel != ""
     return MatrixLoops(
-        (*(_whole(scop, c) for c in before), *generator.loops()),
-        tuple(_whole(scop, c) for c in once),
+        (*_whole(scop, before), *generator.loops()),
+        _whole(scop, once),
         (
             *(copy_buffer(c, private=private and bool(c.local)) for c in copies),
             *rows.buffers,
@@ -85,8 +85,8 @@ def generate_matrix(scop: Scop, plan: MatrixPlan, layout: Layout) -> MatrixLoops
     )
 
 
-def _whole(scop: Scop, copy: Copy) -> Node:
-    return copy_loops(scop, copy, {})
+def _whole(scop: Scop, copies: tuple[Copy, ...]) -> tuple[Node, ...]:
+    return tuple(node for copy in copies for node in copy_loops(scop, copy, {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class _Generator:
             for d in self.plan.outer:
                 around.update({n: Var(d) for n in around if n == f"{pack.tensor}_{d}"})
             around[pack.dims[pack.local - 1]] = panel.number
-            packing = (copy_loops(self.scop, pack, around),)
+            packing = copy_loops(self.scop, pack, around)
         return (*packing, *self._blocks(panel, chunk))
 
     # Blocks of the depth

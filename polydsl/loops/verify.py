@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from polydsl.loops.nest import LoopNest
 from polydsl.loops.verify_bounds import check_bounds
+from polydsl.loops.verify_buffers import check_buffers, check_memory
 from polydsl.loops.verify_flow import check_flow
 from polydsl.loops.verify_instances import check_instances
 from polydsl.loops.verify_points import leaves
@@ -27,6 +28,8 @@ def verify_nest(scop: Scop, schedule: Schedule, nest: LoopNest) -> None:
     points = leaves(nest)
     check_instances(scop, copies, points)
     check_bounds(nest, points)
+    check_buffers(scop, copies, nest)
+    check_memory(nest, copies, points)
     check_flow(scop, copies, nest, points)
 
 

@@ -2,7 +2,8 @@
 
 A subscript is bounded by its interval over the box of its loops, narrowed by the
 conditions of the `Select`s around it, and by the exact points where that is not enough.
-The tiles of a product are bounded in `verify_products`, with the elements they stand for.
+The tiles of a product are bounded in `verify_products`, with the elements that they
+stand for.
 """
 
 from __future__ import annotations

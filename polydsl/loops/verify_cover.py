@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TypeAlias
 
 import numpy as np
 
@@ -32,7 +31,6 @@ from polydsl.loops.verify_forms import (
     Point,
     Space,
     Unproved,
-    Var,
     combine,
     evaluate,
     expanded,
@@ -44,9 +42,15 @@ from polydsl.loops.verify_forms import (
 )
 from polydsl.loops.verify_isl import hits_each_once
 from polydsl.loops.verify_points import Leaf, Piece
+from polydsl.loops.verify_positions import (
+    Positions,
+    as_mask,
+    count,
+    mixed_radix,
+    shared_position,
+)
 from polydsl.loops.verify_search import FEW
 from polydsl.poly.isl import BudgetExceeded
-from polydsl.poly.terms import Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +73,6 @@ class Visit:
     coordinates: tuple[Form, ...]
 
 
-Positions: TypeAlias = Interval | Array
-"""Row-major positions in a group: from the first to the last, or where a mask is set."""
-
-
 def check_cover(target: Target, visits: Sequence[Visit]) -> None:
     """Raise unless every point of the target is hit by exactly one point of one visit,
     and nothing else is hit."""
@@ -81,15 +81,15 @@ def check_cover(target: Target, visits: Sequence[Visit]) -> None:
         _Group(target, dims, conditions)
         for dims, conditions in _independent(target, visits)
     )
-    # Where every visit takes all points of a group, the group tells none of them apart.
+    # Where every visit takes all points of a group, it tells none of them apart.
     groups = tuple(g for g in groups if not (visits and g.is_whole(visits)))
     wanted = [group.wanted() for group in groups]
     ranges = [[group.positions(visit) for group in groups] for visit in visits]
     for number, visit in enumerate(visits):
         for other in range(number):
             _check_disjoint(groups, visit, ranges[number], ranges[other])
-    total = prod(_size(positions) for positions in wanted) if _exists(target) else 0
-    hit = sum(prod(_size(p) for p in positions) for positions in ranges)
+    total = prod(count(positions) for positions in wanted) if _exists(target) else 0
+    hit = sum(prod(count(p) for p in positions) for positions in ranges)
     if hit > total:
         bug(f"{target.name} is executed, but its domain is empty")
     if hit < total:
@@ -252,17 +252,16 @@ class _Group:
             position = position * extent + at
         self._check_inside(visit, names, runs & ~inside)
         hits = np.broadcast_to(position, shape)[runs]
-        count = np.bincount(hits, minlength=size)
-        found: Array = count > 0
+        times = np.bincount(hits, minlength=size)
+        found: Array = times > 0
         if self.conditions:
             outside = np.broadcast_to(found & ~self._mask(), (size,))
             if outside.any():
                 point = self.point(int(np.flatnonzero(outside)[0]))
-                bug(
-                    f"{self.target.name} is executed outside its domain at {_text(point)}"
-                )
-        if count.size and int(count.max()) > 1:
-            point = self.point(int(np.argmax(count > 1)))
+                name = self.target.name
+                bug(f"{name} is executed outside its domain at {_text(point)}")
+        if times.size and int(times.max()) > 1:
+            point = self.point(int(np.argmax(times > 1)))
             bug(f"{self.target.name} is executed more than once at {_text(point)}")
         return found
 
@@ -286,47 +285,6 @@ class _Group:
         return dict(reversed(found.items()))
 
 
-def mixed_radix(form: Form, space: Space) -> Interval | None:
-    """Return the values of a form, if it takes each value of an interval exactly once:
-    a mixed-radix number of its variables."""
-    reach, least = 1, form.constant
-    moving: list[tuple[int, str]] = []
-    for a, factor in form.terms:
-        if not isinstance(a, Var):
-            return None
-        lo, hi = space.box[a.name]
-        least += min(factor * lo, factor * hi)
-        if hi > lo:
-            moving.append((abs(factor), a.name))
-    for factor, name in sorted(moving):
-        if factor != reach:
-            return None
-        reach *= space.extent(name)
-    return least, least + reach - 1
-
-
-def _size(positions: Positions) -> int:
-    if isinstance(positions, np.ndarray):
-        return int(positions.sum())
-    return max(positions[1] - positions[0] + 1, 0)
-
-
-def _common(left: Positions, right: Positions) -> int | None:
-    """Return a position that two ranges share, or None."""
-    if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
-        both = np.flatnonzero(left & right)
-        return int(both[0]) if both.size else None
-    if isinstance(left, np.ndarray):
-        left, right = right, left
-    assert not isinstance(left, np.ndarray)
-    lo, hi = left
-    if isinstance(right, np.ndarray):
-        inside = np.flatnonzero(right[lo : hi + 1])
-        return lo + int(inside[0]) if inside.size else None
-    lo, hi = max(lo, right[0]), min(hi, right[1])
-    return lo if lo <= hi else None
-
-
 def _check_disjoint(
     groups: Sequence[_Group],
     visit: Visit,
@@ -335,7 +293,7 @@ def _check_disjoint(
 ) -> None:
     point: Point = {}
     for group, left, right in zip(groups, ours, theirs):
-        shared = _common(left, right)
+        shared = shared_position(left, right)
         if shared is None:
             return
         point.update(group.point(shared))
@@ -366,8 +324,8 @@ def _uncovered(
     if depth == len(groups):
         return None if alive else {}
     size = prod(groups[depth].extents)
-    target = _as_mask(wanted[depth], size)
-    masks = [_as_mask(ranges[v][depth], size) for v in alive]
+    target = as_mask(wanted[depth], size)
+    masks = [as_mask(ranges[v][depth], size) for v in alive]
     seen: set[tuple[bool, ...]] = set()
     for position in _representatives(target, masks):
         signature = tuple(bool(m[position]) for m in masks)
@@ -389,16 +347,6 @@ def _representatives(target: Array, masks: list[Array]) -> list[int]:
     places = np.flatnonzero(target)
     _, first = np.unique(code[places], return_index=True)
     return [int(p) for p in places[np.sort(first)]]
-
-
-def _as_mask(positions: Positions, size: int) -> Array:
-    if isinstance(positions, np.ndarray):
-        return positions
-    if size > ENUMERATION_LIMIT:
-        size = ENUMERATION_LIMIT
-    result = np.zeros(size, np.bool_)
-    result[positions[0] : positions[1] + 1] = True
-    return result
 
 
 def _text(point: Mapping[str, int]) -> str:

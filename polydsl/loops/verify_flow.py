@@ -28,8 +28,8 @@ from polydsl.loops.verify_instances import coordinates
 from polydsl.loops.verify_order import Event, EventKind, check_order
 from polydsl.loops.verify_points import Leaf
 from polydsl.loops.verify_products import Memory, check_product, product_elements
-from polydsl.loops.verify_registers import Chain, chains
-from polydsl.loops.verify_scopes import Scope, check_local_copy, scopes
+from polydsl.loops.verify_registers import Chain, chains, check_alone
+from polydsl.loops.verify_scopes import check_local_copy, scopes
 from polydsl.loops.verify_translate import Names, nest_form
 from polydsl.loops.verify_values import Extent, Source, check_value
 from polydsl.poly.scop import Scop, Statement
@@ -50,7 +50,8 @@ def check_flow(
             fixed.update({(u.path, scope.buffer.name): names for u in scope.uses})
     buffers = {b.name: b for b in nest.buffers}
     memory = Memory(scop, buffers, copies, defined_extents(scop), fixed)
-    flow = _Flow(memory, chains(memory, found), found)
+    flow = _Flow(memory, chains(memory, found))
+    check_alone(flow.chains, leaves)
     for leaf in leaves:
         flow.check_writable(leaf)
         flow.check(leaf)
@@ -80,7 +81,6 @@ def defined_extents(scop: Scop) -> dict[str, Extent]:
 class _Flow:
     memory: Memory
     chains: tuple[Chain, ...]
-    scopes: tuple[Scope, ...]
 
     def check_writable(self, leaf: Leaf) -> None:
         """Raise where a leaf writes what is not its to write."""

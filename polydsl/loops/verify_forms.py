@@ -361,7 +361,8 @@ def _evaluate_atom(a: Atom, space: Space, values: Mapping[str, Array]) -> Array:
             at = evaluate(form, space, values)
             # A position outside is refused by the proof of bounds; here it must only
             # not wrap around.
-            return entries[np.clip(at, 0, max(entries.size - 1, 0))]
+            found: Array = entries[np.clip(at, 0, max(entries.size - 1, 0))]
+            return found
         case _:
             assert_never(a)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TypeAlias, assert_never
 
 import numpy as np
@@ -310,7 +311,7 @@ def _cut(piece: Piece, count: Form) -> list[tuple[Piece, int]] | None:
 def _runs(values: Array) -> list[tuple[int, int, int]]:
     """Return the first and last place and the value of each run of equal values."""
     starts = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
-    return [(a, b - 1, int(values[a])) for a, b in zip(starts, starts[1:])]
+    return [(a, b - 1, int(values[a])) for a, b in pairwise(starts)]
 
 
 def _guarded(piece: Piece, condition: Condition) -> Iterator[Piece]:

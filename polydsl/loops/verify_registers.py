@@ -10,7 +10,7 @@ The first and the middle ones must be about the same element, for each of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from polydsl.base.diagnostics import bug
@@ -67,6 +67,8 @@ def check_chain(memory: Memory, scope: Scope) -> Chain:
 
 def _store_of(scope: Scope) -> Leaf:
     """Return the leaf that stores the register, which comes last and alone."""
+    if len(scope.fills) > 1:
+        bug(f"{scope.buffer.name} is filled twice, {scope.fills[1].place({})}")
     if not scope.uses:
         bug(f"{scope.buffer.name} is filled and not stored, {scope.fill.place({})}")
     *others, last = scope.uses
@@ -195,9 +197,12 @@ def chains(memory: Memory, found: Sequence[Scope]) -> tuple[Chain, ...]:
     return tuple(check_chain(memory, scope) for scope in registers)
 
 
-def tensors_of(found: Sequence[Chain]) -> Mapping[str, tuple[Chain, ...]]:
-    """Return the chains of each tensor."""
-    result: dict[str, tuple[Chain, ...]] = {}
+def check_alone(found: Sequence[Chain], leaves: Sequence[Leaf]) -> None:
+    """Raise where a tensor is written while a register holds what it held before."""
     for chain in found:
-        result[chain.tensor] = (*result.get(chain.tensor, ()), chain)
-    return result
+        if chain.starts:
+            continue
+        for leaf in leaves:
+            between = chain.fill.path < leaf.path < chain.store.path
+            if between and writes(leaf, chain.tensor):
+                bug(f"{chain.tensor} is written in between, {leaf.place({})}")

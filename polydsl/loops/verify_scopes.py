@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TypeAlias
 
 from polydsl.base.diagnostics import bug
 from polydsl.loops.nest import (
@@ -22,7 +23,7 @@ from polydsl.loops.nest import (
     Store,
 )
 from polydsl.loops.verify_bounds import accesses
-from polydsl.loops.verify_conditions import condition_variables
+from polydsl.loops.verify_conditions import Condition, condition_variables
 from polydsl.loops.verify_cover import Target, Visit, check_cover
 from polydsl.loops.verify_forms import Form, Space, Var, variables
 from polydsl.loops.verify_instances import coordinates
@@ -35,12 +36,25 @@ from polydsl.schedule.matrix_plan import Copy
 @dataclass(frozen=True, slots=True)
 class Scope:
     """One life of a buffer: `depth` steps of the path lead to its body, `fill` writes
-    it, `uses` read it, or combine into it, in order of execution."""
+    it, `uses` read it, or combine into it, in order of execution. A copy may be filled
+    in several parts; `others` are those after the first."""
 
     buffer: Buffer
     depth: int
-    fill: Leaf
+    fills: tuple[Leaf, ...]
     uses: tuple[Leaf, ...]
+
+    @property
+    def fill(self) -> Leaf:
+        """The first leaf; a register has no other one."""
+        return self.fills[0]
+
+    others: tuple[Leaf, ...] = ()
+
+    @property
+    def fills(self) -> tuple[Leaf, ...]:
+        """Everything that fills the buffer."""
+        return (self.fill, *self.others)
 
     @property
     def frames(self) -> tuple[Frame, ...]:
@@ -99,37 +113,56 @@ def writes(leaf: Leaf, name: str) -> bool:
     return name == (node.c.buffer if isinstance(node, BatchReduceGemm) else node.buffer)
 
 
+@dataclass(slots=True)
+class _Life:
+    """Parts of a body: those that only fill, then those that use; or one that does
+    both, a life of its own."""
+
+    fills: list[Leaf]
+    uses: list[Leaf]
+    inside: list[Leaf]
+
+
 def _lives(buffer: Buffer, users: tuple[Leaf, ...], depth: int) -> Iterator[Scope]:
     """Yield the scopes of a buffer among leaves that share *depth* steps of path.
 
-    A child of this body that begins by filling the buffer begins a life of it. A life
-    inside one child has its scope further in; else this body is the scope.
+    A child of this body that fills the buffer after it was used, or that uses what it
+    fills itself, begins a life. A life inside one child has its scope further in; else
+    this body is the scope.
     """
-    lives: list[list[list[Leaf]]] = []
+    lives: list[_Life] = []
     for _, group in groupby(users, key=lambda leaf: leaf.path[: depth + 1]):
         part = list(group)
-        if not reads(part[0], buffer.name):
-            lives.append([part])
-        elif lives:
-            lives[-1].append(part)
+        fills = [not reads(leaf, buffer.name) for leaf in part]
+        if all(fills):
+            if not lives or lives[-1].uses or lives[-1].inside:
+                lives.append(_Life([], [], []))
+            lives[-1].fills += part
+        elif fills[0]:
+            lives.append(_Life([], [], part))
+        elif lives and lives[-1].fills:
+            lives[-1].uses += part
         else:
             bug(f"{buffer.name} is read before it is filled, {part[0].place({})}")
     for life in lives:
-        first, *rest = life
-        if not rest and len(first) > 1:
-            yield from _lives(buffer, tuple(first), depth + 1)
-            continue
-        if len(first) > 1:
-            bug(
-                f"{buffer.name} is filled again before it is used, {first[1].place({})}"
-            )
-        yield Scope(buffer, depth, first[0], tuple(u for part in rest for u in part))
+        if life.inside:
+            yield from _lives(buffer, tuple(life.inside), depth + 1)
+        else:
+            _check_uses(buffer, life)
+            yield Scope(buffer, depth, tuple(life.fills), tuple(life.uses))
+
+
+def _check_uses(buffer: Buffer, life: _Life) -> None:
+    """Raise where a part of the uses fills the buffer again."""
+    for leaf in life.uses:
+        if not reads(leaf, buffer.name):
+            bug(f"{buffer.name} is filled again while it is used, {leaf.place({})}")
 
 
 def _check_threads(scope: Scope) -> None:
     """Raise where threads would meet in the buffer, or one would miss its values."""
     one_thread = scope.buffer.memory == "register" or scope.buffer.private
-    for leaf in (scope.fill, *scope.uses):
+    for leaf in (*scope.fills, *scope.uses):
         for frame in leaf.frames:
             is_inside = frame.depth > scope.depth
             if frame.loop.kind == "parallel" and is_inside == one_thread:
@@ -145,24 +178,44 @@ def _check_threads(scope: Scope) -> None:
 def check_local_copy(copy: Copy, scope: Scope) -> Names:
     """Raise unless a copy is filled completely in every iteration of its scope, once,
     and is there wherever it is read; return its fixed coordinates in counters."""
-    instance = scope.fill.node.instance
-    if instance is None or instance.statement != copy.tensor:
-        bug(f"{copy.tensor} is not filled by its copy, {scope.fill.place({})}")
-    found = dict(zip(copy.dims, coordinates(scope.fill, instance, copy.dims)))
     stored = copy.dims[copy.local :]
-    fixed = {d: found[d] for d in copy.dims[: copy.local]}
-    for dim, form in fixed.items():
-        if not variables(form) <= scope.outer:
-            bug(f"{dim} changes while {copy.tensor} is filled, {scope.fill.place({})}")
+    fixed: Names | None = None
+    rounds: dict[_Round, list[Visit]] = {}
+    for leaf in scope.fills:
+        found = _filled_coordinates(copy, leaf)
+        here = {d: found[d] for d in copy.dims[: copy.local]}
+        if fixed is None:
+            fixed = here
+        steady = all(variables(form) <= scope.outer for form in here.values())
+        if here != fixed or not steady:
+            bug(f"{copy.tensor} changes while it is filled, {leaf.place({})}")
+        forms = tuple(found[d] for d in stored)
+        for piece in leaf.pieces:
+            visit = Visit(leaf, _inner(piece, scope), forms)
+            rounds.setdefault(_round_of(piece, scope), []).append(visit)
     box = {d: (0, n - 1) for d, n in zip(stored, copy.shape)}
-    target = Target(copy.tensor, stored, Space(box, {}))
-    forms = tuple(found[d] for d in stored)
-    for part in scope.fill.pieces:
-        inner = _inner(part, scope)
-        check_cover(target, [Visit(scope.fill, inner, forms)])
+    for visits in rounds.values():
+        check_cover(Target(copy.tensor, stored, Space(box, {})), visits)
     for leaf in scope.uses:
         _check_filled(scope, leaf)
-    return fixed
+    return fixed or {}
+
+
+def _filled_coordinates(copy: Copy, leaf: Leaf) -> dict[str, Form]:
+    instance = leaf.node.instance
+    if instance is None or instance.statement != copy.tensor:
+        bug(f"{copy.tensor} is not filled by its copy, {leaf.place({})}")
+    return dict(zip(copy.dims, coordinates(leaf, instance, copy.dims)))
+
+
+_Round: TypeAlias = tuple[tuple[tuple[str, Interval], ...], frozenset[Condition]]
+"""The iterations of a scope in which a piece runs."""
+
+
+def _round_of(piece: Piece, scope: Scope) -> _Round:
+    ends = ((n, e) for n, e in piece.space.box.items() if n in scope.outer)
+    outer = (c for c in piece.conditions if condition_variables(c) <= scope.outer)
+    return tuple(ends), frozenset(outer)
 
 
 def _inner(piece: Piece, scope: Scope) -> Piece:
@@ -177,10 +230,10 @@ def _inner(piece: Piece, scope: Scope) -> Piece:
     return Piece(Space(box, piece.space.tables), conditions)
 
 
-def _check_filled(scope: Scope, leaf: Leaf) -> None:
+def _check_filled(scope: Scope, fill: Leaf, leaf: Leaf) -> None:
     """Raise where a use runs in an iteration in which the fill does not."""
     for piece in leaf.pieces:
-        if not any(_holds(part, piece, scope.outer) for part in scope.fill.pieces):
+        if not any(_holds(part, piece, scope.outer) for part in fill.pieces):
             point = {n: piece.space.box[n][1] for n in scope.outer}
             bug(f"{scope.buffer.name} is not filled {leaf.place(point)}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from polydsl.base.dtypes import BOOL, I64, DType
@@ -11,7 +11,8 @@ from polydsl.base.source import Span
 from polydsl.poly.substitute import bounds, linear_term, substitute
 from polydsl.poly.terms import Interval, Linear
 from polydsl.schedule.matrix_plan import Copy
-from polydsl.schedule.operand import Operand
+from polydsl.schedule.operand import Layout, Operand
+from polydsl.schedule.vector_access import step
 from polydsl.semantics.program import Access, Call, Expr, Index, Literal, Pad, Select
 
 
@@ -21,6 +22,20 @@ class Tiling:
 
     dims: tuple[str, ...]
     tile: int
+
+
+def turned(copy: Copy, layout: Layout) -> Copy:
+    """Return the copy with the dimension along which its source is contiguous, if that
+    is not the last and the copy is plain: no padding, no lanes that stay empty."""
+    box = {d: (0, n - 1) for d, n in zip(copy.dims, copy.extents)}
+    if not isinstance(copy.value, Access) or copy.extents[-1] < copy.lanes:
+        return copy
+    steps = {d: step(copy.value, d, layout, {}, box) for d in copy.dims}
+    if steps[copy.dims[-1]] in (None, 0, 1):
+        return copy
+    stored = zip(copy.dims[copy.local : -1], copy.shape)
+    along = [d for d, n in stored if steps[d] == 1 and n >= copy.lanes]
+    return replace(copy, turned=along[0]) if along else copy
 
 
 def pad_copy(

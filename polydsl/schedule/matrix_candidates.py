@@ -16,7 +16,7 @@ from polydsl.base.source import Span
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.terms import Linear
 from polydsl.schedule.contraction import Contraction
-from polydsl.schedule.copies import Tiling, pack_copy, pad_copy
+from polydsl.schedule.copies import Tiling, pack_copy, pad_copy, turned
 from polydsl.schedule.matrix_plan import Copy, Factor, MatrixPlan, RowMode
 from polydsl.schedule.operand import Layout, Operand, flat_step, row_major
 from polydsl.schedule.register_tile import even_rows, tile_shapes
@@ -294,6 +294,7 @@ class _Draft:
                 local=is_columns and not bound,
                 lanes=self.setting.machine.lanes(self.contraction.dtype),
             )
+            pack = turned(pack, self.setting.layout)
             return Factor(way.operand, None, pack, "strided")
         strides = self.setting.strides(way.operand, (way.padded,))
         step = flat_step(way.operand.offset(strides), dims, sizes)

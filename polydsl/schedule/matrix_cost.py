@@ -128,4 +128,5 @@ def _copy_cycles(copy: Copy, layout: Layout, lanes: int) -> float:
         return elements * SHORT_COPY_CYCLES
     box = {d: (0, n - 1) for d, n in zip(copy.dims, copy.extents)}
     contiguous = steps(copy.value, copy.dims[-1], layout, {}, box) == (1,)
+    contiguous = contiguous or bool(copy.turned)
     return elements * (CONTIGUOUS_COPY_CYCLES if contiguous else GATHER_COPY_CYCLES)

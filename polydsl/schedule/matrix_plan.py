@@ -30,7 +30,9 @@ class Copy:
 
     `tensor[dims] = value` for every point of the box `extents`. Loops over the first
     `local` dimensions are around the use, and the buffer holds one value of them only.
-    A prepared copy is filled once, when its source is bound.
+    A prepared copy is filled once, when its source is bound. Where the source is not
+    contiguous along the last dimension but along another one, that is `turned`: square
+    blocks of the two are transposed.
     """
 
     tensor: str
@@ -43,6 +45,7 @@ class Copy:
     prepared: bool
     is_pack: bool
     lanes: int
+    turned: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:
