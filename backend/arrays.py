@@ -130,8 +130,8 @@ def result_like(array: Array, first: object) -> object:
 def allocate(dtype: DType, shape: tuple[int, ...]) -> Array:
     """Return an array for a result; a large one on a cache line's boundary.
 
-    (Vector stores of a whole cache line cost twice as much across two lines; for a small
-    array finding the boundary costs more.)
+    (Vector stores of a whole cache line cost twice as much across two lines. For a
+    small array, finding the boundary costs more.)
     """
     count = math.prod(shape)
     if count * dtype.bytes < _ALIGNED_FROM_BYTES:

@@ -37,6 +37,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "guards": ("test_guard_pages.py", "-k", "example"),
     "proofs": ("test_verify.py", "test_verify_mutations.py"),
     "legality": ("test_legality.py", "test_legality_random.py"),
+    "types": ("test_check_types.py",),
     "errors": ("test_docs.py", "-k", "test_documented_error"),
     "functions": ("test_scalar_accuracy.py",),
     "cache": ("test_cache.py",),

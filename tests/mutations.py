@@ -31,6 +31,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "polydsl/base/dtypes.py",
         "        return left if left.is_float else right\n",
         "        return left if left.bits >= right.bits else right\n",
+        "types",
     ),
     Mutation(
         "semantics",

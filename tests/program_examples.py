@@ -35,6 +35,8 @@ kernel f(x: T[N], y: "T[N]", m: bool[N], k: i32[N], *, s: int = 1, u: float = 0.
 REDUCTIONS = """\
 kernel f(x: f32[..., M, N], k: i16[M, N], m: bool[M, N]):
     a[..., i] = sum[j](x[..., i, j]) + max[j](x[..., i, j]) * min[j](x[..., i, j])
+    g[i] = max[j](-abs(k[i, j]) - 1) - min[j](abs(k[i, j]) + 1)
+    h[..., i] = max[j](-exp(x[..., i, j])) + min[j](exp(x[..., i, j]))
     b[..., i] = mean[j](x[..., i, j]) - prod[j](x[..., i, j] * 0.1)
     c[i] = any[j](m[i, j]) and not all[j](k[i, j] > 0)
     d[i] = argmax[j](k[i, j]) * 100 + argmin[j](k[i, j])
@@ -42,7 +44,7 @@ kernel f(x: f32[..., M, N], k: i16[M, N], m: bool[M, N]):
     n: i8[M]
     n[i] += k[i, j] * k[i, j]
     r[i] *= 1 + 0.01 * k[i, j]
-    return a, b, c, d, e, n, r
+    return a, b, c, d, e, g, h, n, r
 """
 CALLS = """\
 kernel f(x: f32[A, B], w: f32[B, B],

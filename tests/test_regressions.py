@@ -30,14 +30,19 @@ kernel f(x: f32[A]):
 """,
     (("x", "f32", (2,)),),
 )
-IDLE_CHUNK = Program(
+ROWS_SHARED = Program(
     """\
-kernel f(a: f64[B, C], b: f64[C, D], z: i8[A]):
-    i in range(A)
-    y[m, i, n] += pad(a[m, k + i]) * b[k, n]
-    return y
+kernel f(x: f64[C, C, B], y: f64[B, C, C], z: i8[A, B, C]):
+    i in range(C)
+    m in range(C)
+    b in range(B)
+    a in range(A)
+    t[i, m, b, a] += pad(x[c, i, 2*m + k + 1], -1) * pad(y[b, c, a + 2*k - 1], -2)
+    k in range(B)
+    c in range(C)
+    return t
 """,
-    (("a", "f64", (11, 19)), ("b", "f64", (19, 11)), ("z", "i8", (2,))),
+    (("x", "f64", (19, 19, 11)), ("y", "f64", (11, 19, 19)), ("z", "i8", (19, 11, 19))),
 )
 
 
@@ -53,7 +58,8 @@ def test_a_reduction_in_an_arm_that_is_never_taken(shuffle: int | None) -> None:
     run_case(Case(NEVER_NEEDED, ROWS[0], shuffle=shuffle))
 
 
-@pytest.mark.parametrize("shuffle", range(40))
-def test_threads_without_a_tile_of_rows(shuffle: int) -> None:
-    """A chunk of rows without any filled the packed columns for nobody."""
-    run_case(Case(IDLE_CHUNK, ROWS[0], shuffle=shuffle))
+def test_threads_share_rows_beside_packed_columns() -> None:
+    """The proof of flow took the packing of a chunk of rows for one that none uses."""
+    run = run_case(Case(ROWS_SHARED, ROWS[0]))
+    assert run.state.schedule is not None
+    assert "parallel rows" in run.state.schedule.plans[0].describe()

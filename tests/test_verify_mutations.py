@@ -480,11 +480,11 @@ MUTATIONS: tuple[tuple[str, str, Change, str], ...] = (
     ("scatter", "threads meet in an element", loop("p", parallel), "parallel|thread"),
     (
         "pool",
-        "lanes are stored to one element",
+        "lanes share an accumulator",
         store(
             lambda n: replace(n, index=(*n.index[:-1], number(0))) if n.instance else n
         ),
-        "lanes|elsewhere|more than once",
+        "odd subscripts",
     ),
 )
 

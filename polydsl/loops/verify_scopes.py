@@ -35,9 +35,8 @@ from polydsl.schedule.matrix_plan import Copy
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One life of a buffer: `depth` steps of the path lead to its body, `fill` writes
-    it, `uses` read it, or combine into it, in order of execution. A copy may be filled
-    in several parts; `others` are those after the first."""
+    """One life of a buffer: `depth` steps of the path lead to its body, `fills` write
+    it, then `uses` read it, or combine into it, in order of execution."""
 
     buffer: Buffer
     depth: int
@@ -48,13 +47,6 @@ class Scope:
     def fill(self) -> Leaf:
         """The first leaf; a register has no other one."""
         return self.fills[0]
-
-    others: tuple[Leaf, ...] = ()
-
-    @property
-    def fills(self) -> tuple[Leaf, ...]:
-        """Everything that fills the buffer."""
-        return (self.fill, *self.others)
 
     @property
     def frames(self) -> tuple[Frame, ...]:
@@ -230,10 +222,11 @@ def _inner(piece: Piece, scope: Scope) -> Piece:
     return Piece(Space(box, piece.space.tables), conditions)
 
 
-def _check_filled(scope: Scope, fill: Leaf, leaf: Leaf) -> None:
-    """Raise where a use runs in an iteration in which the fill does not."""
+def _check_filled(scope: Scope, leaf: Leaf) -> None:
+    """Raise where a use runs in an iteration in which nothing is filled."""
+    parts = tuple(part for fill in scope.fills for part in fill.pieces)
     for piece in leaf.pieces:
-        if not any(_holds(part, piece, scope.outer) for part in fill.pieces):
+        if not any(_holds(part, piece, scope.outer) for part in parts):
             point = {n: piece.space.box[n][1] for n in scope.outer}
             bug(f"{scope.buffer.name} is not filled {leaf.place(point)}")
 
