@@ -111,18 +111,27 @@ kernel f(a: f64[K, M], b: f64[N, K], c: f64[K, M], d: f64[K, N]):
     y[i, j] += c[k, i] * d[k, j]
     return y
 """
+NEARLY_PRODUCTS = """\
+kernel f(a: f32[M, K], b: f32[K, N], g: f32[H, K]):
+    m: f32[M, N]
+    m[i, j] = max[k](a[i, k] * b[k, j])
+    p[i, j] *= a[i, k] * b[k, j]
+    q[i, j] += g[i // 2, k] * b[k, j]
+    r[i, j] += a[i, k] * b[k, j] * 2
+    return m, p, q, r
+"""
 ELEMENTWISE = """\
-kernel f(x: f32[N], y: f32[M, K], i: i8[M, K]):
+kernel f(x: f32[N], y: f32[M, K], i: i8[M, K], u: u8[M, K]):
     a[n] = x[n] * 2 + 1
-    b[m, k] = y[m, k] - i[m, k]
+    b[m, k] = y[m, k] - i[m, k] + u[m, k]
     c[m] += y[m, k] * y[m, k]
     return a, b, c
 """
 
 
 def _case(text: str, *arguments: Argument, **options: Any) -> Case:
-    constants = options.pop("constants", ())
-    return Case(Program(text, arguments, constants), "", **options)
+    constants, large = options.pop("constants", ()), options.pop("large", False)
+    return Case(Program(text, arguments, constants, large), "", **options)
 
 
 def _conv(
@@ -221,6 +230,18 @@ EXAMPLES: tuple[Case, ...] = (
         ("x", "f32", (40_001,)),
         ("y", "f32", (211, 193)),
         ("i", "i8", (211, 193)),
+        ("u", "u8", (211, 193)),
+        large=True,
+    ),
+    *(
+        _case(
+            NEARLY_PRODUCTS,
+            ("a", "f32", (7, 3)),
+            ("b", "f32", (3, 35)),
+            ("g", "f32", (4, 3)),
+            shuffle=n,
+        )
+        for n in (None, 0, 1, 2, 3)
     ),
     _conv(1, 10, 10, 150, 16, 3, 3),
     _conv(1, 9, 9, 8, 35, 3, 3, out=(Placing("step 2", 1),)),

@@ -188,8 +188,9 @@ def _values(
         return np.asarray(rng.standard_normal(shape) + centre, kind.numpy)
     if kind.kind == "bool":
         return np.asarray(rng.integers(0, 2, shape), kind.numpy)
-    low = 0 if kind.least == 0 else -4
-    values = np.asarray(rng.integers(low, 5, shape))
+    reach = rng.choice([4, 4, 200])
+    values = np.asarray(rng.integers(-reach, reach + 1, shape))
+    values = values.clip(kind.least, kind.greatest)
     if large:
         ends = rng.choice([kind.least, kind.greatest, kind.least + 1], values.shape)
         values = np.where(rng.random(values.shape) < 0.2, ends, values)

@@ -47,10 +47,10 @@ def _fresh(b: Builder, used: list[str]) -> str:
 
 
 def _grouped(b: Builder, used: list[str]) -> str:
-    """Return an index over groups of two or three."""
+    """Return an index over groups of two or three; the last one may be partial."""
     size = b.size([*used, *used[:1]])
-    count = b.pick((2, 3))
-    index = b.index(f"{count}*{size}", used)
+    dim = b.pick((f"2*{size}", f"3*{size}", f"3*{size}", f"2*{size} + 1"))
+    index = b.index(dim, used)
     used.append(index)
     return index
 
@@ -73,8 +73,10 @@ def _factor(
         if b.chance(85):
             del places[r]
     if group:
-        count, size = b.indices[group].split("*")
-        part = (f"{group} // {count}", size), (f"{group} % {count}", count)
+        dim = b.indices[group]
+        count = dim[0]
+        number = f"({dim} + {count} - 1) // {count}"
+        part = (f"{group} // {count}", number), (f"{group} % {count}", count)
         places[group] = b.pick((part[0], part[0], part[1]))
     order = b.shuffled(list(places.values()))
     dims = tuple(dim for _, dim in order)

@@ -30,6 +30,14 @@ kernel f(x: f32[A]):
 """,
     (("x", "f32", (2,)),),
 )
+NOBODY = Program(
+    """\
+kernel f(x: i32[A, B]):
+    y[i] = argmin[j](x[i, j])
+    return y
+""",
+    (("x", "i32", (0, 5)),),
+)
 ROWS_SHARED = Program(
     """\
 kernel f(x: f64[C, C, B], y: f64[B, C, C], z: i8[A, B, C]):
@@ -44,6 +52,11 @@ kernel f(x: f64[C, C, B], y: f64[B, C, C], z: i8[A, B, C]):
 """,
     (("x", "f64", (19, 19, 11)), ("y", "f64", (11, 19, 19)), ("z", "i8", (19, 11, 19))),
 )
+
+
+def test_the_position_of_an_extremum_for_nobody() -> None:
+    """The oracle could not reshape values of which there are none."""
+    run_case(Case(NOBODY, ROWS[0]))
 
 
 @pytest.mark.parametrize("shuffle", SHUFFLES)

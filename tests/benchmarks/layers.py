@@ -29,14 +29,16 @@ kernel nhwc(x: f32[N, H, W, C], w: f32[R, S, C, K],
             *, stride: int, padding: int) -> f32[N, P, Q, K]:
     P = (H + 2*padding - R) // stride + 1
     Q = (W + 2*padding - S) // stride + 1
-    y[n, p, q, k] += pad(x[n, p*stride + r - padding, q*stride + s - padding, c]) * w[r, s, c, k]
+    y[n, p, q, k] += pad(x[n, p*stride + r - padding, q*stride + s - padding, c]) * (
+        w[r, s, c, k])
     return y
 
 kernel nchw(x: f32[N, C, H, W], w: f32[K, C, R, S],
             *, stride: int, padding: int) -> f32[N, K, P, Q]:
     P = (H + 2*padding - R) // stride + 1
     Q = (W + 2*padding - S) // stride + 1
-    y[n, k, p, q] += pad(x[n, c, p*stride + r - padding, q*stride + s - padding]) * w[k, c, r, s]
+    y[n, k, p, q] += pad(x[n, c, p*stride + r - padding, q*stride + s - padding]) * (
+        w[k, c, r, s])
     return y
 
 kernel matmul(a: f32[M, K], b: f32[K, N]) -> f32[M, N]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from polydsl.base.dtypes import BOOL, DType
@@ -94,7 +96,7 @@ def position(
 ) -> Num:
     """The first position (row-major in the reduced axes) of the best value."""
     inner = value.shape[axes:]
-    flat = value.reshape((-1, *inner))
+    flat = value.reshape((math.prod(value.shape[:axes]), *inner))
     if flat.shape[0] == 0:
         return Num(np.zeros(inner, np.int64), EXACT, undecided, missing=missing)
     place = flat.argmax(axis=0) if op == "argmax" else flat.argmin(axis=0)
