@@ -80,7 +80,7 @@ def test_a_product_is_tiles_around_a_microkernel() -> None:
 sequence
 ├─ band panel = j/64 in 0..16 [parallel], depth_block = k/512 in 0..2, row_tile = i/6 in 0..10
 │  └─ microkernel depth k, rows i, columns j: S0[i, j] -> c, S1[i, j, k] -> c
-└─ band i in 0..60 [parallel], j_vector = j/16 in 0..63, j in 0..1000 [vector]
+└─ band i in 0..60 [parallel], j_vector' = j/16 in 0..63, j in 0..1000 [vector]
    └─ S2[i, j] -> d
 """  # noqa: E501
     assert_tree(scop, (matrix_plan(scop, "S1"), relu), expected)
@@ -175,12 +175,12 @@ def test_a_product_may_continue_a_sum() -> None:
     )
     expected = """
 sequence
-├─ band i in 0..60, j_tile = j/32 in 0..3
+├─ band i in 0..60, j_tile' = j/32 in 0..3
 │  └─ registers y
 │     └─ sequence
-│        ├─ band j_vector = j/16 in 0..6 [unrolled], j in 0..96 [vector]
+│        ├─ band j_vector' = j/16 in 0..6 [unrolled], j in 0..96 [vector]
 │        │  └─ S0[i, j] -> y
-│        └─ band j_vector = j/16 in 0..6 [unrolled], j in 0..96 [vector]
+│        └─ band j_vector' = j/16 in 0..6 [unrolled], j in 0..96 [vector]
 │           └─ S1[i, j] -> y
 └─ band panel = j/64 in 0..2 [parallel], row_tile = i/6 in 0..10
    └─ microkernel depth k, rows i, columns j: S2[i, j, k] -> y
@@ -202,7 +202,7 @@ sequence
    └─ registers s
       └─ sequence
          ├─ S2[j_vector] -> s
-         └─ band j_vector_ = j/16 in 0..6, j in 0..96 [vector]
+         └─ band j_vector' = j/16 in 0..6, j in 0..96 [vector]
             └─ S3[j_vector, j] -> s
 """  # noqa: E501
     assert_tree(scop, plans, expected)
@@ -220,12 +220,12 @@ def test_a_reduction_stays_in_registers() -> None:
     scop = scop_of(DEPTHWISE, x=(50, 40, 37), w=(3, 3, 37))
     plan = VectorPlan("y", "S0", ("S1",), ("h", "v"), "c", 16, 2, 0, "h")
     expected = """
-band h in 0..50 [parallel], v in 0..40, c_tile = c/32 in 0..2
+band h in 0..50 [parallel], v in 0..40, c_tile' = c/32 in 0..2
 └─ registers y
    └─ sequence
-      ├─ band c_vector = c/16 in 0..3 [unrolled], c in 0..37 [vector]
+      ├─ band c_vector' = c/16 in 0..3 [unrolled], c in 0..37 [vector]
       │  └─ S0[h, v, c] -> y
-      └─ band r in 0..3, s in 0..3, c_vector = c/16 in 0..3 [unrolled], c in 0..37 [vector]
+      └─ band r in 0..3, s in 0..3, c_vector' = c/16 in 0..3 [unrolled], c in 0..37 [vector]
          └─ S1[h, v, c, r, s] -> y
 """  # noqa: E501
     assert_tree(scop, (plan,), expected)
@@ -239,7 +239,7 @@ band i in 0..5
 └─ registers y
    └─ sequence
       ├─ S0[i] -> y
-      └─ band j_vector = j/16 in 0..12, j in 0..190 [vector]
+      └─ band j_vector' = j/16 in 0..12, j in 0..190 [vector]
          └─ S1[i, j] -> y
 """
     assert_tree(scop, (plan,), expected)
@@ -262,7 +262,7 @@ def test_threads_take_chunks_of_one_long_dimension() -> None:
     text = "kernel f(x: f32[N]) -> f32[N]:\n    y[i] = x[i] * 2\n    return y\n"
     plan = VectorPlan("y", "S0", (), (), "i", 16, 1, 64, "i")
     expected = """
-band i_chunk = i/64 in 0..15 [parallel], i_vector = i/16 in 0..57, i in 0..900 [vector]
+band i_chunk' = i/64 in 0..15 [parallel], i_vector' = i/16 in 0..57, i in 0..900 [vector]
 └─ S0[i] -> y
 """
     assert_tree(scop_of(text, x=(900,)), (plan,), expected)

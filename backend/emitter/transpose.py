@@ -52,8 +52,10 @@ class Block:
 
 def transposed_block(scope: Scope, loop: Loop) -> Block | None:
     """Return the block that an unrolled loop copies transposed, None for any other."""
+    if len(loop.body) != 1:
+        return None
     inner = loop.body[0]
-    if not isinstance(inner, Loop) or len(loop.body) != 1 or len(inner.body) != 1:
+    if not isinstance(inner, Loop) or len(inner.body) != 1:
         return None
     store = inner.body[0]
     if inner.kind != "vector" or not isinstance(store, Store):
