@@ -264,7 +264,7 @@ def test_threads_take_chunks_of_one_long_dimension() -> None:
     expected = """
 band i_chunk' = i/64 in 0..15 [parallel], i_vector' = i/16 in 0..57, i in 0..900 [vector]
 └─ S0[i] -> y
-"""
+"""  # noqa: E501
     assert_tree(scop_of(text, x=(900,)), (plan,), expected)
 
 
