@@ -32,6 +32,21 @@ kernel f(x: T[N], y: "T[N]", m: bool[N], k: i32[N], *, s: int = 1, u: float = 0.
     q[p] = k[p] // 2 + k[p] % 3 - max(k[p], 2) ** 2 + (1 if k[p] == s else P)
     return a, b, c, d, e, g, h, o, q
 """
+INTEGERS = """\
+kernel f(a: i8[N], b: u8[N], c: i16[N], d: i32[N], e: i64[N], m: bool[N]):
+    r[i] = a[i] + b[i] * c[i] - d[i] // (a[i] % 5) + d[i] % b[i]
+    s[i] = e[i] * b[i] + m[i] - abs(a[i]) * (-c[i])
+    t: u8[N]
+    t[i] = a[i] + c[i]
+    u: i8[N]
+    u[i] = b[i] - d[i]
+    v[i] = u8(c[i]) + i8(d[i]) + i16(e[i]) + i32(b[i]) + i64(m[i])
+    w[i] = f32(b[i]) - f64(a[i]) + (0 if b[i] > c[i] else 1)
+    q: i32
+    q += b[i] + max(a[i], 0)
+    p = min[i](b[i]) + max[i](a[i])
+    return r, s, t, u, v, w, q, p
+"""
 REDUCTIONS = """\
 kernel f(x: f32[..., M, N], k: i16[M, N], m: bool[M, N]):
     a[..., i] = sum[j](x[..., i, j]) + max[j](x[..., i, j]) * min[j](x[..., i, j])
@@ -167,8 +182,8 @@ def _dilated(c: int, k: int, **options: Any) -> Case:
     )
 
 
-def _grouped(**options: Any) -> Case:
-    shape = (6, 3, 3)
+def _grouped(k: int, **options: Any) -> Case:
+    shape = (k, 3, 3)
     return _case(
         GROUPED,
         ("x", "f64", (2, 9, 7)),
@@ -195,11 +210,18 @@ def _functions(dtype: str) -> Case:
     )
 
 
+def _integers(**options: Any) -> Case:
+    types = zip("abcdem", ("i8", "u8", "i16", "i32", "i64", "bool"))
+    arguments = ((name, dtype, (67,)) for name, dtype in types)
+    return _case(INTEGERS, *arguments, large=True, **options)
+
+
 BOUND = frozenset({"w"})
 
 EXAMPLES: tuple[Case, ...] = (
     _functions("f32"),
     _functions("f64"),
+    *(_integers(shuffle=n) for n in (None, 0, 1)),
     _case(
         REDUCTIONS,
         ("x", "f32", (2, 5, 19)),
@@ -257,6 +279,8 @@ EXAMPLES: tuple[Case, ...] = (
     _dilated(5, 33),
     _dilated(5, 33, placings=(PLAIN, Placing("transposed", 0))),
     *(_dilated(3, 17, shuffle=n) for n in range(6)),
-    _grouped(),
-    *(_grouped(shuffle=n) for n in range(4)),
+    _grouped(6),
+    *(_grouped(6, shuffle=n) for n in range(4)),
+    # The last group is a part of one.
+    *(_grouped(7, shuffle=n) for n in (None, 0, 1)),
 )

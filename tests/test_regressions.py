@@ -38,6 +38,20 @@ kernel f(x: i32[A, B]):
 """,
     (("x", "i32", (0, 5)),),
 )
+NARROWED = Program(
+    """\
+kernel f(a: i64[N], b: i32[N], c: u8[N], d: i8[N]):
+    p[i] = i8(a[i]) + i16(b[i])
+    q[i] = i32(a[i])
+    r[i] = i8(c[i])
+    s[i] = u8(d[i]) + u8(b[i])
+    t[i] = i8(200 * i)
+    u[i] = i16(sum[j](a[j]) + i)
+    return p, q, r, s, t, u
+""",
+    tuple((n, t, (37,)) for n, t in zip("abcd", ("i64", "i32", "u8", "i8"))),
+    large=True,
+)
 ROWS_SHARED = Program(
     """\
 kernel f(x: f64[C, C, B], y: f64[B, C, C], z: i8[A, B, C]):
@@ -57,6 +71,12 @@ kernel f(x: f64[C, C, B], y: f64[B, C, C], z: i8[A, B, C]):
 def test_the_position_of_an_extremum_for_nobody() -> None:
     """The oracle could not reshape values of which there are none."""
     run_case(Case(NOBODY, ROWS[0]))
+
+
+@pytest.mark.parametrize("isa", ROWS)
+def test_casts_between_integers_wrap_around(isa: str) -> None:
+    """They saturated, as stores do."""
+    run_case(Case(NARROWED, isa))
 
 
 @pytest.mark.parametrize("shuffle", SHUFFLES)

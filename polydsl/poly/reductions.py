@@ -15,6 +15,7 @@ from math import prod
 from polydsl.base.diagnostics import Diagnostics, bug
 from polydsl.base.dtypes import BOOL, F64, I64, DType, promote, widen
 from polydsl.base.source import Span
+from polydsl.poly.casts import cast
 from polydsl.poly.conditions import arm_conditions, ordered_indices
 from polydsl.poly.drafts import Draft, Drafts, converted, identity
 from polydsl.poly.scop import Combine
@@ -72,7 +73,7 @@ def hoist(drafts: Drafts, expr: Expr, owner: str, context: Conditions) -> Expr:
                 otherwise=hoist(drafts, otherwise, owner, context + no),
             )
         case Cast(operand):
-            return replace(expr, operand=hoist(drafts, operand, owner, context))
+            return cast(replace(expr, operand=hoist(drafts, operand, owner, context)))
         case Reduce():
             return _reduction(drafts, expr, owner, context)
 

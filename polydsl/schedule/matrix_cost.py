@@ -21,6 +21,8 @@ GATHER_COPY_CYCLES = 1.5
 """... where the source has a stride."""
 LINE_CYCLES = 3.0
 """Fetching a cache line that no prefetcher saw coming, from L2."""
+SCATTERED_LINE_CYCLES = 0.3
+"""... when its neighbours in a row are fetched with it."""
 PAGE_CYCLES = 2.0
 """Touching a page that the first-level TLB lost."""
 PAGE, PAGES, LINE = 4096, 64, 64
@@ -59,7 +61,7 @@ def matrix_cost(plan: MatrixPlan, machine: Machine, layout: Layout) -> Cost:
         outer * ceil(rows / plan.row_tile) * ceil(columns / plan.column_tile) * depth
     )
     strides = steps * _row_stride_cycles(plan, machine, layout)
-    strides += steps * _column_stride_cycles(plan, layout)
+    strides += steps * _column_stride_cycles(plan, machine, layout)
     copies = sum(
         _copy_cycles(copy, layout, lanes)
         for factor in (plan.a, plan.b)
@@ -95,9 +97,19 @@ def _row_stride_cycles(plan: MatrixPlan, machine: Machine, layout: Layout) -> fl
     return (0.0 if fits else lines * LINE_CYCLES) + _page_cycles(plan, distance)
 
 
-def _column_stride_cycles(plan: MatrixPlan, layout: Layout) -> float:
-    """Return what one depth step loses because the columns lie in many pages."""
-    return _page_cycles(plan, _depth_distance(plan, plan.b, layout))
+def _column_stride_cycles(plan: MatrixPlan, machine: Machine, layout: Layout) -> float:
+    """Return what one depth step loses because the columns do not follow each other in
+    memory: lines that come from L2 out of order, and pages."""
+    distance = _depth_distance(plan, plan.b, layout)
+    if distance == 0:
+        return 0.0
+    lines = ceil(plan.column_tile * plan.contraction.dtype.bytes / LINE)
+    steps = min(plan.depth_block, plan.extent(plan.depth))
+    steps *= min(plan.taps_block, plan.extent(plan.taps))
+    fits = lines * LINE * steps <= machine.cache("L1").capacity / 2
+    return (0.0 if fits else lines * SCATTERED_LINE_CYCLES) + _page_cycles(
+        plan, distance
+    )
 
 
 def _page_cycles(plan: MatrixPlan, distance: int) -> float:
