@@ -38,6 +38,16 @@ kernel f(x: i32[A, B]):
 """,
     (("x", "i32", (0, 5)),),
 )
+LITERAL = Program(
+    """\
+kernel f(k: i16[M, N]):
+    y[i, j] = 1 + 0.01 * k[i, j]
+    z[i, j] = -0.25 if k[i, j] > 0.1 else 1 + 0.01 * (0 * k[i, j] - 100)
+    r[i] *= 1 + 0.01 * (0 * k[i, j] - 100)
+    return y, z, r
+""",
+    (("k", "i16", (3, 17)),),
+)
 NARROWED = Program(
     """\
 kernel f(a: i64[N], b: i32[N], c: u8[N], d: i8[N]):
@@ -71,6 +81,12 @@ kernel f(x: f64[C, C, B], y: f64[B, C, C], z: i8[A, B, C]):
 def test_the_position_of_an_extremum_for_nobody() -> None:
     """The oracle could not reshape values of which there are none."""
     run_case(Case(NOBODY, ROWS[0]))
+
+
+@pytest.mark.parametrize("isa", ROWS)
+def test_a_literal_has_the_bits_of_its_type(isa: str) -> None:
+    """The oracle took 0.01 as it is in f64, and that times 100 for exactly 1."""
+    run_case(Case(LITERAL, isa))
 
 
 @pytest.mark.parametrize("isa", ROWS)

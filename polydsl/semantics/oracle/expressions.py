@@ -12,6 +12,7 @@ from typing import assert_never
 
 import numpy as np
 
+from polydsl.base.dtypes import DType
 from polydsl.base.functions import FUNCTIONS
 from polydsl.semantics.oracle.arithmetic import apply_float
 from polydsl.semantics.oracle.casts import convert
@@ -27,6 +28,7 @@ from polydsl.semantics.oracle.numbers import (
     Ints,
     Num,
     missing_in,
+    round_to,
     undecided_in,
 )
 from polydsl.semantics.oracle.reductions import finish
@@ -51,9 +53,9 @@ def evaluate_expr(expr: Expr, grid: Grid, scope: Scope) -> Num:
     """Return the values of *expr* at the points of *grid*."""
     match expr:
         case Literal(value, dtype):
-            return Num(_number(value, dtype.kind))
+            return Num(_number(value, dtype))
         case Size(name, dtype):
-            return Num(_number(scope.sizes[name], dtype.kind))
+            return Num(_number(scope.sizes[name], dtype))
         case Index(name):
             return Num(grid.indices[name])
         case Access():
@@ -76,8 +78,10 @@ def evaluate_expr(expr: Expr, grid: Grid, scope: Scope) -> Num:
 _KINDS = {"float": np.float64, "int": np.int64, "bool": np.bool_}
 
 
-def _number(value: Value, kind: str) -> Array:
-    return np.asarray(value, dtype=_KINDS[kind])
+def _number(value: Value, dtype: DType) -> Array:
+    """Return a number as its type holds it: 0.1 of f32 is not 0.1 of f64."""
+    number: Array = np.asarray(value, dtype=_KINDS[dtype.kind])
+    return np.asarray(round_to(dtype, number)) if dtype.is_float else number
 
 
 def _call(call: Call, grid: Grid, scope: Scope) -> Num:
@@ -185,7 +189,7 @@ def _pad(pad: Pad, grid: Grid, scope: Scope) -> Num:
     if inside.any():
         taken = scope.tensors.read(pad.access, at, within, within.active)
     else:
-        taken = Num(_number(0, pad.dtype.kind))
+        taken = Num(_number(0, pad.dtype))
     if inside.all():
         return _with_doubt(taken, condition.undecided, missing)
     value = evaluate_expr(pad.value, grid.restricted(~inside), scope)
@@ -199,7 +203,7 @@ def _select(node: Select, grid: Grid, scope: Scope) -> Num:
     if is_affine(node.condition):
         then_grid = grid.restricted(condition.value)
         other_grid = grid.restricted(~condition.value)
-    nothing = Num(_number(0, node.dtype.kind))
+    nothing = Num(_number(0, node.dtype))
     then = otherwise = nothing
     if then_grid.active.any():
         then = evaluate_expr(node.then, then_grid, scope)
