@@ -218,7 +218,21 @@ def _integers(**options: Any) -> Case:
 
 BOUND = frozenset({"w"})
 
+CONTINUED = """\
+kernel f(a: f32[M, K], b: f32[K, N], c: f32[M, N]):
+    y[i, j] += a[i, k] * b[k, j]
+    y[i, j] += abs(c[i, j])
+    return y
+"""
+
 EXAMPLES: tuple[Case, ...] = (
+    # A product first, then plain loops that go on from what it stored.
+    _case(
+        CONTINUED,
+        ("a", "f32", (40, 96)),
+        ("b", "f32", (96, 53)),
+        ("c", "f32", (40, 53)),
+    ),
     _functions("f32"),
     _functions("f64"),
     *(_integers(shuffle=n) for n in (None, 0, 1)),
