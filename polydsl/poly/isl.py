@@ -57,16 +57,12 @@ def budget(operations: int = DEFAULT_BUDGET) -> Iterator[None]:
     try:
         yield
     except IslError as error:
-        if "max_operations" in str(error) or _is_quota(error):
+        if "maximal number of operations" in str(error):
             raise BudgetExceeded(str(error)) from None
         raise
     finally:
         context.set_max_operations(0)
         context.reset_operations()
-
-
-def _is_quota(error: Exception) -> bool:
-    return getattr(error, "code", None) == getattr(_isl.error, "quota", object())
 
 
 def within_budget(question: Callable[[], Answer], default: Answer) -> Answer:

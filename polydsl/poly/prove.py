@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from polydsl.base.diagnostics import Diagnostics
 from polydsl.base.source import Span
+from polydsl.poly.enumerate import outside_point
 from polydsl.poly.isl import (
     BudgetExceeded,
     Map,
@@ -78,15 +79,34 @@ def _check_bounds(
         lo, hi = interval(subscript, scop.sizes, statement.ranges)
         if lo >= 0 and hi < extent:
             continue
-        outside = _outside(scop, statement, subscript, conditions, extent)
         try:
-            with budget():
-                point = sample(outside)
-        except BudgetExceeded:
+            point = _outside_point(scop, statement, subscript, conditions, extent)
+        except OverflowError:
             _unproved(access.span, found)
             continue
         if point is not None:
             _report_bounds(scop, statement, access, axis, point, code, found)
+
+
+def _outside_point(
+    scop: Scop,
+    statement: Statement,
+    subscript: Expr,
+    conditions: tuple[Expr, ...],
+    extent: int,
+) -> dict[str, int] | None:
+    """Return a point at which a subscript leaves its dimension, by isl's names.
+
+    Beyond isl's budget the indices that matter are enumerated; where they are too many,
+    OverflowError is raised.
+    """
+    try:
+        with budget():
+            return sample(_outside(scop, statement, subscript, conditions, extent))
+    except BudgetExceeded:
+        every = (*conditions, *statement.conditions)
+        point = outside_point(subscript, extent, every, statement.ranges, scop.sizes)
+        return point and {isl_name(name): value for name, value in point.items()}
 
 
 def _outside(
