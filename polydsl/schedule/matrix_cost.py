@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil, prod
+from math import ceil, gcd, prod
 
 from polydsl.base.machine import Machine
 from polydsl.schedule.decision import Cost
@@ -106,7 +106,9 @@ def _column_stride_cycles(plan: MatrixPlan, machine: Machine, layout: Layout) ->
     lines = ceil(plan.column_tile * plan.contraction.dtype.bytes / LINE)
     steps = min(plan.depth_block, plan.extent(plan.depth))
     steps *= min(plan.taps_block, plan.extent(plan.taps))
-    fits = lines * LINE * steps <= machine.cache("L1").capacity / 2
+    # Lines a power of two apart meet in a few sets: a way of L1 is a page.
+    sets = min(PAGE, PAGE // gcd(distance, PAGE) * lines * LINE) / PAGE
+    fits = lines * LINE * steps <= sets * machine.cache("L1").capacity / 2
     return (0.0 if fits else lines * SCATTERED_LINE_CYCLES) + _page_cycles(
         plan, distance
     )
