@@ -85,9 +85,12 @@ def _typed(state: Compilation) -> Compilation:
 
 def _scop(state: Compilation) -> Compilation:
     assert state.program is not None
-    prove(extract(state.program))
+    scop = extract(state.program)
+    prove(scop)
     needed = drop_unused(state.program)
-    return replace(state, scop=check_supported(needed, extract(needed)))
+    if needed != state.program:
+        scop = extract(needed)
+    return replace(state, scop=check_supported(needed, scop))
 
 
 def _dependences(state: Compilation) -> Compilation:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from polydsl.base.dtypes import BOOL
 from polydsl.poly.terms import conjuncts
 from polydsl.semantics.program import (
@@ -64,6 +66,15 @@ def arm_conditions(condition: Expr) -> tuple[tuple[Expr, ...], tuple[Expr, ...]]
             break
         leading.append(part)
     return tuple(leading), ()
+
+
+def bounding(
+    dependent: Mapping[str, tuple[Expr, ...]], indices: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return *indices* and those on which their ranges depend; *dependent* holds the
+    conditions of ranges that depend on other indices."""
+    conditions = (c for i in indices for c in dependent.get(i, ()))
+    return tuple(dict.fromkeys((*indices, *ordered_indices(*conditions))))
 
 
 def ordered_indices(*exprs: Expr) -> tuple[str, ...]:

@@ -92,14 +92,6 @@ class Drafts:
             dims.append(Index(name, span))
         return tuple(dims)
 
-    def bounding(self, indices: tuple[str, ...]) -> tuple[str, ...]:
-        """Return *indices* and those on which their ranges depend."""
-        found = dict.fromkeys(indices)
-        for index in indices:
-            conditions = self.dependent.get(index, ())
-            found.update(dict.fromkeys(ordered_indices(*conditions)))
-        return tuple(found)
-
 
 def identity(combine: Combine, dtype: DType, span: Span) -> Literal:
     """Return the neutral element of a combining operation."""

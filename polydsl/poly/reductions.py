@@ -16,7 +16,7 @@ from polydsl.base.diagnostics import Diagnostics, bug
 from polydsl.base.dtypes import BOOL, F64, I64, DType, promote, widen
 from polydsl.base.source import Span
 from polydsl.poly.casts import cast
-from polydsl.poly.conditions import arm_conditions, ordered_indices
+from polydsl.poly.conditions import arm_conditions, bounding, ordered_indices
 from polydsl.poly.drafts import Draft, Drafts, converted, identity
 from polydsl.poly.scop import Combine
 from polydsl.semantics.program import (
@@ -138,7 +138,7 @@ def _free(
     """Return the indices that a reduction's value depends on, and those that decide
     where it is needed."""
     occurring = ordered_indices(body, *context)
-    found = drafts.bounding((*occurring, *bound))
+    found = bounding(drafts.dependent, (*occurring, *bound))
     return tuple(i for i in found if i not in bound)
 
 

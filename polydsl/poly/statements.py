@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from polydsl.poly.conditions import Evaluated, ordered_indices, reads_of
+from polydsl.poly.conditions import Evaluated, bounding, ordered_indices, reads_of
 from polydsl.poly.drafts import Draft
 from polydsl.poly.isl import domain_text, map_text, parse_map, parse_set
 from polydsl.poly.scop import Read, Statement, TensorInfo
@@ -37,7 +37,7 @@ class Context(Protocol):
 def build(context: Context, name: str, draft: Draft) -> Statement:
     """Return a drafted statement with its domain and access maps."""
     left = ordered_indices(*draft.subscripts)
-    dims = _bounding(context, (*left, *draft.reduced))
+    dims = bounding(context.dependent, (*left, *draft.reduced))
     ranges = tuple(c for d in dims for c in context.dependent.get(d, ()))
     conditions = draft.conditions + ranges
     names = tuple(isl_name(d) for d in dims)
@@ -96,9 +96,3 @@ def _subscripts(
             values.append(f"any{axis}")
             bounds.append(f"0 <= any{axis} < {context.tensors[tensor].shape[axis]}")
     return values, where + bounds
-
-
-def _bounding(context: Context, indices: tuple[str, ...]) -> tuple[str, ...]:
-    """Return *indices* and those on which their ranges depend."""
-    conditions = (c for i in indices for c in context.dependent.get(i, ()))
-    return tuple(dict.fromkeys((*indices, *ordered_indices(*conditions))))
