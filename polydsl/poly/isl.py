@@ -155,11 +155,6 @@ def lexicographically_before(space_of: Map) -> Map:
     return _isl.Map.lex_lt(space_of.get_space().range())
 
 
-def is_subset(part: Any, whole: Any) -> bool:
-    """Whether every element of *part* is in *whole*."""
-    return bool(part.is_subset(whole))
-
-
 def is_bijection_onto(relation: Map, points: Set) -> bool:
     """Whether a map takes each of some points exactly once, and no other value."""
     return bool(relation.is_injective()) and bool(relation.range().is_equal(points))

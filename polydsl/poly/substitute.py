@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from polydsl.base.dtypes import I64
 from polydsl.base.source import Span
-from polydsl.poly.terms import Interval, Linear, linear
+from polydsl.poly.terms import Interval, Linear, add_linear, linear
 from polydsl.semantics.program import (
     Access,
     Call,
@@ -92,7 +92,7 @@ def resolve(
             return _split(inner, divisor.constant, function == "mod", box)
         case Call("add" | "sub" as function, (left, right)):
             a, b = resolve(left, binding, box), resolve(right, binding, box)
-            return None if a is None or b is None else _combine(a, b, function)
+            return add_linear(a, b, 1 if function == "add" else -1)
         case Call("mul", (left, right)):
             return _scaled(left, right, binding, box)
         case _:
@@ -106,17 +106,7 @@ def _scaled(
     if a is None or b is None or (a.coefficients and b.coefficients):
         return None
     form, factor = (a, b.constant) if a.coefficients else (b, a.constant)
-    kept = tuple((n, c * factor) for n, c in form.coefficients if c * factor)
-    return Linear(kept, form.constant * factor)
-
-
-def _combine(a: Linear, b: Linear, function: str) -> Linear:
-    sign = 1 if function == "add" else -1
-    total = dict(a.coefficients)
-    for name, c in b.coefficients:
-        total[name] = total.get(name, 0) + sign * c
-    kept = tuple((n, c) for n, c in total.items() if c)
-    return Linear(kept, a.constant + sign * b.constant)
+    return add_linear(Linear((), 0), form, factor)
 
 
 def _split(

@@ -194,25 +194,28 @@ def linear(expr: Expr, binding: Mapping[str, Value]) -> Linear | None:
         case Cast(operand):
             return linear(operand, binding)
         case Call("add" | "sub" as function, (left, right)):
-            return _sum(
+            return add_linear(
                 linear(left, binding),
                 linear(right, binding),
                 1 if function == "add" else -1,
             )
         case Call("neg", (operand,)):
-            return _sum(Linear((), 0), linear(operand, binding), -1)
+            return add_linear(Linear((), 0), linear(operand, binding), -1)
         case Call("pos", (operand,)):
             return linear(operand, binding)
         case Call("mul", (left, right)):
             factor, term = (right, left) if has_index(left) else (left, right)
-            return _sum(Linear((), 0), linear(term, binding), integer(factor, binding))
+            return add_linear(
+                Linear((), 0), linear(term, binding), integer(factor, binding)
+            )
         case _ if not has_index(expr):
             return Linear((), integer(expr, binding))
         case _:
             return None
 
 
-def _sum(left: Linear | None, right: Linear | None, factor: int) -> Linear | None:
+def add_linear(left: Linear | None, right: Linear | None, factor: int) -> Linear | None:
+    """Return `left + factor * right`, None where one of them is no linear form."""
     if left is None or right is None:
         return None
     total = dict(left.coefficients)
