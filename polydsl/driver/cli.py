@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ import click
 from polydsl.base.diagnostics import PolydslError, ProgramError, VerificationError
 from polydsl.base.options import Options
 from polydsl.driver.cli_doctor import clear_cache, report
-from polydsl.driver.cli_input import Given, fill, plan
+from polydsl.driver.cli_input import fill, plan
 from polydsl.driver.cli_kernels import (
     check_files,
     list_kernels,
@@ -36,6 +36,7 @@ from polydsl.driver.cli_options import (
 )
 from polydsl.driver.cli_output import Screen
 from polydsl.driver.cli_run import RunOptions, run_kernel
+from polydsl.driver.kernel import Kernel
 from polydsl.driver.specialization import Specialization
 from polydsl.driver.stages import STAGE_NAMES
 
@@ -111,6 +112,16 @@ def _kernel_arguments(function: F) -> F:
             "--isa",
             metavar="ROW",
             help="Compile for a lesser row of the ISA table: avx2, generic.",
+        ),
+        click.option(
+            "--ranker",
+            metavar="NAME",
+            help="Who orders the schedules: reuse, polyrank, pairwise-net.",
+        ),
+        click.option(
+            "--microkernel",
+            metavar="NAME",
+            help="Who provides the innermost loops: llvm, libxsmm, mkl.",
         ),
     )
     for decorate in reversed(decorators):
@@ -203,7 +214,7 @@ def run_command(
         distribution=words["distribution"],
         is_checked=words["is_checked"],
     )
-    run_kernel(session.screen, open_kernel(file, kernel), given_of(words), options)
+    run_kernel(session.screen, _opened(file, kernel, words), given_of(words), options)
 
 
 @commands.command("explain")
@@ -214,7 +225,7 @@ def explain_command(
 ) -> None:
     """Show the chosen schedule, why it was chosen, and what was rejected."""
     _force_isa(isa)
-    special = _specialized(session, file, kernel, given_of(words), words["bound"])
+    special = _specialized(session, _opened(file, kernel, words), words)
     session.screen.text(special.explain())
 
 
@@ -233,22 +244,27 @@ def emit_command(
 ) -> None:
     """Show the text of a compiler stage."""
     _force_isa(isa)
-    special = _specialized(session, file, kernel, given_of(words), words["bound"])
+    special = _specialized(session, _opened(file, kernel, words), words)
     text = special.emit(words["stage"])
     session.screen.text(text if text.endswith("\n") else f"{text}\n")
 
 
-def _specialized(
-    session: Session, file: str, name: str, given: Given, bound: Sequence[str]
-) -> Specialization:
+def _opened(file: str, name: str, words: Mapping[str, Any]) -> Kernel:
+    """Return the kernel, to be compiled as the options say."""
     kernel = open_kernel(file, name)
-    wanted = plan(kernel, given)
-    names = _words(bound)
+    return kernel.configure(ranker=words["ranker"], microkernel=words["microkernel"])
+
+
+def _specialized(
+    session: Session, kernel: Kernel, words: Mapping[str, Any]
+) -> Specialization:
+    wanted = plan(kernel, given_of(words))
+    names = _words(words["bound"])
     if names:
         arrays = fill(wanted)
         kernel = kernel.bind(**{n: arrays[n] for n in names if n in arrays})
     specs = [str(a) for n, a in wanted.layouts.items() if n not in names]
-    with session.screen.progress(f"compiling {name}"):
+    with session.screen.progress(f"compiling {kernel.name}"):
         return kernel.specialize(*specs, **wanted.constants)
 
 

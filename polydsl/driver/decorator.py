@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, overload
 
 from polydsl.base.diagnostics import Diagnostic, ProgramError
 from polydsl.driver.kernel import Kernel
+from polydsl.driver.settings import DEFAULTS, Settings
 from polydsl.semantics.check import check_module
 from polydsl.semantics.library import Imported
 from polydsl.syntax import ast
 from polydsl.syntax.host import parse_function
 
+Decorator = Callable[[Callable[..., Any]], Kernel]
 
-def kernel(function: Callable[..., Any]) -> Kernel:
+
+@overload
+def kernel(function: Callable[..., Any]) -> Kernel: ...
+
+
+@overload
+def kernel(*, ranker: str | None = ..., microkernel: str | None = ...) -> Decorator: ...
+
+
+def kernel(
+    function: Callable[..., Any] | None = None,
+    *,
+    ranker: str | None = None,
+    microkernel: str | None = None,
+) -> Kernel | Decorator:
     """Return the kernel that a Python function defines.
 
     The function is never executed: its source text is parsed by the grammar of the
     language, and errors point into the user's file. Kernels in scope of the function
-    may be called in it by their plain names.
+    may be called in it by their plain names. With options, `@polydsl.kernel(ranker=
+    "polyrank")`, it is compiled as `Kernel.configure` says.
     """
+    settings = DEFAULTS.changed(ranker, microkernel)
+    if function is not None:
+        return _define(function, settings)
+    return lambda defined: _define(defined, settings)
+
+
+def _define(function: Callable[..., Any], settings: Settings) -> Kernel:
     module = parse_function(function)
     imports: dict[str, Imported] = {}
     for call in _calls(module):
@@ -29,7 +53,7 @@ def kernel(function: Callable[..., Any]) -> Kernel:
             imports[call.function] = Imported(value.name, value.library)
     own = module.kernels[0].name.name
     imports.pop(own, None)
-    made = Kernel(check_module(module, imports), own)
+    made = Kernel(check_module(module, imports), own, settings=settings)
     made.__module__ = function.__module__
     return made
 

@@ -18,6 +18,7 @@ from polydsl.backend.arrays import (
 from polydsl.base.diagnostics import ArgumentError
 from polydsl.driver.arguments import Parameters, parse_spec
 from polydsl.driver.request import Request
+from polydsl.driver.settings import DEFAULTS, Settings
 from polydsl.driver.specialization import Specialization
 from polydsl.driver.toolchain import toolchain
 from polydsl.semantics.library import Library
@@ -45,10 +46,12 @@ class Kernel:
         name: str,
         bound: Mapping[str, Array] | None = None,
         constants: Mapping[str, Value] | None = None,
+        settings: Settings = DEFAULTS,
     ) -> None:
         self._library = library
         self._bound = dict(bound or {})
         self._constants = dict(constants or {})
+        self._settings = settings
         self._parameters = Parameters.of(library, name, self._bound, self._constants)
         self._compiled: dict[object, Specialization] = {}
         self._recent: dict[object, Specialization] = {}
@@ -210,6 +213,7 @@ class Kernel:
                     dict(constants),
                     results,
                     frozenset(self._bound),
+                    self._settings.preference,
                 )
                 special = Specialization(request, toolchain(), self._bound)
                 self._compiled[key] = special
@@ -230,7 +234,20 @@ class Kernel:
             self.name,
             {**self._bound, **copies},
             {**self._constants, **constants},
+            self._settings,
         )
+
+    def configure(
+        self, *, ranker: str | None = None, microkernel: str | None = None
+    ) -> Kernel:
+        """Return the kernel compiled in another way; what is not given stays.
+
+        `ranker` orders the candidate schedules: "reuse", "polyrank", "pairwise-net".
+        `microkernel` forces who provides the innermost loops of products: "llvm",
+        "libxsmm", "mkl"; "" leaves it to the scheduler. Raises `ArgumentError`.
+        """
+        settings = self._settings.changed(ranker, microkernel)
+        return Kernel(self._library, self.name, self._bound, self._constants, settings)
 
     def specialize(self, *args: Any, **kwargs: Any) -> Specialization:
         """Return the specialisation for arrays, or for specs such as "f32[64,32]"."""

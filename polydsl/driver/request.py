@@ -9,6 +9,7 @@ from polydsl.backend.arrays import ArrayLayout
 from polydsl.base.dtypes import DType
 from polydsl.loops.nest import contiguous
 from polydsl.poly.scop import Scop
+from polydsl.schedule.preference import PLAIN, Preference
 from polydsl.semantics.library import Library
 from polydsl.semantics.program import Value
 
@@ -18,7 +19,8 @@ class Request:
     """A kernel with the layouts of its arguments and the values of its constants.
 
     `results` are the layouts of `out=` arrays, empty where results are row-major.
-    `bound` names the parameters whose elements are known before the first call.
+    `bound` names the parameters whose elements are known before the first call;
+    `preference` is what the user asks of the scheduler.
     """
 
     library: Library
@@ -27,6 +29,7 @@ class Request:
     constants: Mapping[str, Value]
     results: tuple[ArrayLayout, ...] = ()
     bound: frozenset[str] = frozenset()
+    preference: Preference = PLAIN
 
     @property
     def shapes(self) -> dict[str, tuple[DType, tuple[int, ...]]]:
@@ -50,7 +53,8 @@ class Request:
         constants = [f"{n} {v!r}" for n, v in sorted(self.constants.items())]
         results = [f"{a.dtype} {a.shape} {a.strides}" for a in self.results]
         parts = [self.kernel, *arguments, *constants, *results, *sorted(self.bound)]
-        return "\n".join((*parts, *_texts(self.library)))
+        asked = self.preference.identity()
+        return "\n".join((*parts, asked, *_texts(self.library)))
 
 
 def _texts(library: Library) -> tuple[str, ...]:

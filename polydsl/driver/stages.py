@@ -106,6 +106,7 @@ def _tree(state: Compilation) -> Compilation:
         state.request.layout(state.scop),
         state.machine,
         state.request.bound,
+        state.request.preference,
     )
     return replace(state, schedule=chosen)
 

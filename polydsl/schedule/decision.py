@@ -8,12 +8,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from polydsl.schedule.point import Point
+
+
+@dataclass(frozen=True, slots=True)
+class LevelCost:
+    """What a schedule moves at one level of the memory hierarchy: the bytes that come
+    from it (registers, L1, L2, L3, memory), and the seconds that this alone takes."""
+
+    name: str
+    bytes: float
+    seconds: float
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The predicted time of one candidate, in cycles of one core, by cause."""
+    """The predicted time of one candidate, in cycles of one core, by cause.
+
+    `levels` are the traffic that the prediction rests on, from the registers outwards;
+    `bound_by` names what limits the speed (arithmetic, or one of the levels). A model
+    that does not know them leaves them empty.
+    """
 
     parts: tuple[tuple[str, float], ...]
+    levels: tuple[LevelCost, ...] = ()
+    bound_by: str = ""
 
     @property
     def cycles(self) -> float:
@@ -42,14 +61,26 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A legal schedule of one decision as a plain value, with its predicted cost."""
+
+    point: Point
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
-    """One choice of the scheduler, about `subject` (a statement or a tensor)."""
+    """One choice of the scheduler, about `subject` (a statement or a tensor).
+
+    `alternatives` are the best candidates, the chosen one first: tuning measures them.
+    """
 
     subject: str
     chosen: str
     reason: str
     cost: Cost | None = None
     rejected: tuple[Rejected, ...] = ()
+    alternatives: tuple[Candidate, ...] = ()
 
 
 def render(decision: Decision) -> str:

@@ -15,6 +15,7 @@ from polydsl.schedule.matrix_candidates import Setting
 from polydsl.schedule.matrix_choice import choose_matrix_plan
 from polydsl.schedule.operand import Layout
 from polydsl.schedule.plan_tree import Plan, plan_tree
+from polydsl.schedule.preference import PLAIN, Preference
 from polydsl.schedule.tree import Tree
 from polydsl.schedule.vector_plan import choose_vector_plan
 
@@ -35,17 +36,21 @@ def schedule(
     layout: Layout,
     machine: Machine,
     bound: frozenset[str] = frozenset(),
+    preference: Preference = PLAIN,
 ) -> Schedule:
     """Return a schedule of an ordered scop that keeps its dependences.
 
     `layout` gives the strides of every tensor; `bound` names the parameters whose
-    elements are known before the first call, so that copies of them are made once.
+    elements are known before the first call, so that copies of them are made once;
+    `preference` is what the user asks for.
     """
     plans: list[Plan] = []
     decisions: list[Decision] = []
     for tensor in dict.fromkeys(s.tensor for s in scop.statements):
         group = tuple(s for s in scop.statements if s.tensor == tensor)
-        chosen = _Group(scop, layout, machine, bound, tensor, group).choose()
+        chosen = _Group(
+            scop, layout, machine, bound, preference, tensor, group
+        ).choose()
         plans += [plan for plan, _ in chosen]
         decisions += [decision for _, decision in chosen]
     tree = plan_tree(scop, tuple(plans), dependences)
@@ -63,6 +68,7 @@ class _Group:
     layout: Layout
     machine: Machine
     bound: frozenset[str]
+    preference: Preference
     tensor: str
     statements: tuple[Statement, ...]
 

@@ -1,0 +1,90 @@
+"""What a user asks of the scheduler: a ranker, a microkernel, points to be taken.
+
+A preference changes the code that is made, so it belongs to the identity of a
+specialisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal as OneOf
+from typing import get_args
+
+from polydsl.base.diagnostics import ArgumentError
+from polydsl.schedule.point import Point
+
+Ranker = OneOf["reuse", "polyrank", "pairwise-net"]
+"""Who orders the candidates: the project's own model of data reuse, or one of the two
+published ones (PolyRank's cost; the tournament of a pairwise neural network)."""
+
+RANKERS: tuple[Ranker, ...] = get_args(Ranker)
+
+MICROKERNELS: tuple[str, ...] = ("llvm", "libxsmm", "mkl")
+"""The providers of microkernels: the built-in generator, and libraries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """How a schedule is to be chosen.
+
+    `microkernel` forces a provider, "" none; `chosen` forces points, each for the
+    decision that has its subject.
+    """
+
+    ranker: Ranker = "reuse"
+    microkernel: str = ""
+    chosen: tuple[tuple[str, Point], ...] = ()
+
+    def changed(
+        self, ranker: str | None = None, microkernel: str | None = None
+    ) -> Preference:
+        """Return the preference with other names; None keeps the one there is.
+
+        Raises `ArgumentError` for a name that does not exist.
+        """
+        changed = self
+        if ranker is not None:
+            changed = replace(changed, ranker=_ranker(ranker))
+        if microkernel is not None:
+            changed = replace(changed, microkernel=_microkernel(microkernel))
+        return changed
+
+    def choosing(self, points: Mapping[str, Point]) -> Preference:
+        """Return the preference with points forced, over those of the same subject."""
+        merged = {**dict(self.chosen), **points}
+        return replace(self, chosen=tuple(sorted(merged.items(), key=_subject)))
+
+    def point(self, subject: str) -> Point | None:
+        """Return the point that is forced for a decision, if one is."""
+        return dict(self.chosen).get(subject)
+
+    def identity(self) -> str:
+        """Return a text that differs wherever the schedule may."""
+        return repr((self.ranker, self.microkernel, self.chosen))
+
+
+PLAIN = Preference()
+"""The preference of who has none."""
+
+
+def _subject(entry: tuple[str, Point]) -> str:
+    return entry[0]
+
+
+def _ranker(name: str) -> Ranker:
+    for known in RANKERS:
+        if name == known:
+            return known
+    raise ArgumentError(
+        f"there is no ranker {name!r}; the rankers are {', '.join(RANKERS)}"
+    )
+
+
+def _microkernel(name: str) -> str:
+    if name not in ("", *MICROKERNELS):
+        raise ArgumentError(
+            f"there is no microkernel {name!r}; the providers are "
+            f"{', '.join(MICROKERNELS)}"
+        )
+    return name
