@@ -1,0 +1,112 @@
+"""How much memory a set of loop iterations touches, in closed form.
+
+A footprint is counted in *lines* of any size: cache lines, pages of a TLB, elements.
+Everything is computed for many candidates at once: an `Extents` holds for each index an
+array of how many of its values are touched, one number for each candidate. They may be
+fractions: a tile that runs across image lines touches 1.5 of them on average.
+
+The number of values of a sum of indices, each running over an interval, is the sum of
+their extents less one where the coarse index fills the gaps of the fine one; the source
+is section 5 of the notes on the published method, extended to coefficients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts: TypeAlias = NDArray[np.float64]
+"""One number for each candidate."""
+
+Extents: TypeAlias = Mapping[str, Counts]
+"""How many values of each index are touched."""
+
+PAGE = 4096
+"""Bytes of a page: caches place lines by their address within it, at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis of an array: `extent` elements that are `stride` bytes apart, reached by
+    the sum of `coefficient * index` over the terms."""
+
+    stride: int
+    extent: int
+    terms: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An array as loops reach it; `element` is the size of an element in bytes."""
+
+    tensor: str
+    element: int
+    axes: tuple[Axis, ...]
+    is_written: bool = False
+
+    @property
+    def indices(self) -> frozenset[str]:
+        """The indices that move the reference."""
+        return frozenset(name for axis in self.axes for name, _ in axis.terms)
+
+
+def subscripts(axis: Axis, extents: Extents) -> tuple[Counts, Counts]:
+    """Return how many subscripts of an axis are touched, and the step between them."""
+    count = step = np.ones(1)
+    reach = np.zeros(1)
+    for name, coefficient in sorted(axis.terms, key=lambda term: abs(term[1])):
+        width, by = extents[name], float(abs(coefficient))
+        first = reach == 0
+        step = np.where(first & (width > 1), by, step)
+        longer = reach + (width - 1) * by
+        fills = (by <= reach + step) & (np.mod(by, step) == 0)
+        count = np.where(first | ~fills, count * width, longer / step + 1)
+        reach = longer
+    return np.minimum(count, axis.extent), step
+
+
+def lines(reference: Reference, extents: Extents, line: int) -> Counts:
+    """Return how many lines of `line` bytes a reference touches.
+
+    Subscripts that leave less than a line between them make one run of lines; others
+    make a run each. A run that does not start on a line, as for all that is not a
+    multiple of one, touches part of a line more on average.
+    """
+    span = np.full(1, float(reference.element))
+    runs = np.ones(1)
+    is_aligned = np.ones(1, dtype=bool)
+    for axis in sorted(reference.axes, key=lambda axis: abs(axis.stride)):
+        if axis.stride == 0:
+            continue
+        count, step = subscripts(axis, extents)
+        gap = step * abs(axis.stride)
+        joins = (runs == 1) & (gap <= np.maximum(span, line))
+        span = np.where(joins, span + (count - 1) * gap, span)
+        runs = np.where(joins, runs, runs * count)
+        is_aligned = is_aligned & (joins | (count == 1) | (np.mod(gap, line) == 0))
+    whole = np.ceil(span / line)
+    ragged = span / line + (1.0 - reference.element / line)
+    return runs * np.where(is_aligned, whole, ragged)
+
+
+def spread(reference: Reference, extents: Extents, line: int) -> Counts:
+    """Return the share of a cache's sets that the lines of a reference may lie in.
+
+    Addresses within a page choose the set, as far as a program can know. What moves by
+    whole pages stays in the same sets; smaller steps add sets until all are used.
+    """
+    places = np.ones(1)
+    most = PAGE // line
+    for axis in sorted(reference.axes, key=lambda axis: abs(axis.stride)):
+        count, step = subscripts(axis, extents)
+        gap = step * abs(axis.stride)
+        # A step of 1.5 pages visits every half page: the greatest common divisor counts.
+        common = np.gcd(np.rint(gap).astype(np.int64), PAGE).astype(np.float64)
+        stops = np.minimum(count, np.maximum(PAGE / np.maximum(common, 1.0), 1.0))
+        inside = np.minimum(places + (count - 1) * gap / line, most)
+        places = np.where(gap < line, inside, np.minimum(places * stops, most))
+    return places / most

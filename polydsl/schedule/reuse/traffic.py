@@ -1,0 +1,68 @@
+"""What loops move between a cache and what lies beyond it, in closed form.
+
+The cache keeps what was used last (LRU). A loop finds again what neighbouring
+iterations share of an array if what is touched between two uses fits: the loops inside
+it, from the first one that moves the array. It then moves the footprint of the whole
+loop; otherwise every iteration moves what it moves alone. This is the working set of
+the reuse that the loop carries (Tavarageri et al., PolyDL, 2021), times its trips.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polydsl.schedule.reuse.footprint import Counts
+
+Table = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Nest:
+    """Loops around references, for many candidates at once, outermost first.
+
+    `trips[d]` counts the iterations of loop d. Of D loops and A references,
+    `footprint[d, a]` is what the loops from d on touch of reference a in lines, for d
+    from 0 (everything) to D (one iteration of all loops); `spread[d, a]` the share of
+    the cache's sets that it may lie in. `moves[d, a]` says whether loop d moves it.
+    Shapes: (D, n), (D + 1, A, n), (D + 1, A, n), (D, A, n).
+
+    `place[a]` is the number of loops around the accesses to reference a, shape (A, n):
+    D for what is used in the innermost loop, less for what is packed or stored outside.
+    """
+
+    trips: Table
+    footprint: Table
+    spread: Table
+    moves: Flags
+    place: NDArray[np.int64]
+
+
+def traffic(nest: Nest, capacity: Counts) -> Table:
+    """Return the lines of each reference that enter a cache of `capacity` lines while
+    the loops run, from an empty cache; shape (A, n)."""
+    depth = len(nest.trips)
+    moved = nest.footprint[depth]
+    # Between two uses of a reference lies all that the loops touch from the first one
+    # on that moves it, at or inside a loop: `inner`; and anew what only the loop itself
+    # moves of all that those loops keep touching: of `fixed`.
+    inner = np.broadcast_to(moved.sum(axis=0), moved.shape)
+    fixed = np.broadcast_to(moved, (len(moved), *moved.shape))
+    for d in reversed(range(depth)):
+        is_moving = nest.moves[d] & (nest.trips[d] > 1)
+        fresh = nest.footprint[d] - nest.footprint[d + 1]
+        fresh = np.where(is_moving, fresh / np.maximum(nest.trips[d] - 1, 1), 0.0)
+        between = inner + np.minimum(fixed, fresh).sum(axis=1)
+        fits = (between <= capacity) & (
+            nest.footprint[d + 1] <= nest.spread[d + 1] * capacity
+        )
+        again = nest.trips[d] * moved
+        moved = np.where(fits, np.minimum(nest.footprint[d], again), again)
+        moved = np.where(nest.place <= d, nest.footprint[d], moved)
+        inner = np.where(is_moving, nest.footprint[d].sum(axis=0), inner)
+        kept = np.where(nest.moves[d], 0.0, nest.footprint[d])
+        fixed = np.where(is_moving[:, None], kept, fixed)
+    return moved
