@@ -1,4 +1,4 @@
-"""The closed form of traffic against an exact simulation of the cache, on random loops."""
+"""The closed form of traffic against an exact simulation of a cache, on random loops."""
 
 from __future__ import annotations
 
@@ -143,6 +143,6 @@ def test_what_all_loops_touch_is_moved_once_into_a_large_cache(
     program: Program,
 ) -> None:
     model = predicted(program, 1e9)
-    exact = {name: 0 for name in model}
+    exact = dict.fromkeys(model, 0)
     exact.update(misses(trace(program), 10**9))
     assert model == exact

@@ -3,7 +3,7 @@
     for loops, outermost first: over tiles of rows, of columns, of the depth, of taps,
                                 or over single points of an outer dimension
       [pack A or B, where as many loops are around as `a.loops` or `b.loops` says]
-      microkernel: `row_tile` x `column_tile`, `depth_block` deep, over `taps_block` taps
+      microkernel: `row_tile` x `column_tile`, `depth_block` deep, `taps_block` taps
 
 Points can be compared, pickled and written to a file; `matrix_builder` makes a
 `MatrixPlan` of one.

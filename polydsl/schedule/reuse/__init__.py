@@ -1,1 +1,1 @@
-"""Reuse analysis in closed form: what loops touch, and what they move between caches."""
+"""Reuse analysis in closed form: what loops touch and what they move."""

@@ -104,7 +104,7 @@ def spread(reference: Reference, extents: Extents, line: int) -> Counts:
     for axis in sorted(reference.axes, key=lambda axis: abs(axis.stride)):
         count, step = subscripts(axis, extents)
         gap = step * abs(axis.stride)
-        # A step of 1.5 pages visits every half page: the greatest common divisor counts.
+        # A step of 1.5 pages visits every half page.
         common = np.gcd(np.rint(gap).astype(np.int64), PAGE).astype(np.float64)
         stops = np.minimum(count, np.maximum(PAGE / np.maximum(common, 1.0), 1.0))
         inside = np.minimum(places + (count - 1) * gap / line, most)
