@@ -2,19 +2,21 @@
 
 `host_target` finds the best row of the ISA table that this CPU runs, or a lower row by
 name. `machine_of` describes the host as a `Machine`: sizes of caches from sysfs,
-cores from affinity and cgroup limits, the rest from the row. Nothing else in polydsl
-asks the host.
+cores from affinity and cgroup limits, the vector unit from the row, speeds from the
+table of CPU families. Nothing else in polydsl asks the host.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import llvmlite.binding as llvm
 
 from polydsl.backend.isa import ISAS, VectorISA, isa_named, supported
+from polydsl.backend.machines import Family, Rate, family_of
 from polydsl.base.diagnostics import PolydslError
 from polydsl.base.machine import Cache, Machine
 
@@ -86,31 +88,38 @@ def _forced_row(forced: str, rows: tuple[VectorISA, ...]) -> VectorISA:
 
 # The machine as numbers
 
-# CPUs that execute the full width of a row in two halves.
-_HALF_RATE = frozenset(
-    {("znver4", "avx512"), ("znver1", "avx2"), ("icelake-client", "avx512")}
-)
-_CACHE_BYTES = {"L1": 32 << 10, "L2": 1 << 20, "L3": 16 << 20}
-_LINE = 64
-# Sustained bytes per cycle of one core beyond L1: typical of x86 servers since 2018.
-_L2_BYTES, _L3_BYTES, _MEMORY_BYTES = 40.0, 14.0, 5.0
+# What sysfs would say of a common CPU: capacity, line, ways, and cores (0 for all).
+_USUAL_CACHES = {
+    "L1": (32 << 10, 64, 8, 1),
+    "L2": (1 << 20, 64, 16, 1),
+    "L3": (16 << 20, 64, 16, 0),
+}
+_FORK_SECONDS = 4e-6
 
 
 def machine_of(target: Target) -> Machine:
-    """Return the numbers of this host, as the scheduler sees it through *target*."""
-    isa = target.isa
-    half = (target.cpu, isa.name) in _HALF_RATE
+    """Return the numbers of this host, as the scheduler sees it through *target*.
+
+    Sizes and counts are the host's own; speeds are those of its family of CPUs.
+    """
+    isa, cores = target.isa, available_cores()
+    family = family_of(llvm.get_host_cpu_name() if isa.is_baseline else target.cpu)
+    memory = family.memory
     return Machine(
         isa=isa.name,
         vector_bytes=isa.vector_bytes,
         vector_registers=isa.registers,
         has_fma=isa.has_fma,
         has_masks=isa.has_masks,
-        fma_per_cycle=isa.fma_per_cycle / (2 if half else 1),
-        fma_latency=isa.fma_latency,
-        caches=_caches(isa),
-        memory_bytes_per_cycle=_MEMORY_BYTES,
-        cores=available_cores(),
+        frequency=family.frequency,
+        fma_per_cycle=min(isa.fma_per_cycle, family.fma_bytes / isa.vector_bytes),
+        fma_latency=family.fma_latency if isa.has_fma else isa.fma_latency,
+        caches=_caches(isa, family, cores),
+        memory=replace(memory, total=min(memory.total, cores * memory.load)),
+        page=mmap.PAGESIZE,
+        tlbs=family.tlbs,
+        cores=cores,
+        fork_seconds=_FORK_SECONDS,
     )
 
 
@@ -137,39 +146,67 @@ def _cgroup_quota() -> int | None:
     return -(-int(fields[0]) // int(fields[1]))
 
 
-def _caches(isa: VectorISA) -> tuple[Cache, ...]:
-    found = _sysfs_caches()
-    bandwidth = {
-        "L1": isa.load_bytes,
-        "L2": min(_L2_BYTES, isa.load_bytes),
-        "L3": _L3_BYTES,
-    }
+def _caches(isa: VectorISA, family: Family, cores: int) -> tuple[Cache, ...]:
+    """The levels: sizes of the host, speeds of its family within what *isa* reaches."""
+    found = _USUAL_CACHES | _sysfs_caches()
+    rates = {"L1": family.l1, "L2": family.l2, "L3": family.l3}
     return tuple(
-        _cache(name, bandwidth[name], found.get(name, (size, _LINE, name == "L3")))
-        for name, size in _CACHE_BYTES.items()
+        _cache(name, found[name], rate, isa, cores) for name, rate in rates.items()
     )
 
 
-def _cache(name: str, bandwidth: float, found: tuple[int, int, bool]) -> Cache:
-    capacity, line, is_shared = found
-    return Cache(name, capacity, line, bandwidth, is_shared)
+def _cache(
+    name: str,
+    found: tuple[int, int, int, int],
+    rate: Rate,
+    isa: VectorISA,
+    cores: int,
+) -> Cache:
+    capacity, line, ways, sharing = found
+    return Cache(
+        name,
+        capacity,
+        line,
+        ways,
+        sharing or cores,
+        load=min(rate.load, isa.load_bytes),
+        store=min(rate.store, isa.vector_bytes),
+        latency=rate.latency,
+    )
 
 
-def _sysfs_caches() -> dict[str, tuple[int, int, bool]]:
-    """Return capacity, line and sharing of the first CPU's data caches, by level."""
+def _sysfs_caches() -> dict[str, tuple[int, int, int, int]]:
+    """Return capacity, line, ways and cores of the first CPU's data caches by level."""
     root = Path("/sys/devices/system/cpu/cpu0")
-    siblings = _read(root / "topology/thread_siblings_list") or "0"
-    found: dict[str, tuple[int, int, bool]] = {}
+    threads = max(1, _count(_read(root / "topology/thread_siblings_list")))
+    found: dict[str, tuple[int, int, int, int]] = {}
     for index in sorted((root / "cache").glob("index*")):
-        size, line = _read(index / "size"), _read(index / "coherency_line_size")
+        size = _read(index / "size")
         is_code = _read(index / "type") == "Instruction"
         if is_code or not size.endswith("K") or not size[:-1].isdigit():
             continue
-        is_shared = _read(index / "shared_cpu_list") != siblings
         level = f"L{_read(index / 'level')}"
-        width = int(line) if line.isdigit() else _LINE
-        found[level] = (int(size[:-1]) << 10, width, is_shared)
+        _, line, ways, _ = _USUAL_CACHES.get(level, _USUAL_CACHES["L3"])
+        found[level] = (
+            int(size[:-1]) << 10,
+            _positive(_read(index / "coherency_line_size"), line),
+            _positive(_read(index / "ways_of_associativity"), ways),
+            max(1, _count(_read(index / "shared_cpu_list")) // threads),
+        )
     return found
+
+
+def _count(cpus: str) -> int:
+    """Return how many CPUs are in a list such as `0-3,8`; 0 if it cannot be read."""
+    ends = [part.split("-") for part in cpus.split(",")]
+    if not all(end.isdigit() for part in ends for end in part):
+        return 0
+    return sum(int(part[-1]) - int(part[0]) + 1 for part in ends)
+
+
+def _positive(text: str, otherwise: int) -> int:
+    """Return the positive number of a kernel's file, or *otherwise*."""
+    return int(text) if text.isdigit() and int(text) > 0 else otherwise
 
 
 def _read(path: Path) -> str:

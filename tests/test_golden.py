@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 import pytest
 from llvmlite import ir
+from machines import machine
 
 from polydsl.backend.isa import AVX2, AVX512, VectorISA
 from polydsl.backend.microkernel import define_microkernel
 from polydsl.backend.microkernel_spec import Microkernel
 from polydsl.backend.target import target_for
 from polydsl.base.dtypes import F32
-from polydsl.base.machine import Cache, Machine
 from polydsl.driver.arguments import parse_spec
 from polydsl.driver.loading import load_standard, loads
 from polydsl.driver.request import Request
@@ -25,22 +25,7 @@ from polydsl.driver.stages import Compilation, Stage, compile_until
 TRIPLE = "x86_64-unknown-linux-gnu"
 STAGES = ("ast", "typed", "scop", "dependences", "tree", "nest")
 
-MACHINE = Machine(
-    isa="avx512",
-    vector_bytes=64,
-    vector_registers=32,
-    has_fma=True,
-    has_masks=True,
-    fma_per_cycle=2.0,
-    fma_latency=4,
-    caches=(
-        Cache("L1", 32 << 10, 64, 128.0, is_shared=False),
-        Cache("L2", 1 << 20, 64, 40.0, is_shared=False),
-        Cache("L3", 16 << 20, 64, 14.0, is_shared=True),
-    ),
-    memory_bytes_per_cycle=5.0,
-    cores=4,
-)
+MACHINE = machine()
 
 
 @dataclass(frozen=True, slots=True)

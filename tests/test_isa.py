@@ -111,17 +111,21 @@ def test_the_machine_has_the_numbers_of_its_row():
         assert [cache.name for cache in machine.caches] == ["L1", "L2", "L3"]
         assert sizes == sorted(sizes)
         assert sizes[0] >= 16 << 10
-        speeds = [cache.bytes_per_cycle for cache in machine.caches]
-        assert speeds == sorted(speeds, reverse=True)
-        assert speeds[-1] > machine.memory_bytes_per_cycle > 0
+        assert all(cache.sets > 1 for cache in machine.caches)
+        levels = (*machine.caches, machine.memory)
+        for speeds in ([x.load for x in levels], [x.store for x in levels]):
+            assert speeds == sorted(speeds, reverse=True)
+            assert speeds[-1] > 0
+        assert machine.cache("L1").load <= isa.load_bytes
 
 
 def test_caches_have_defaults_where_the_kernel_shows_none(monkeypatch):
     monkeypatch.setattr("polydsl.backend.target._read", lambda path: "")
     machine = machine_of(host_target("generic"))
     assert machine.cache("L1").capacity == 32 << 10
+    assert machine.cache("L1").sets == 64
     assert not machine.cache("L2").is_shared
-    assert machine.cache("L3").is_shared
+    assert machine.cache("L3").cores == machine.cores
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from machines import machine
 
 from polydsl.base.diagnostics import CompilerBug
 from polydsl.base.dtypes import F32, F64
-from polydsl.base.machine import Machine
 from polydsl.schedule.register_tile import (
     accumulator_sets,
     even_rows,
@@ -18,23 +18,6 @@ from polydsl.schedule.register_tile import (
     tile_efficiency,
     tile_shapes,
 )
-
-
-def machine(isa: str) -> Machine:
-    widths = {"avx512": (64, 32), "avx2": (32, 16), "generic": (16, 16)}
-    vector_bytes, registers = widths[isa]
-    return Machine(
-        isa=isa,
-        vector_bytes=vector_bytes,
-        vector_registers=registers,
-        has_fma=isa != "generic",
-        has_masks=isa != "generic",
-        fma_per_cycle=2.0,
-        fma_latency=4,
-        caches=(),
-        memory_bytes_per_cycle=5.0,
-        cores=1,
-    )
 
 
 def test_the_tiles_that_libraries_agree_on() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tree_harness import machine, results, scop_of
+from machines import machine
+from tree_harness import results, scop_of
 from tree_kernels import (
     BATCHES,
     BIASED,
@@ -33,7 +34,7 @@ from polydsl.schedule.tree import (
 
 def planned(scop: Scop, *, cores: int = 4, bound: tuple[str, ...] = ()) -> Schedule:
     layout = default_layout(scop)
-    return schedule(scop, analyze(scop), layout, machine(cores), frozenset(bound))
+    return schedule(scop, analyze(scop), layout, machine(cores=cores), frozenset(bound))
 
 
 def test_plans_that_change_the_meaning_do_not_get_through() -> None:

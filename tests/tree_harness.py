@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import product
 
 from polydsl.base.dtypes import F32, I32
-from polydsl.base.machine import Cache, Machine
 from polydsl.base.source import Source
 from polydsl.poly.dependences import order_statements
 from polydsl.poly.extract import extract
@@ -33,26 +32,6 @@ def scop_of(text: str, **shapes: Point) -> Scop:
         for name, shape in shapes.items()
     }
     return order_statements(extract(specialize(library, kernel, types, {})))
-
-
-def machine(cores: int = 4) -> Machine:
-    """Return numbers like those of a small AVX-512 machine."""
-    return Machine(
-        isa="avx512",
-        vector_bytes=64,
-        vector_registers=32,
-        has_fma=True,
-        has_masks=True,
-        fma_per_cycle=2.0,
-        fma_latency=4,
-        caches=(
-            Cache("L1", 48 << 10, 64, 64.0, False),
-            Cache("L2", 2 << 20, 64, 32.0, False),
-            Cache("L3", 32 << 20, 64, 12.0, True),
-        ),
-        memory_bytes_per_cycle=5.0,
-        cores=cores,
-    )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tree_harness import machine
+from machines import machine
 
 from polydsl.base.diagnostics import CompilerBug
 from polydsl.base.dtypes import DTYPES
@@ -90,7 +90,7 @@ def case(
     prove(scop)
     scop = order_statements(scop)
     layout = default_layout(scop)
-    target = replace(machine(cores), vector_bytes=vector_bytes)
+    target = replace(machine(cores=cores), vector_bytes=vector_bytes)
     chosen = schedule(scop, analyze(scop), layout, target, frozenset(bound))
     return Case(scop, chosen, generate(scop, chosen, layout))
 
@@ -161,7 +161,7 @@ def nodes_of(nodes: tuple[Node, ...]) -> Iterator[Node]:
 def alternatives(found: Case, bound: tuple[str, ...] = ()) -> Iterator[Case]:
     """Yield the case with every other plan that was priced for its products."""
     layout = default_layout(found.scop)
-    target = replace(machine(2), vector_bytes=16)
+    target = replace(machine(cores=2), vector_bytes=16)
     for plan in found.schedule.plans:
         if not isinstance(plan, MatrixPlan):
             continue

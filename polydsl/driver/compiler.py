@@ -52,7 +52,8 @@ class Compiled:
 def compile_request(request: Request, tools: Toolchain) -> Compiled:
     """Return the native code of a request, from the cache where it is there."""
     start = time.perf_counter()
-    key = object_key(tools.target, request.identity())
+    identity = f"{tools.machine.identity()}\n{request.identity()}"
+    key = object_key(tools.target, identity)
     entry = tools.cache.get(key)
     if entry is not None and not tools.options.dump:
         interface = _read(entry.payload)
