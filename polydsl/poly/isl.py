@@ -16,6 +16,8 @@ import islpy as _isl
 
 Set = _isl.Set
 Map = _isl.Map
+UnionSet = _isl.UnionSet
+UnionMap = _isl.UnionMap
 IslError = _isl.Error
 
 DEFAULT_BUDGET = 200_000
@@ -46,6 +48,11 @@ def parse_set(text: str) -> Set:
 def parse_map(text: str) -> Map:
     """Return the map that *text* describes in isl's notation."""
     return _isl.Map.read_from_str(_local.context, text)
+
+
+def parse_union_map(text: str) -> UnionMap:
+    """Return the maps between several spaces that *text* describes."""
+    return _isl.UnionMap.read_from_str(_local.context, text)
 
 
 @contextmanager
@@ -158,3 +165,73 @@ def lexicographically_before(space_of: Map) -> Map:
 def is_bijection_onto(relation: Map, points: Set) -> bool:
     """Whether a map takes each of some points exactly once, and no other value."""
     return bool(relation.is_injective()) and bool(relation.range().is_equal(points))
+
+
+def may_dependences(sources: UnionMap, sinks: UnionMap, schedule: UnionMap) -> UnionMap:
+    """Return `{ a -> b : a in sources and, later, b in sinks access one element }`.
+
+    Nothing kills: an instance is related to every later one, one basic map for each
+    loop that can carry the reuse (`isl_union_access_info_set_may_source`).
+    """
+    access = _isl.UnionAccessInfo.from_sink(sinks).set_may_source(sources)
+    return access.set_schedule_map(schedule).compute_flow().get_may_dependence()
+
+
+def basic_maps(relation: UnionMap) -> Iterator[Map]:
+    """Yield the basic maps of which a union of maps consists, in isl's order."""
+    maps = relation.get_map_list()
+    for place in range(maps.n_map()):
+        parts = maps.get_at(place).get_basic_map_list()
+        for part in range(parts.n_basic_map()):
+            yield parts.get_at(part).to_map()
+
+
+def lexicographic_interval(points: Set, first: Set, last: Set) -> Set:
+    """Return the points from *first* to *last*, sets of one point, in lexicographic
+    order and both included."""
+    space = points.get_space()
+    after = first.apply(_isl.Map.lex_le(space))
+    before = last.apply(_isl.Map.lex_ge(space))
+    return points.intersect(after).intersect(before)
+
+
+def fixed(points: Set, values: Sequence[int]) -> Set:
+    """Return the points whose first coordinates have the values given."""
+    for place, value in enumerate(values):
+        points = points.fix_val(_isl.dim_type.set, place, value)
+    return points
+
+
+def free_on_both_sides(relation: Map) -> tuple[bool, ...]:
+    """Return for each dimension of a basic map from a space to itself whether it
+    occurs in an inequality on the input side and in one on the output side, in the
+    constraints as isl keeps them."""
+    part = relation.get_basic_map_list().get_at(0)
+    inequalities = [c for c in part.get_constraints() if not c.is_equality()]
+    sides = (_isl.dim_type.in_, _isl.dim_type.out)
+    return tuple(
+        all(any(c.involves_dims(side, d, 1) for c in inequalities) for side in sides)
+        for d in range(relation.dim(_isl.dim_type.in_))
+    )
+
+
+def count_points(points: UnionSet) -> int:
+    """Return the number of points of bounded sets."""
+    total = 0
+    sets = points.get_set_list()
+    for place in range(sets.n_set()):
+        parts = sets.get_at(place).make_disjoint().get_basic_set_list()
+        for part in range(parts.n_basic_set()):
+            total += _count_part(parts.get_at(part).to_set())
+    return total
+
+
+def _count_part(part: Set) -> int:
+    """Count a box by its sides, anything else point by point."""
+    box, size = _isl.Set.universe(part.get_space()), 1
+    for d in range(part.dim(_isl.dim_type.set)):
+        low, high = part.dim_min_val(d).to_python(), part.dim_max_val(d).to_python()
+        box = box.lower_bound_val(_isl.dim_type.set, d, low)
+        box = box.upper_bound_val(_isl.dim_type.set, d, high)
+        size *= high - low + 1
+    return size if box.is_subset(part) else part.count_val().to_python()

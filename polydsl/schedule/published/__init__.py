@@ -1,0 +1,1 @@
+"""The published reuse analysis as rankers: working sets, PolyRank, the pairwise net."""
