@@ -10,15 +10,16 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from polydsl.base.diagnostics import PolydslError, ProgramError, VerificationError
 from polydsl.base.options import Options
+from polydsl.driver.cli_bench import BenchOptions, bench_kernel
 from polydsl.driver.cli_doctor import clear_cache, report
 from polydsl.driver.cli_input import fill, plan
 from polydsl.driver.cli_kernels import (
@@ -27,13 +28,7 @@ from polydsl.driver.cli_kernels import (
     list_library,
     open_kernel,
 )
-from polydsl.driver.cli_options import (
-    CONSTANTS,
-    DTYPE_NAMES,
-    INPUTS,
-    SIZES,
-    given_of,
-)
+from polydsl.driver.cli_options import given_of, kernel_arguments, words_of
 from polydsl.driver.cli_output import Screen
 from polydsl.driver.cli_run import RunOptions, run_kernel
 from polydsl.driver.kernel import Kernel
@@ -45,8 +40,6 @@ DONE, WRONG, USAGE, FAILED, BUG = 0, 1, 2, 3, 70
 
 INTERRUPTED = 130
 """What shells give a command that was interrupted from the keyboard."""
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(slots=True)
@@ -69,68 +62,6 @@ def commands(session: Session, *, traceback: bool) -> None:
     FILE is a .pdl file, or a module of the standard library: stdlib.conv.
     """
     session.shows_traceback = traceback
-
-
-def _kernel_arguments(function: F) -> F:
-    """Add what every command about one kernel and its arguments takes."""
-    decorators = (
-        click.argument("file"),
-        click.argument("kernel"),
-        click.argument("inputs", nargs=-1, type=INPUTS, metavar="[NAME=VALUE]..."),
-        click.option(
-            "--size",
-            "sizes",
-            multiple=True,
-            type=SIZES,
-            metavar="N=1,C=64",
-            help="Sizes by name; ...=2x3 gives the leading dimensions.",
-        ),
-        click.option(
-            "--set",
-            "constants",
-            multiple=True,
-            type=CONSTANTS,
-            metavar="stride=2",
-            help="Values of constants.",
-        ),
-        click.option(
-            "--dtype",
-            "dtypes",
-            multiple=True,
-            type=DTYPE_NAMES,
-            metavar="T=f64",
-            help="Dtypes of dtype variables; f32 otherwise.",
-        ),
-        click.option(
-            "--bind",
-            "bound",
-            multiple=True,
-            metavar="w,b",
-            help="Tensors known once and for all, packed before the first call.",
-        ),
-        click.option(
-            "--isa",
-            metavar="ROW",
-            help="Compile for a lesser row of the ISA table: avx2, generic.",
-        ),
-        click.option(
-            "--ranker",
-            metavar="NAME",
-            help="Who orders the schedules: reuse, polyrank, pairwise-net.",
-        ),
-        click.option(
-            "--microkernel",
-            metavar="NAME",
-            help="Who provides the innermost loops: llvm, libxsmm, mkl.",
-        ),
-    )
-    for decorate in reversed(decorators):
-        function = decorate(function)
-    return function
-
-
-def _words(values: Sequence[str]) -> tuple[str, ...]:
-    return tuple(w.strip() for v in values for w in v.split(",") if w.strip())
 
 
 def _force_isa(isa: str | None) -> None:
@@ -162,7 +93,7 @@ def check_command(session: Session, files: tuple[str, ...]) -> int:
 
 
 @commands.command("run")
-@_kernel_arguments
+@kernel_arguments
 @click.option(
     "-o",
     "outputs",
@@ -208,7 +139,7 @@ def run_command(
     _force_isa(isa)
     options = RunOptions(
         outputs=words["outputs"],
-        bound=_words(words["bound"]),
+        bound=words_of(words["bound"]),
         threads=words["threads"],
         seconds=words["seconds"],
         distribution=words["distribution"],
@@ -218,7 +149,7 @@ def run_command(
 
 
 @commands.command("explain")
-@_kernel_arguments
+@kernel_arguments
 @click.pass_obj
 def explain_command(
     session: Session, /, file: str, kernel: str, isa: str | None, **words: Any
@@ -230,7 +161,7 @@ def explain_command(
 
 
 @commands.command("emit")
-@_kernel_arguments
+@kernel_arguments
 @click.option(
     "--stage",
     type=click.Choice(STAGE_NAMES),
@@ -259,13 +190,55 @@ def _specialized(
     session: Session, kernel: Kernel, words: Mapping[str, Any]
 ) -> Specialization:
     wanted = plan(kernel, given_of(words))
-    names = _words(words["bound"])
+    names = words_of(words["bound"])
     if names:
         arrays = fill(wanted)
         kernel = kernel.bind(**{n: arrays[n] for n in names if n in arrays})
     specs = [str(a) for n, a in wanted.layouts.items() if n not in names]
     with session.screen.progress(f"compiling {kernel.name}"):
         return kernel.specialize(*specs, **wanted.constants)
+
+
+@commands.command("bench")
+@kernel_arguments
+@click.option(
+    "--against",
+    multiple=True,
+    default=("torch",),
+    metavar="torch,libxsmm,mkl",
+    help="Peers: PyTorch, or this kernel with the microkernels of a library.",
+)
+@click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads of a call."
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0),
+    metavar="S",
+    default=2.0,
+    show_default=True,
+    help="How long all sides together run.",
+)
+@click.option("--json", "is_json", is_flag=True, help="Print JSON instead of a table.")
+@click.pass_obj
+def bench_command(
+    session: Session, /, file: str, kernel: str, isa: str | None, **words: Any
+) -> None:
+    """Time a kernel beside PyTorch and library microkernels.
+
+    All run in one process and take turns with each other and with a probe of the
+    machine's peak; the best of many rounds counts. The ratio is the time of a side over
+    that of the kernel as it is compiled.
+    """
+    _force_isa(isa)
+    options = BenchOptions(
+        against=words_of(words["against"]),
+        bound=words_of(words["bound"]),
+        threads=words["threads"],
+        seconds=words["seconds"],
+        is_json=words["is_json"],
+    )
+    bench_kernel(session.screen, _opened(file, kernel, words), given_of(words), options)
 
 
 @commands.command("doctor")

@@ -1,9 +1,9 @@
-"""The words of options such as `--size N=1,C=64` as values of click."""
+"""The options that commands share, and words such as `--size N=1,C=64` as values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import click
 
@@ -15,6 +15,7 @@ LEAD = "..."
 """The name under which `--size` gives the leading dimensions."""
 
 Reader = Callable[[str, str], Any]
+F = TypeVar("F", bound=Callable[..., Any])
 Pairs = tuple[tuple[str, Any], ...]
 
 
@@ -66,6 +67,69 @@ SIZES = _pairs(_size, "N=64", ",")
 CONSTANTS = _pairs(_constant, "stride=2", ",")
 DTYPE_NAMES = _pairs(_dtype, "T=f64", ",")
 INPUTS = _pairs(_input, "x=x.npy", None)
+
+
+def kernel_arguments(function: F) -> F:
+    """Add what every command about one kernel and its arguments takes."""
+    decorators = (
+        click.argument("file"),
+        click.argument("kernel"),
+        click.argument("inputs", nargs=-1, type=INPUTS, metavar="[NAME=VALUE]..."),
+        click.option(
+            "--size",
+            "sizes",
+            multiple=True,
+            type=SIZES,
+            metavar="N=1,C=64",
+            help="Sizes by name; ...=2x3 gives the leading dimensions.",
+        ),
+        click.option(
+            "--set",
+            "constants",
+            multiple=True,
+            type=CONSTANTS,
+            metavar="stride=2",
+            help="Values of constants.",
+        ),
+        click.option(
+            "--dtype",
+            "dtypes",
+            multiple=True,
+            type=DTYPE_NAMES,
+            metavar="T=f64",
+            help="Dtypes of dtype variables; f32 otherwise.",
+        ),
+        click.option(
+            "--bind",
+            "bound",
+            multiple=True,
+            metavar="w,b",
+            help="Tensors known once and for all, packed before the first call.",
+        ),
+        click.option(
+            "--isa",
+            metavar="ROW",
+            help="Compile for a lesser row of the ISA table: avx2, generic.",
+        ),
+        click.option(
+            "--ranker",
+            metavar="NAME",
+            help="Who orders the schedules: reuse, polyrank, pairwise-net.",
+        ),
+        click.option(
+            "--microkernel",
+            metavar="NAME",
+            help="Who provides the innermost loops: llvm, libxsmm, mkl.",
+        ),
+    )
+    for decorate in reversed(decorators):
+        function = decorate(function)
+    return function
+
+
+def words_of(values: Sequence[str]) -> tuple[str, ...]:
+    """Return the words of an option that may hold several, separated by commas."""
+    return tuple(w.strip() for v in values for w in v.split(",") if w.strip())
 
 
 def given_of(words: Mapping[str, Any]) -> Given:

@@ -7,7 +7,7 @@ take turns, and the best of each counts: their quotient is what "percent of peak
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from polydsl.backend.peak import Probe
@@ -15,6 +15,8 @@ from polydsl.backend.peak import Probe
 _SHORTEST_SAMPLE = 50e-6
 _LEAST_SAMPLES = 3
 _MOST_SAMPLES = 2000
+
+Call = Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,32 +39,41 @@ class Timing:
         return self.gigaflops(operations) / (self.peak * threads) if self.peak else 0.0
 
 
-def measure(
-    call: Callable[[], object], probe: Probe | None, *, seconds: float = 1.0
-) -> Timing:
+def measure(call: Call, probe: Probe | None, *, seconds: float = 1.0) -> Timing:
     """Return the best time of *call*, run for about *seconds* in turns with *probe*."""
-    call()
-    count = _calls_per_sample(call)
-    best, peak, samples = float("inf"), 0.0, 0
+    return measure_together((call,), probe, seconds=seconds)[0]
+
+
+def measure_together(
+    calls: Sequence[Call], probe: Probe | None, *, seconds: float = 1.0
+) -> tuple[Timing, ...]:
+    """Return the best time of each call. They take turns for about *seconds* in all, so
+    that what else happens on the machine meets all of them."""
+    for call in calls:
+        call()
+    counts = [_calls_per_sample(call) for call in calls]
+    best = [float("inf")] * len(calls)
+    peak, samples = 0.0, 0
     end = time.perf_counter() + seconds
     while samples < _LEAST_SAMPLES or (
         samples < _MOST_SAMPLES and time.perf_counter() < end
     ):
         if probe is not None:
             peak = max(peak, probe.round())
-        best = min(best, _sample(call, count))
+        for number, (call, count) in enumerate(zip(calls, counts)):
+            best[number] = min(best[number], _sample(call, count))
         samples += 1
-    return Timing(best, samples * count, peak)
+    return tuple(Timing(b, samples * n, peak) for b, n in zip(best, counts))
 
 
-def _sample(call: Callable[[], object], count: int) -> float:
+def _sample(call: Call, count: int) -> float:
     start = time.perf_counter()
     for _ in range(count):
         call()
     return (time.perf_counter() - start) / count
 
 
-def _calls_per_sample(call: Callable[[], object]) -> int:
+def _calls_per_sample(call: Call) -> int:
     """Return how many calls make a sample that the clock can measure."""
     once = max(_sample(call, 1), 1e-9)
     return max(1, round(_SHORTEST_SAMPLE / once))

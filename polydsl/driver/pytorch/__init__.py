@@ -1,0 +1,1 @@
+"""A kernel as the PyTorch program that one would write for it: a peer of `bench`."""
