@@ -69,7 +69,7 @@ def define_microkernel(
         argument.name = name
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     pointers = dict(zip(spec.parameters, function.args))
-    emit_body(body_of(builder, spec, target.isa, pointers))
+    emit_body(body_of(builder, spec, target, pointers))
     return function
 
 

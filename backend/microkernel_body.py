@@ -1,4 +1,4 @@
-"""The body of a batch-reduce GEMM microkernel: loops, products, the tile of results.
+"""The body of a batch-reduce GEMM microkernel: loops, terms, the tile of results.
 
     for t in 0..batch:
         row and column pointers of t
@@ -6,6 +6,8 @@
             load the vectors of B[t, k, :]
             for m in rows: broadcast A[t, m, k]; multiply and add to the vectors of m
     add the accumulator sets, add C if asked, store C
+
+where "multiply" and "add" are those of the inner product (`microkernel_terms`).
 
 The accumulators pass through the loops as phi nodes, so they live in vector registers.
 Tiles with few rows keep several accumulator sets and give the steps of the depth to
@@ -25,14 +27,15 @@ from polydsl.backend.microkernel_operands import (
     tile_pointer,
 )
 from polydsl.backend.microkernel_spec import GUARDED, TABLE
+from polydsl.backend.microkernel_terms import combined, neutral, with_term
 from polydsl.backend.vector_memory import (
     broadcast,
     element_address,
     load_vector,
-    multiply_add,
     prefetch_for_write,
     store_vector,
 )
+from polydsl.base.inner_product import work
 
 _WHOLE_PRODUCTS = 72
 _LOOP_PRODUCTS = 24
@@ -44,12 +47,14 @@ def accumulator_sets(body: Body) -> int:
     """Return how many accumulator sets hide the latency of a multiply-add.
 
     Two units with a latency of 4 cycles need 8 independent sums at every moment; 12
-    measured up to a tenth faster. More than the registers hold would spill.
+    measured up to a tenth faster. A term of several instructions needs fewer. More than
+    the registers hold would spill.
     """
     sums, vectors = body.spec.rows * body.row.vectors, body.row.vectors
-    operands = min(body.spec.rows, vectors) + 2
+    needed = work(body.spec.inner, has_fma=True)
+    operands = min(body.spec.rows, vectors) + 2 + needed.registers
     sets = 1
-    while sets < 4 and sets * sums < _INDEPENDENT_SUMS:
+    while sets < 4 and sets * sums * needed.point < _INDEPENDENT_SUMS:
         if 2 * sets * sums + operands > body.isa.registers:
             break
         sets *= 2
@@ -65,7 +70,7 @@ def depth_unroll(body: Body, sets: int) -> int:
     on 16 registers fell from 94 % of peak to 45 %). A short depth needs no loop.
     """
     spec = body.spec
-    sums = spec.rows * body.row.vectors
+    sums = spec.rows * body.row.vectors * work(spec.inner, has_fma=True).point
     if spec.depth * sums <= _WHOLE_PRODUCTS:
         return spec.depth
     if body.row.vectors == 1 or not body.isa.has_fma:
@@ -79,8 +84,7 @@ def depth_unroll(body: Body, sets: int) -> int:
 def emit_body(body: Body) -> None:
     """Emit the whole microkernel at the builder's position, up to its `ret void`."""
     spec = body.spec
-    zero = ir.Constant(body.row.type, None)
-    totals: Values = (zero,) * (spec.rows * body.row.vectors)
+    totals: Values = (neutral(body),) * (spec.rows * body.row.vectors)
     if spec.accumulate:
         _prefetch_tile(body)
     if spec.batch * spec.depth > 0:
@@ -93,14 +97,12 @@ def _products(body: Body) -> Values:
     """Emit the reduction over batch and depth; return its sums, row by row."""
     sets = accumulator_sets(body)
     sums = body.spec.rows * body.row.vectors
-    zero = ir.Constant(body.row.type, None)
 
     def step(t: ir.Value, totals: Values) -> Values:
         return _batch_step(body, t, totals, sets)
 
-    totals = carried_loop(
-        body.builder, body.spec.batch, 1, (zero,) * (sums * sets), step
-    )
+    start = (neutral(body),) * (sums * sets)
+    totals = carried_loop(body.builder, body.spec.batch, 1, start, step)
     return _combine_sets(body, totals, sets)
 
 
@@ -162,42 +164,41 @@ def _depth_steps(
 def _outer_product(
     body: Body, rows: Values, column: ir.Value, sums: list[ir.Value]
 ) -> list[ir.Value]:
-    """Add the outer product of a column of A and a row of B to the accumulators.
+    """Combine the accumulators with the terms of a column of A and a row of B.
 
     The side with fewer vectors is held in registers, the other passes one at a time.
     """
     builder, vectors = body.builder, body.row.vectors
     results = list(sums)
 
-    def add_product(m: int, v: int, a: ir.Value, b: ir.Value) -> None:
+    def add_term(m: int, v: int, a: ir.Value, b: ir.Value) -> None:
         at = m * vectors + v
-        fused = body.isa.has_fma
-        results[at] = multiply_add(builder, a, b, results[at], fused=fused)
+        results[at] = with_term(body, results[at], a, b)
 
     if body.spec.rows >= vectors:
         held = tuple(load_vector(builder, body.row, column, v) for v in range(vectors))
         for m, pointer in enumerate(rows):
             a = broadcast(builder, body.row, pointer)
             for v, b in enumerate(held):
-                add_product(m, v, a, b)
+                add_term(m, v, a, b)
     else:
         held = tuple(broadcast(builder, body.row, pointer) for pointer in rows)
         for v in range(vectors):
             b = load_vector(builder, body.row, column, v)
             for m, a in enumerate(held):
-                add_product(m, v, a, b)
+                add_term(m, v, a, b)
     return results
 
 
 def _combine_sets(body: Body, totals: Values, sets: int) -> Values:
-    """Add the accumulator sets pairwise: (0 + 1) + (2 + 3)."""
+    """Combine the accumulator sets pairwise: (0 + 1) + (2 + 3)."""
     size = len(totals) // sets
     left = [totals[i * size : (i + 1) * size] for i in range(sets)]
     while len(left) > 1:
         pairs = zip(left[::2], left[1::2])
         odd = left[-1:] if len(left) % 2 else []
         left = [
-            tuple(body.builder.fadd(a, b) for a, b in zip(first, second))
+            tuple(combined(body, a, b) for a, b in zip(first, second))
             for first, second in pairs
         ] + odd
     return left[0]
@@ -210,7 +211,7 @@ def _store_tile(body: Body, totals: Values) -> None:
         for v in range(row.vectors):
             total = totals[m * row.vectors + v]
             if body.spec.accumulate:
-                total = builder.fadd(load_vector(builder, row, pointer, v), total)
+                total = combined(body, load_vector(builder, row, pointer, v), total)
             store_vector(builder, row, total, pointer, v)
 
 

@@ -15,22 +15,28 @@ from llvmlite import ir
 from polydsl.backend.carried_loop import I64
 from polydsl.backend.isa import VectorISA
 from polydsl.backend.microkernel_spec import GUARDED, TABLE, Microkernel, Step
+from polydsl.backend.target import Target
 from polydsl.backend.vector_memory import I32, VectorRow, element_type
 from polydsl.loops.nest import OUTSIDE
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A microkernel under construction: its specification, ISA row and arguments.
+    """A microkernel under construction: its specification, target and arguments.
 
     `row` describes a row of B or C in vectors, `pointers` holds the arguments by name.
     """
 
     builder: ir.IRBuilder
     spec: Microkernel
-    isa: VectorISA
+    target: Target
     row: VectorRow
     pointers: dict[str, ir.Value]
+
+    @property
+    def isa(self) -> VectorISA:
+        """The row of the ISA table that the code is for."""
+        return self.target.isa
 
     def advance(self, pointer: ir.Value, elements: ir.Value) -> ir.Value:
         """Return *pointer* moved by a number of elements that is an i64 value."""
@@ -40,13 +46,13 @@ class Body:
 def body_of(
     builder: ir.IRBuilder,
     spec: Microkernel,
-    isa: VectorISA,
+    target: Target,
     pointers: dict[str, ir.Value],
 ) -> Body:
-    """Return the body of *spec* for a row of the ISA table."""
-    lanes = isa.lanes(spec.dtype)
-    row = VectorRow(element_type(spec.dtype), lanes, spec.columns, isa.has_masks)
-    return Body(builder, spec, isa, row, pointers)
+    """Return the body of *spec* for a target."""
+    lanes, has_masks = target.isa.lanes(spec.dtype), target.isa.has_masks
+    row = VectorRow(element_type(spec.dtype), lanes, spec.columns, has_masks)
+    return Body(builder, spec, target, row, pointers)
 
 
 def row_pointers(body: Body, t: ir.Value) -> Iterator[ir.Value]:

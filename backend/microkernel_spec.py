@@ -11,6 +11,7 @@ from typing import Final, TypeAlias, assert_never
 from typing import Literal as OneOf
 
 from polydsl.base.dtypes import DType
+from polydsl.base.inner_product import MULTIPLY_ADD, InnerProduct, label
 from polydsl.loops.nest import (
     BatchReduceGemm,
     GuardedRows,
@@ -47,6 +48,7 @@ class Microkernel:
     b_batch: Step
     b_depth: int
     c_row: Step
+    inner: InnerProduct = MULTIPLY_ADD
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -64,8 +66,11 @@ class Microkernel:
     def name(self) -> str:
         """A name that is the same for equal specifications only."""
         mode = "add" if self.accumulate else "set"
+        inner, kind = self.inner, "gemm"
+        if inner != MULTIPLY_ADD:
+            kind = f"gemm_{inner.combine}_{label(inner.function)}"
         parts = (
-            f"gemm_{self.dtype}_{self.rows}x{self.columns}",
+            f"{kind}_{self.dtype}_{self.rows}x{self.columns}",
             f"t{self.batch}_k{self.depth}_{mode}",
             f"a_{self.a_batch}_{self.a_row}_{self.a_depth}",
             f"b_{self.b_batch}_{self.b_depth}_c_{self.c_row}",
@@ -100,6 +105,7 @@ def microkernel_of(node: BatchReduceGemm) -> Microkernel:
         b_batch=_step(node.b.batch, node.batch),
         b_depth=node.b.depth_step if node.depth > 1 else 0,
         c_row=_step(node.c.row, node.rows),
+        inner=node.inner,
     )
 
 

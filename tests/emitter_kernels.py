@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from polydsl.base.dtypes import BOOL, F32, I32, I64, DType
+from polydsl.base.functions import Combine
 from polydsl.loops.memory import Array
 from polydsl.loops.nest import (
     Accumulate,
@@ -14,7 +15,6 @@ from polydsl.loops.nest import (
     Buffer,
     Call,
     Columns,
-    Combine,
     Expr,
     Literal,
     Load,

@@ -15,13 +15,13 @@ import numpy as np
 from hypothesis import strategies as st
 
 from polydsl.base.dtypes import BOOL, DTYPES, F32, F64, I32, I64, U8, DType, widen
+from polydsl.base.functions import Combine
 from polydsl.loops.memory import Array
 from polydsl.loops.nest import (
     Accumulate,
     Buffer,
     Call,
     Cast,
-    Combine,
     Expr,
     Guard,
     Literal,

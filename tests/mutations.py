@@ -43,16 +43,16 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "extract",
         "a product starts from 0",
-        "polydsl/poly/drafts.py",
-        "Literal(1.0 if dtype.is_float else 1, dtype, span)",
-        "Literal(0.0 if dtype.is_float else 0, dtype, span)",
+        "polydsl/base/functions.py",
+        '        case "mul" | "and":\n            return 1\n',
+        '        case "mul" | "and":\n            return 0\n',
     ),
     Mutation(
         "extract",
         "a maximum starts from 0",
-        "polydsl/poly/drafts.py",
-        'float("-inf") if dtype.is_float else dtype.least',
-        "0.0 if dtype.is_float else 0",
+        "polydsl/base/functions.py",
+        "return -math.inf if dtype.is_float else dtype.least",
+        "return 0",
     ),
     Mutation(
         "extract",
@@ -133,9 +133,17 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "contraction",
         "any update is a sum",
+        "polydsl/schedule/inner_product.py",
+        "    return InnerProduct(combine, function), (first, second)\n",
+        '    return InnerProduct("add", function), (first, second)\n',
+        unproved=True,
+    ),
+    Mutation(
+        "contraction",
+        "exchanged factors keep their function",
         "polydsl/schedule/contraction.py",
-        '    if statement.combine != "add":\n',
-        "    if statement.combine is None:\n",
+        "            inner=self.inner.exchanged(),\n",
+        "            inner=self.inner,\n",
         unproved=True,
     ),
     Mutation(

@@ -16,9 +16,10 @@ from polydsl.backend.isa import ISAS
 from polydsl.backend.target import host_target
 from polydsl.base.diagnostics import CompilerBug
 from polydsl.base.dtypes import BOOL, DTYPES, F32, F64, I32, I64, U8, DType
+from polydsl.base.functions import Combine
 from polydsl.loops.interpret import interpret
 from polydsl.loops.memory import Array
-from polydsl.loops.nest import Combine, Expr, Literal, Load, LoopNest, Node, Store, Var
+from polydsl.loops.nest import Expr, Literal, Load, LoopNest, Node, Store, Var
 
 ROWS = tuple(isa.name for isa in ISAS[ISAS.index(host_target().isa) :])
 TARGET = host_target()

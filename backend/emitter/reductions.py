@@ -22,7 +22,8 @@ from polydsl.backend.emitter.statements import combined
 from polydsl.backend.emitter.types import I32, any_lane, every_lane, reserve, shuffle
 from polydsl.backend.llvm_types import constant, register_type
 from polydsl.base.dtypes import DType
-from polydsl.loops.nest import Accumulate, Combine
+from polydsl.base.functions import Combine, identity
+from polydsl.loops.nest import Accumulate
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def open_reduction(scope: Scope, node: Accumulate, lanes: int, slots: int) -> Re
     """Set up partial results with nothing in them."""
     dtype = node.value.dtype
     kind = register_type(dtype, lanes)
-    start = constant(kind, identity(node.combine, dtype))
+    start = constant(kind, _start(node.combine, dtype))
     places = tuple(reserve(scope.function.entry, kind) for _ in range(slots))
     for place in places:
         scope.builder.store(start, place)
@@ -89,19 +90,7 @@ def _across(scope: Scope, node: Accumulate, vector: ir.Value) -> ir.Value:
     return combined(scope, node, first, second)
 
 
-def identity(combine: Combine, dtype: DType) -> float | int:
+def _start(combine: Combine, dtype: DType) -> float:
     """Return what changes nothing when it is combined; of a float sum, -0."""
-    greatest, least = float("inf"), -float("inf")
-    if not dtype.is_float:
-        greatest, least = dtype.greatest, dtype.least
-    match combine:
-        case "add":
-            return -0.0 if dtype.is_float else 0
-        case "mul" | "and":
-            return 1
-        case "or":
-            return 0
-        case "max":
-            return least
-        case "min":
-            return greatest
+    is_sum = combine == "add" and dtype.is_float
+    return -0.0 if is_sum else identity(combine, dtype)

@@ -10,9 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import numpy as np
+
+from polydsl.base.dtypes import DType
 
 Rule = Literal["arithmetic", "float", "keep", "compare", "logical", "test"]
 """How the result type follows from the operands' types.
@@ -190,6 +192,25 @@ FUNCTIONS: dict[str, Function] = {
     )
 }
 """All scalar operations by name. `where` is a form of its own (`Select`)."""
+
+Combine = Literal["add", "mul", "max", "min", "and", "or"]
+"""The functions that updates combine values with: associative and commutative."""
+
+
+def identity(combine: Combine, dtype: DType) -> float:
+    """Return the neutral element of a combining function; of bools, 1 or 0."""
+    match combine:
+        case "add" | "or":
+            return 0
+        case "mul" | "and":
+            return 1
+        case "max":
+            return -math.inf if dtype.is_float else dtype.least
+        case "min":
+            return math.inf if dtype.is_float else dtype.greatest
+        case _:
+            assert_never(combine)
+
 
 Reduction = Literal[
     "sum", "prod", "max", "min", "mean", "any", "all", "argmax", "argmin"

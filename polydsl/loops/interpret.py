@@ -11,12 +11,14 @@ in the dtype of each expression.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import reduce
 from typing import assert_never
 
 import numpy as np
 
 from polydsl.base.diagnostics import bug
-from polydsl.base.functions import FUNCTIONS
+from polydsl.base.functions import FUNCTIONS, identity
+from polydsl.base.inner_product import fold
 from polydsl.loops.evaluate import (
     Access,
     Run,
@@ -187,15 +189,34 @@ def _begin_iteration(run: Run, iteration: int) -> None:
 def _execute_gemm(run: Run, node: BatchReduceGemm) -> None:
     dtype = node.dtype.numpy
     c = _tile_addresses(run, node.c, node.rows, node.columns)
-    total = np.zeros((node.rows, node.columns), dtype)
+    combine = FUNCTIONS[node.inner.combine].numpy
+    start = identity(node.inner.combine, node.dtype)
+    total = np.full((node.rows, node.columns), start, dtype)
     if node.accumulate:
         total = run.read(node.c.buffer, c)
     for t in range(node.batch):
         for k in range(node.depth):
-            a = _a_column(run, node, t, k)
-            b = _b_row(run, node, t, k)
-            total = total + a[:, np.newaxis] * b[np.newaxis, :]
+            a = _a_column(run, node, t, k)[:, np.newaxis]
+            b = _b_row(run, node, t, k)[np.newaxis, :]
+            total = combine(total, _term(node, a, b))
     run.write(node.c.buffer, c, total.astype(dtype))
+
+
+def _term(node: BatchReduceGemm, a: Array, b: Array) -> Array:
+    """Return the inner product's function of broadcast elements of A and B."""
+
+    def apply(function: str, operands: tuple[Array, ...]) -> Array:
+        row = FUNCTIONS[function]
+        if not row.variadic:
+            return np.asarray(row.numpy(*operands))
+        return reduce(row.numpy, operands)
+
+    return fold(
+        node.inner.function,
+        lambda side: a if side == "A" else b,
+        lambda number: np.asarray(number, node.dtype.numpy),
+        apply,
+    )
 
 
 def _tile_addresses(run: Run, c: Tile, rows: int, columns: int) -> Addresses:

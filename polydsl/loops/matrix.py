@@ -240,6 +240,7 @@ class _Generator:
             plan.contraction.dtype,
             self._instance(place),
             None if block.accumulate else self._initial(place),
+            plan.contraction.inner,
         )
 
     # Instances

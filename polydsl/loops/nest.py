@@ -23,6 +23,8 @@ from typing import Literal as OneOf
 from typing import TypeAlias, assert_never
 
 from polydsl.base.dtypes import I64, DType
+from polydsl.base.functions import Combine
+from polydsl.base.inner_product import MULTIPLY_ADD, InnerProduct
 
 # Expressions
 
@@ -190,9 +192,6 @@ class Store:
     instance: Instance | None = None
 
 
-Combine = OneOf["add", "mul", "max", "min", "and", "or"]
-
-
 @dataclass(frozen=True, slots=True)
 class Accumulate:
     """`buffer[index] = combine(buffer[index], value)`.
@@ -287,9 +286,11 @@ class BatchReduceGemm:
         C[m, n] = (C[m, n] if accumulate else 0) + sum over t, k of A[t,m,k] * B[t,k,n]
 
     for m < `rows`, n < `columns`, t < `batch`, k < `depth`; the extents are static and
-    the tile of accumulators fits the vector registers. The coordinates of `instance`
-    may hold the variables `TILE`, those of `initial`, the instances that set C to zero
-    where the tile does not accumulate, the first two of them.
+    the tile of accumulators fits the vector registers. `inner` may put another function
+    in place of the product, and another combining one in place of the sum, which then
+    starts at its neutral element. The coordinates of `instance` may hold the variables
+    `TILE`, those of `initial`, the instances that give C its first value where the tile
+    does not accumulate, the first two of them.
     """
 
     c: Tile
@@ -303,6 +304,7 @@ class BatchReduceGemm:
     dtype: DType
     instance: Instance | None = None
     initial: Instance | None = None
+    inner: InnerProduct = MULTIPLY_ADD
 
 
 Node: TypeAlias = Loop | Guard | Store | Accumulate | BatchReduceGemm

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from polydsl.base.functions import FUNCTIONS
+from polydsl.base.inner_product import formula
 from polydsl.loops.nest import (
     Accumulate,
     BatchReduceGemm,
@@ -54,6 +55,7 @@ _BINDING = {
 _CHOICE, _COMPARISON, _PREFIX, _POWER, _ATOM = 0, 4, 7, 8, 9
 
 _COMBINE = {"add": "+=", "mul": "*="}
+_REDUCTION = {"add": "sum", "mul": "prod"}
 
 
 def render_nest(nest: LoopNest) -> str:
@@ -130,10 +132,14 @@ def _bound(expr: Expr) -> str:
 
 
 def _gemm(node: BatchReduceGemm) -> Iterator[str]:
-    operator = "+=" if node.accumulate else "="
+    combine = node.inner.combine
+    update = _COMBINE.get(combine, f"{combine}=")
+    operator = update if node.accumulate else "="
+    reduction = _REDUCTION.get(combine, combine)
     extents = f"m {node.rows}, n {node.columns}, t {node.batch}, k {node.depth}"
+    term = formula(node.inner.function, "A[t, m, k]", "B[t, k, n]")
     yield f"gemm {node.dtype} [{extents}]"
-    yield f"  {_tile(node.c)} {operator} sum[t, k] A[t, m, k] * B[t, k, n]"
+    yield f"  {_tile(node.c)} {operator} {reduction}[t, k] {term}"
     yield f"  A = {_rows(node.a)}"
     yield f"  B = {_columns(node.b)}"
 

@@ -3,8 +3,9 @@ statement it executes.
 
 The instance on a `BatchReduceGemm` says which instance of the statement the term
 (m, n, t, k) is. The address of C is that of the element which the instance writes, and
-A and B hold the two factors of its value, wherever they are read from: the tensor, a
-padded copy, a packed one, or a table that sends padded rows to a line of padding.
+A and B hold the two accesses of which its value is the node's function, wherever they
+are read from: the tensor, a padded copy, a packed one, or a table that sends padded
+rows to a line of padding.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import NoReturn, TypeAlias
 
 from polydsl.base.diagnostics import bug
+from polydsl.base.functions import identity
 from polydsl.loops.nest import (
     TILE,
     BatchReduceGemm,
@@ -52,6 +54,7 @@ from polydsl.loops.verify_guards import check_guarded
 from polydsl.loops.verify_instances import coordinates
 from polydsl.loops.verify_points import Leaf, Piece
 from polydsl.loops.verify_search import outside_point, some_point
+from polydsl.loops.verify_terms import bindings
 from polydsl.loops.verify_translate import Names, nest_form, program_condition
 from polydsl.loops.verify_values import Extent, Mismatch, Source, within_zero
 from polydsl.poly.scop import Scop, Statement
@@ -110,9 +113,11 @@ def check_product(memory: Memory, leaf: Leaf) -> None:
 def _check_kind(
     memory: Memory, leaf: Leaf, node: BatchReduceGemm, statement: Statement
 ) -> None:
-    """Raise unless the statement sums products, and zero is set where it should be."""
-    if statement.combine != "add" or node.c.buffer != statement.tensor:
-        bug(f"{statement.name} is no sum into {node.c.buffer}, {leaf.place({})}")
+    """Raise unless the statement combines as the product does, and the first value is
+    set where it should be."""
+    combine = node.inner.combine
+    if statement.combine != combine or node.c.buffer != statement.tensor:
+        bug(f"{statement.name} is no {combine} into {node.c.buffer}, {leaf.place({})}")
     names = (node.c.buffer, node.a.buffer, node.b.buffer)
     if any(memory.buffers[name].dtype != node.dtype for name in names):
         bug(f"a product mixes types, {leaf.place({})}")
@@ -121,9 +126,10 @@ def _check_kind(
     if node.initial is None:
         return
     first = memory.scop.statement(node.initial.statement)
-    zero = isinstance(first.value, program.Literal) and first.value.value == 0
-    if not zero or first.combine is not None or first.tensor != statement.tensor:
-        bug(f"{first.name} does not set {statement.tensor} to zero, {leaf.place({})}")
+    start, value = identity(combine, node.dtype), first.value
+    is_start = isinstance(value, program.Literal) and value.value == start
+    if not is_start or first.combine is not None or first.tensor != node.c.buffer:
+        bug(f"{first.name} does not set {node.c.buffer} to {start}, {leaf.place({})}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +152,7 @@ class _Product:
         self._check_result(statement, self.source)
         if self.node.initial is not None:
             self._check_initial()
-        match statement.value:
-            case program.Call("mul", (left, right)):
-                self._check_factors(left, right)
-            case _:
-                bug(f"the value of {statement.name} is no product")
+        self._check_factors(statement)
 
     def _check_result(self, statement: Statement, source: Source) -> None:
         """C is at the element that the instance writes, one for each (m, n)."""
@@ -180,17 +182,24 @@ class _Product:
         names = dict(zip(statement.dims, found))
         self._check_result(statement, replace(self.source, names=names))
 
-    def _check_factors(self, left: program.Expr, right: program.Expr) -> None:
-        a, b = self.node.a, self.node.b
-        swap = self._origin(a.buffer) != _tensor(left)
-        if not swap and _tensor(left) == _tensor(right):
+    def _check_factors(self, statement: Statement) -> None:
+        """A and B hold accesses for which the function is the statement's value."""
+        sizes = self.memory.scop.sizes
+        found = list(bindings(self.node.inner.function, statement.value, sizes))
+        if not found:
+            bug(f"the value of {statement.name} is another function of its factors")
+        origin = self._origin(self.node.a.buffer)
+        likely = sorted(found, key=lambda bound: _tensor(bound["A"]) != origin)
+        mismatches: list[Mismatch] = []
+        for bound in likely:
             try:
-                self._check_rows(a, left)
-            except Mismatch:
-                swap = True
-        first, second = (right, left) if swap else (left, right)
-        self._check_rows(a, first)
-        self._check_columns(b, second)
+                self._check_rows(self.node.a, bound["A"])
+                self._check_columns(self.node.b, bound["B"])
+            except Mismatch as mismatch:
+                mismatches.append(mismatch)
+            else:
+                return
+        raise mismatches[0]
 
     def _origin(self, buffer: str) -> str:
         copies = self.memory.copies

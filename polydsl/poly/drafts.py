@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from polydsl.base.dtypes import BOOL, DType
+from polydsl.base.functions import Combine, identity
 from polydsl.base.source import Span
 from polydsl.poly.conditions import ordered_indices
-from polydsl.poly.scop import Combine, Role, TensorInfo
+from polydsl.poly.scop import Role, TensorInfo
 from polydsl.poly.terms import Interval, interval
 from polydsl.semantics.program import (
     Call,
@@ -93,25 +94,10 @@ class Drafts:
         return tuple(dims)
 
 
-def identity(combine: Combine, dtype: DType, span: Span) -> Literal:
-    """Return the neutral element of a combining operation."""
-    match combine:
-        case "add":
-            return Literal(0.0 if dtype.is_float else 0, dtype, span)
-        case "mul":
-            return Literal(1.0 if dtype.is_float else 1, dtype, span)
-        case "max":
-            return Literal(
-                float("-inf") if dtype.is_float else dtype.least, dtype, span
-            )
-        case "min":
-            return Literal(
-                float("inf") if dtype.is_float else dtype.greatest, dtype, span
-            )
-        case "and":
-            return Literal(True, dtype, span)
-        case "or":
-            return Literal(False, dtype, span)
+def neutral(combine: Combine, dtype: DType, span: Span) -> Literal:
+    """Return the neutral element of a combining function as a literal of *dtype*."""
+    number = identity(combine, dtype)
+    return Literal(dtype.numpy.type(number).item(), dtype, span)
 
 
 def converted(expr: Expr, dtype: DType) -> Expr:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from polydsl.base.dtypes import DType, promote, widen
+from polydsl.base.functions import Combine
 from polydsl.poly.conditions import ordered_indices
-from polydsl.poly.drafts import Draft, Drafts, converted, identity
+from polydsl.poly.drafts import Draft, Drafts, converted, neutral
 from polydsl.poly.reductions import hoist
-from polydsl.poly.scop import Combine, Role, Scop
+from polydsl.poly.scop import Role, Scop
 from polydsl.poly.statements import build
 from polydsl.semantics.program import (
     Access,
@@ -109,7 +110,7 @@ def _initialise(
 ) -> None:
     """Draft the neutral element wherever an update will be added."""
     span = group[0].span
-    zero = identity(combine, dtype, span)
+    zero = neutral(combine, dtype, span)
     if any(d.is_scatter for d in group):
         dims = drafts.whole(target, span)
         drafts.add(Draft(target, dims, None, zero, (), (), span))

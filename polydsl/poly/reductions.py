@@ -14,11 +14,11 @@ from math import prod
 
 from polydsl.base.diagnostics import Diagnostics, bug
 from polydsl.base.dtypes import BOOL, F64, I64, DType, promote, widen
+from polydsl.base.functions import Combine
 from polydsl.base.source import Span
 from polydsl.poly.casts import cast
 from polydsl.poly.conditions import arm_conditions, bounding, ordered_indices
-from polydsl.poly.drafts import Draft, Drafts, converted, identity
-from polydsl.poly.scop import Combine
+from polydsl.poly.drafts import Draft, Drafts, converted, neutral
 from polydsl.semantics.program import (
     Access,
     Call,
@@ -126,7 +126,7 @@ def _reduce(
     shape = tuple(drafts.box[i][1] + 1 for i in free)
     name = drafts.fresh(name)
     drafts.declare(name, body.dtype, shape, "local", span)
-    zero = identity(combine, body.dtype, span)
+    zero = neutral(combine, body.dtype, span)
     drafts.add(Draft(name, dims, None, zero, (), context, span))
     drafts.add(Draft(name, dims, combine, body, indices, context, span))
     return Access(name, dims, body.dtype, span)
@@ -207,7 +207,7 @@ def _without_nan(value: Access, combine: Combine) -> Expr:
     if not dtype.is_float:
         return value
     isnan = Call("isnan", (value,), BOOL, span)
-    return Select(isnan, identity(combine, dtype, span), value, dtype, span)
+    return Select(isnan, neutral(combine, dtype, span), value, dtype, span)
 
 
 def _check_not_empty(drafts: Drafts, expr: Reduce) -> None:

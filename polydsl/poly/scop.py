@@ -14,12 +14,12 @@ from math import prod
 from typing import Literal as OneOf
 
 from polydsl.base.dtypes import DType
+from polydsl.base.functions import Combine
 from polydsl.base.source import Span
 from polydsl.poly.isl import Map, Set
 from polydsl.poly.terms import Interval
 from polydsl.semantics.program import Access, Expr, Value
 
-Combine = OneOf["add", "mul", "max", "min", "and", "or"]
 Role = OneOf["input", "local", "result"]
 
 

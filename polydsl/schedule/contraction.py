@@ -1,35 +1,40 @@
 """Which statements are products that batch-reduce GEMM can compute.
 
-    C[...] += A[...] * B[...]
+    C[...] combine= function(A[...], B[...])
 
-A statement matches by its access maps alone: both factors are accesses to tensors of
-one floating-point type, every subscript is linear in the indices (after indices under
-`// g` and `% g` are split), and every index belongs to one class, by the tensors it
-moves: *rows* C and A, *columns* C and B, *depth* A and B, *batch* all three. A
-convolution's window index r in `x[p*stride + r]` is depth: it moves both factors.
+A statement matches by its inner product and its access maps. It sums, multiplies or
+takes the greatest or least of a function of two accesses, made of a few instructions
+(`polydsl.base.inner_product`); both factors and the function are of one floating-point
+type. Every subscript is linear in the indices (after indices under `// g` and `% g`
+are split), and every index belongs to one class, by the tensors it moves: *rows* C and
+A, *columns* C and B, *depth* A and B, *batch* all three. A convolution's window index
+r in `x[p*stride + r]` is depth: it moves both factors.
 
-Soundness: with these conditions the statement is, for each value of the batch indices,
-a sum over depth of products of an element chosen by (row, depth) and one chosen by
-(depth, column), so any tiling of the three classes computes it; sums may be taken in
-any order. Padding is kept: a padded factor's element is its padding value.
+Soundness: with these conditions the statement combines, for each value of the batch
+indices, over depth, a function of an element chosen by (row, depth) and one chosen by
+(depth, column). So any tiling of the three classes computes it, whatever the function:
+each of its values is taken once, and values may be combined in any order. Padding is
+kept: a padded factor's element is its padding value, and no tile reads a lane or a
+depth beyond the box, so nothing relies on zeros that vanish in a product.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from polydsl.base.dtypes import DType
+from polydsl.base.inner_product import InnerProduct
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.substitute import linear_term, resolve, substitute
 from polydsl.poly.terms import Interval, Linear, integer
+from polydsl.schedule.inner_product import inner_product
 from polydsl.schedule.operand import Operand
 from polydsl.semantics.program import (
     Access,
     Call,
     Expr,
     Index,
-    Literal,
     Pad,
     Value,
     has_index,
@@ -41,6 +46,7 @@ from polydsl.semantics.program import (
 class Contraction:
     """A matched statement. All dimensions of it run from 0.
 
+    `inner` says how it combines what function of the elements of `a` and `b`.
     `coordinates` gives the dimensions of the statement in those of the contraction:
     they differ where a range does not start at 0 or an index was split.
     """
@@ -56,6 +62,7 @@ class Contraction:
     columns: tuple[str, ...]
     depth: tuple[str, ...]
     batch: tuple[str, ...]
+    inner: InnerProduct
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -69,18 +76,13 @@ class Contraction:
 
     def swapped(self) -> Contraction:
         """Return the same product with the factors' roles exchanged."""
-        return Contraction(
-            self.statement,
-            self.dtype,
-            self.extents,
-            self.coordinates,
-            self.c,
-            self.b,
-            self.a,
-            self.columns,
-            self.rows,
-            self.depth,
-            self.batch,
+        return replace(
+            self,
+            a=self.b,
+            b=self.a,
+            rows=self.columns,
+            columns=self.rows,
+            inner=self.inner.exchanged(),
         )
 
 
@@ -93,11 +95,13 @@ class NoContraction:
 
 def match(scop: Scop, statement: Statement) -> Contraction | NoContraction:
     """Return the contraction that a statement is, or why it is none."""
-    factors = _factors(statement)
-    if isinstance(factors, NoContraction):
-        return factors
+    found = inner_product(statement, scop.sizes)
+    if isinstance(found, str):
+        return NoContraction(found)
+    inner, factors = found
     dtype = scop.tensor(statement.tensor).dtype
-    types = {dtype, *(t for f in factors for t in (f.dtype, _access(f).dtype))}
+    types = {dtype, statement.value.dtype}
+    types |= {t for f in factors for t in (f.dtype, _access(f).dtype)}
     if len(types) > 1 or not dtype.is_float or dtype.bits < 32:
         return NoContraction("its tensors are not of one type, f32 or f64")
     if any(0 in scop.tensor(_access(f).tensor).shape for f in factors):
@@ -111,7 +115,7 @@ def match(scop: Scop, statement: Statement) -> Contraction | NoContraction:
     split = _split_dimensions(scop, statement, factors)
     if isinstance(split, NoContraction):
         return split
-    return _classify(scop, statement, factors, *split)
+    return _classify(scop, statement, inner, factors, *split)
 
 
 def _has_plain_subscripts(statement: Statement) -> bool:
@@ -130,26 +134,6 @@ def _is_defined(scop: Scop, factor: Expr) -> bool:
     plain = [s.name for s in first.subscripts if isinstance(s, Index)]
     ranges = [first.ranges[d] for d in plain]
     return not first.conditions and ranges == whole
-
-
-def _factors(statement: Statement) -> tuple[Expr, Expr] | NoContraction:
-    if statement.combine != "add":
-        return NoContraction("it does not sum")
-    match statement.value:
-        case Call("mul", (left, right)) if _is_factor(left) and _is_factor(right):
-            return left, right
-        case _:
-            return NoContraction("its value is not the product of two accesses")
-
-
-def _is_factor(expr: Expr) -> bool:
-    match expr:
-        case Access():
-            return True
-        case Pad(_, value):
-            return isinstance(value, Literal)
-        case _:
-            return False
 
 
 def _access(factor: Expr) -> Access:
@@ -217,6 +201,7 @@ def _divisors(sizes: dict[str, Value], subscripts: Iterator[Expr]) -> dict[str, 
 def _classify(
     scop: Scop,
     statement: Statement,
+    inner: InnerProduct,
     factors: tuple[Expr, Expr],
     coordinates: dict[str, Linear],
     extents: dict[str, int],
@@ -261,6 +246,7 @@ def _classify(
         tuple(classes["columns"]),
         tuple(classes["depth"]),
         tuple(classes["batch"]),
+        inner,
     )
 
 

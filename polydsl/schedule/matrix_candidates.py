@@ -115,7 +115,8 @@ def _tiles(
     """Yield register tiles: rows evened out, vectors along the columns."""
     lanes = setting.machine.lanes(contraction.dtype)
     seen: set[tuple[int, int]] = set()
-    for most_rows, vectors in tile_shapes(setting.machine, contraction.dtype):
+    shapes = tile_shapes(setting.machine, contraction.dtype, contraction.inner)
+    for most_rows, vectors in shapes:
         wide = min(vectors, ceil(columns / lanes))
         evened = even_rows(rows, min(most_rows, rows))[0]
         for tall in {evened, min(most_rows, rows)}:

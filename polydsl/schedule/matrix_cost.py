@@ -52,6 +52,7 @@ def matrix_cost(plan: MatrixPlan, machine: Machine, layout: Layout) -> Cost:
                 products=max(depth // blocks, 1),
                 batch=min(taps, plan.taps_block),
                 has_row_table=plan.a.rows != "strided",
+                inner=contraction.inner,
             )
             useful = tall * wide / lanes * depth / machine.fma_per_cycle
             compute += count * useful / max(share, 0.01)

@@ -1,17 +1,19 @@
 """Which register tiles of a product a machine can hold, and how fast each runs.
 
 A tile has `rows` broadcast values and `vectors` vectors: rows x vectors accumulators.
-Beside them the registers hold the values of the side with fewer of them, and one value
-of the other side. The estimate of speed counts what limits the microkernels that
-`polydsl.backend` emits: the loads of each step, the latency of the multiply-adds, idle
-lanes in the last vector, the addresses of each position of the batch, and the start
-and end of a tile. Everything is a pure function of the machine's numbers.
+Beside them the registers hold the values of the side with fewer of them, one value of
+the other side, and what the inner product's function needs between them. The estimate
+of speed counts what limits the microkernels that `polydsl.backend` emits: the
+instructions and loads of each step, the latency of the combination, idle lanes in the
+last vector, the addresses of each position of the batch, and the start and end of a
+tile. Everything is a pure function of the machine's numbers.
 """
 
 from __future__ import annotations
 
 from polydsl.base.diagnostics import bug
 from polydsl.base.dtypes import DType
+from polydsl.base.inner_product import MULTIPLY_ADD, InnerProduct, work
 from polydsl.base.machine import Machine
 
 _LOADS_PER_CYCLE = 2.0
@@ -33,51 +35,66 @@ _ADDRESS_REGISTERS = 12
 _SPILLING = 0.2
 
 
-def registers_needed(machine: Machine, rows: int, vectors: int) -> int:
+def registers_needed(
+    machine: Machine, rows: int, vectors: int, inner: InnerProduct = MULTIPLY_ADD
+) -> int:
     """Return how many vector registers a full tile occupies.
 
     `mv*n + mv + 1` as long as there are no more vectors than rows; the other way round
     the broadcasts are held and the vectors pass. Where rows have only one vector, a
-    wide unit takes the broadcast as a memory operand of the multiply-add. Without a
-    fused instruction the product needs a register of its own.
+    wide unit takes the broadcast as a memory operand of the multiply-add. What is not
+    a fused instruction needs registers for values on their way and for constants.
     """
-    product = 0 if machine.has_fma else 1
-    return rows * vectors + min(rows, vectors) + 1 + product
+    needed = work(inner, has_fma=machine.has_fma)
+    held, passing = vectors * needed.column_values, needed.row_values
+    if rows < vectors:
+        held, passing = rows * needed.row_values, needed.column_values
+    return rows * vectors + held + passing + needed.registers
 
 
-def fits_registers(machine: Machine, rows: int, vectors: int) -> bool:
+def fits_registers(
+    machine: Machine, rows: int, vectors: int, inner: InnerProduct = MULTIPLY_ADD
+) -> bool:
     """Return whether a tile runs without spilling."""
-    return registers_needed(machine, rows, vectors) <= machine.vector_registers
+    return registers_needed(machine, rows, vectors, inner) <= machine.vector_registers
 
 
-def max_rows(machine: Machine, vectors: int) -> int:
+def max_rows(machine: Machine, vectors: int, inner: InnerProduct = MULTIPLY_ADD) -> int:
     """Return the largest number of rows that fits beside *vectors* vectors; 0 if none.
 
     At most 28: longer tiles bring no more reuse and need more row addresses than there
     are registers for them.
     """
-    fitting = (
-        n for n in range(_MAX_ROWS, 0, -1) if fits_registers(machine, n, vectors)
-    )
+    tall = range(_MAX_ROWS, 0, -1)
+    fitting = (n for n in tall if fits_registers(machine, n, vectors, inner))
     return next(fitting, 0)
 
 
-def tile_shapes(machine: Machine, dtype: DType) -> tuple[tuple[int, int], ...]:
+def tile_shapes(
+    machine: Machine, dtype: DType, inner: InnerProduct = MULTIPLY_ADD
+) -> tuple[tuple[int, int], ...]:
     """Return the tallest (rows, vectors) for each number of vectors, best first.
 
     Best is by the efficiency of a long product, in steps of a twentieth, then by loads
     for each multiply-add. Lower tiles of the same width always fit too.
     """
     lanes = machine.lanes(dtype)
-    tallest = ((max_rows(machine, v), v) for v in _VECTORS)
+    tallest = ((max_rows(machine, v, inner), v) for v in _VECTORS)
+    most = _instructions_per_cycle(machine) / machine.fma_per_cycle
+    most /= work(inner, has_fma=machine.has_fma).point
 
     def rank(shape: tuple[int, int]) -> tuple[float, float, int]:
         rows, vectors = shape
         speed = tile_efficiency(
-            machine, dtype, rows=rows, columns=vectors * lanes, products=_LONG_PRODUCT
+            machine,
+            dtype,
+            rows=rows,
+            columns=vectors * lanes,
+            products=_LONG_PRODUCT,
+            inner=inner,
         )
         loads = (rows + vectors) / (rows * vectors)
-        return -round(speed * 20), loads, vectors
+        return -round(speed / most * 20), loads, vectors
 
     return tuple(sorted((s for s in tallest if s[0] > 0), key=rank))
 
@@ -91,8 +108,12 @@ def tile_efficiency(
     products: int,
     batch: int = 1,
     has_row_table: bool = False,
+    inner: InnerProduct = MULTIPLY_ADD,
 ) -> float:
     """Return the share of the machine's multiply-adds that a tile reaches, 0 to 1.
+
+    Other inner products are measured by the same rate: one that takes two instructions
+    for each point reaches a half of it at most.
 
     *products* is the length of the whole reduction of one tile, over *batch* positions.
     *has_row_table* says that a table gives the rows of A. Operands are in L1.
@@ -101,23 +122,28 @@ def tile_efficiency(
         return 0.0
     lanes = machine.lanes(dtype)
     vectors = -(-columns // lanes)
-    step = _step_cycles(machine, rows, vectors)
+    step = _step_cycles(machine, rows, vectors, inner)
     position = _position_cycles(rows, has_row_table=has_row_table)
-    cycles = products * step + batch * position + _ends_cycles(machine, rows, vectors)
+    ends = _ends_cycles(machine, rows, vectors, inner)
+    cycles = products * step + batch * position + ends
     # A partial vector costs as much as a whole one.
     useful = rows * columns / lanes * products / machine.fma_per_cycle
     share = useful / cycles
-    return share if fits_registers(machine, rows, vectors) else share * _SPILLING
+    fits = fits_registers(machine, rows, vectors, inner)
+    return share if fits else share * _SPILLING
 
 
-def accumulator_sets(machine: Machine, rows: int, vectors: int) -> int:
+def accumulator_sets(
+    machine: Machine, rows: int, vectors: int, inner: InnerProduct = MULTIPLY_ADD
+) -> int:
     """Return how many sets of accumulators a tile of few rows keeps: 1, 2 or 4.
 
-    The sums must outnumber the multiply-adds in flight, by half to spare.
+    The sums must outnumber the combinations in flight, by half to spare.
     """
     sums, sets = rows * vectors, 1
-    wanted = 1.5 * machine.fma_latency * machine.fma_per_cycle
-    others = min(rows, vectors) + 2
+    point = work(inner, has_fma=machine.has_fma).point
+    wanted = 1.5 * machine.fma_latency * _instructions_per_cycle(machine) / point
+    others = registers_needed(machine, rows, vectors, inner) - sums + 1
     while sets < _MAX_SETS and sets * sums < wanted:
         if 2 * sets * sums + others > machine.vector_registers:
             break
@@ -140,13 +166,24 @@ def even_rows(total: int, most: int) -> tuple[int, ...]:
     return (height + 1,) * taller + (height,) * (tiles - taller)
 
 
-def _step_cycles(machine: Machine, rows: int, vectors: int) -> float:
+def _instructions_per_cycle(machine: Machine) -> float:
+    """Return the vector instructions of a cycle: where a multiply-add is two, the rate
+    of multiply-adds counts pairs."""
+    return machine.fma_per_cycle * (1 if machine.has_fma else 2)
+
+
+def _step_cycles(
+    machine: Machine, rows: int, vectors: int, inner: InnerProduct
+) -> float:
     """Return the cycles of one step of the reduction: the scarcest resource decides."""
-    multiply = rows * vectors / machine.fma_per_cycle
+    needed = work(inner, has_fma=machine.has_fma)
+    instructions = rows * vectors * needed.point
+    instructions += rows * needed.row + vectors * needed.column
+    arithmetic = instructions / _instructions_per_cycle(machine)
     load = (rows + vectors) / _LOADS_PER_CYCLE
     # A sum can take its next term after the latency; the sets take turns.
-    latency = machine.fma_latency / accumulator_sets(machine, rows, vectors)
-    return max(multiply, load, latency)
+    sets = accumulator_sets(machine, rows, vectors, inner)
+    return max(arithmetic, load, machine.fma_latency / sets)
 
 
 def _position_cycles(rows: int, *, has_row_table: bool) -> float:
@@ -158,8 +195,10 @@ def _position_cycles(rows: int, *, has_row_table: bool) -> float:
     return _POSITION_CYCLES + rows * pointer
 
 
-def _ends_cycles(machine: Machine, rows: int, vectors: int) -> float:
+def _ends_cycles(
+    machine: Machine, rows: int, vectors: int, inner: InnerProduct
+) -> float:
     """Return the cycles of the call, of adding up the sets, and of storing the tile."""
-    sets = accumulator_sets(machine, rows, vectors)
+    sets = accumulator_sets(machine, rows, vectors, inner)
     adding = (sets - 1) * rows * vectors / machine.fma_per_cycle
     return _CALL_CYCLES + rows * _ROW_CYCLES + adding

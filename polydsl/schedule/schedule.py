@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from polydsl.base.functions import identity
 from polydsl.base.machine import Machine
 from polydsl.poly.dependences import Dependences
 from polydsl.poly.scop import Scop, Statement
@@ -18,6 +19,7 @@ from polydsl.schedule.plan_tree import Plan, plan_tree
 from polydsl.schedule.preference import PLAIN, Preference
 from polydsl.schedule.tree import Tree
 from polydsl.schedule.vector_plan import choose_vector_plan
+from polydsl.semantics.program import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class _Group:
         others: list[tuple[Statement, str]] = []
         for update in updates:
             absorbed = self._absorbed(initialize, update)
+            if absorbed is not None and not _is_identity(absorbed, update):
+                absorbed = None
             choice = self._matrix(update, absorbed)
             if isinstance(choice, NoContraction):
                 others.append((update, choice.reason))
@@ -150,3 +154,12 @@ class _Group:
         )
         refused = tuple(Rejected("brgemm", None, reason) for reason in reasons)
         return plan, replace(decision, rejected=refused + decision.rejected)
+
+
+def _is_identity(initialize: Statement, update: Statement) -> bool:
+    """Whether an initialisation gives the value that an update's combination starts
+    from, so that a product may begin with it in registers."""
+    value = initialize.value
+    if update.combine is None or not isinstance(value, Literal):
+        return False
+    return bool(value.value == identity(update.combine, value.dtype))

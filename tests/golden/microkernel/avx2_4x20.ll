@@ -8,18 +8,18 @@ entry:
   br label %"loop"
 loop:
   %".7" = phi  i64 [0, %"entry"], [%".123", %"done"]
-  %".8" = phi  <8 x float> [<float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0>, %"entry"], [%".99", %"done"]
-  %".9" = phi  <8 x float> [<float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0>, %"entry"], [%".100", %"done"]
-  %".10" = phi  <8 x float> [<float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0>, %"entry"], [%".101", %"done"]
-  %".11" = phi  <8 x float> [<float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0>, %"entry"], [%".105", %"done"]
-  %".12" = phi  <8 x float> [<float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0>, %"entry"], [%".106", %"done"]
-  %".13" = phi  <8 x float> [<float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0>, %"entry"], [%".107", %"done"]
-  %".14" = phi  <8 x float> [<float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0>, %"entry"], [%".111", %"done"]
-  %".15" = phi  <8 x float> [<float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0>, %"entry"], [%".112", %"done"]
-  %".16" = phi  <8 x float> [<float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0>, %"entry"], [%".113", %"done"]
-  %".17" = phi  <8 x float> [<float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0>, %"entry"], [%".117", %"done"]
-  %".18" = phi  <8 x float> [<float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0>, %"entry"], [%".118", %"done"]
-  %".19" = phi  <8 x float> [<float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0, float 0.0>, %"entry"], [%".119", %"done"]
+  %".8" = phi  <8 x float> [splat (float              0x0), %"entry"], [%".99", %"done"]
+  %".9" = phi  <8 x float> [splat (float              0x0), %"entry"], [%".100", %"done"]
+  %".10" = phi  <8 x float> [splat (float              0x0), %"entry"], [%".101", %"done"]
+  %".11" = phi  <8 x float> [splat (float              0x0), %"entry"], [%".105", %"done"]
+  %".12" = phi  <8 x float> [splat (float              0x0), %"entry"], [%".106", %"done"]
+  %".13" = phi  <8 x float> [splat (float              0x0), %"entry"], [%".107", %"done"]
+  %".14" = phi  <8 x float> [splat (float              0x0), %"entry"], [%".111", %"done"]
+  %".15" = phi  <8 x float> [splat (float              0x0), %"entry"], [%".112", %"done"]
+  %".16" = phi  <8 x float> [splat (float              0x0), %"entry"], [%".113", %"done"]
+  %".17" = phi  <8 x float> [splat (float              0x0), %"entry"], [%".117", %"done"]
+  %".18" = phi  <8 x float> [splat (float              0x0), %"entry"], [%".118", %"done"]
+  %".19" = phi  <8 x float> [splat (float              0x0), %"entry"], [%".119", %"done"]
   %".20" = getelementptr i32, ptr %"a_batch", i64 %".7"
   %".21" = load i32, ptr %".20", align 4
   %".22" = sext i32 %".21" to i64

@@ -1,0 +1,106 @@
+"""The inner product that a statement asks for: its function of two accesses.
+
+    c[i, j] += abs(x[i, k] - y[k, j])  ->  (add, abs(A - B)), A = x[i, k], B = y[k, j]
+
+An access may occur several times and may be padded with a literal; the first one is A.
+A sum of several products reads more than two, and is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from polydsl.base.inner_product import (
+    INSTRUCTIONS,
+    Apply,
+    Factor,
+    InnerProduct,
+    Number,
+    Term,
+    can_combine,
+)
+from polydsl.poly.scop import Statement
+from polydsl.semantics.program import (
+    Access,
+    Call,
+    Cast,
+    Expr,
+    Literal,
+    Pad,
+    Size,
+    Value,
+    walk,
+)
+
+Factors = tuple[Expr, Expr]
+"""The two accesses, or padded accesses, that A and B stand for."""
+
+
+def inner_product(
+    statement: Statement, sizes: Mapping[str, Value]
+) -> tuple[InnerProduct, Factors] | str:
+    """Return a statement's inner product and its factors, or why it has none."""
+    combine = statement.combine
+    if combine is None or not can_combine(combine):
+        return "it does not sum, multiply or take the greatest or least"
+    factors = tuple(dict.fromkeys(_outermost_factors(statement.value)))
+    if len(factors) != 2:
+        return "its value is not a function of two accesses"
+    function = _term(statement.value, factors, sizes)
+    if isinstance(function, str):
+        return function
+    first, second = factors
+    return InnerProduct(combine, function), (first, second)
+
+
+def number(expr: Expr, sizes: Mapping[str, Value]) -> float | None:
+    """Return the number that an expression without accesses is; None for others."""
+    match expr:
+        case Literal(value):
+            return float(value)
+        case Size(name):
+            return float(sizes[name])
+        case Cast(operand, dtype) if operand.dtype.is_int and dtype.is_float:
+            return number(operand, sizes)
+        case _:
+            return None
+
+
+def _outermost_factors(expr: Expr) -> list[Expr]:
+    """Return the accesses in an expression, padded ones with their padding, in order;
+    not those that are inside subscripts."""
+    inside: set[int] = set()
+    found: list[Expr] = []
+    for node in walk(expr):
+        if id(node) in inside:
+            continue
+        if isinstance(node, Access | Pad):
+            inside.update(id(below) for below in walk(node))
+            found.append(node)
+    return found
+
+
+def _term(
+    expr: Expr, factors: tuple[Expr, ...], sizes: Mapping[str, Value]
+) -> Term | str:
+    """Return an expression as a term over the factors, or why it is none."""
+    if expr in factors:
+        if isinstance(expr, Pad) and not isinstance(expr.value, Literal):
+            return "a factor is padded with what is no number"
+        return Factor("A" if expr == factors[0] else "B")
+    value = number(expr, sizes)
+    if value is not None:
+        return Number(value)
+    if not isinstance(expr, Call):
+        return "its value is not arithmetic on two accesses"
+    if expr.function not in INSTRUCTIONS:
+        return f"{expr.function} takes so long that plain loops are as fast"
+    operands: list[Term] = []
+    for argument in expr.arguments:
+        operand = _term(argument, factors, sizes)
+        if isinstance(operand, str):
+            return operand
+        if argument.dtype != expr.dtype:
+            return "its value mixes types"
+        operands.append(operand)
+    return Apply(expr.function, tuple(operands))
