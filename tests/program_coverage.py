@@ -16,6 +16,7 @@ from program_harness import Case, Run
 from program_layouts import FORMS
 
 from polydsl.base.functions import FUNCTIONS, REDUCTIONS
+from polydsl.base.inner_product import MULTIPLY_ADD, formula
 from polydsl.loops import nest
 from polydsl.loops.nest import BatchReduceGemm, GuardedRows, Loop, LoopNest
 from polydsl.poly.scop import Statement
@@ -49,6 +50,7 @@ _MATRIX = (
     "row tail", "column tail", "outer loops", "split group", "batch",
     "flattened rows", "flattened columns", "flattened depth",
     "sets to zero", "continues", "parallel outer", "parallel panel", "parallel rows",
+    "add", "mul", "max", "min", "another function", "exchanged function",
 )  # fmt: skip
 _VECTOR = (
     "assignment", "reduction over lanes", "reduction in lanes", "scalar",
@@ -187,6 +189,14 @@ def _matrix(plan: MatrixPlan) -> Iterator[str]:
         ("sets to zero", plan.initialize is not None),
     )
     yield from (name for name, is_so in tails if is_so)
+    inner = plan.contraction.inner
+    yield inner.combine
+    if inner.function != MULTIPLY_ADD.function:
+        yield "another function"
+        # As written, A comes first.
+        text = formula(inner.function, "A", "B")
+        is_exchanged = text.index("B") < text.index("A")
+        yield "exchanged function" if is_exchanged else "function as written"
     if plan.parallel:
         chosen = plan.parallel if plan.parallel in ("panel", "rows") else "outer"
         yield f"parallel {chosen}"

@@ -133,7 +133,20 @@ kernel f(a: f32[M, K], b: f32[K, N], g: f32[H, K]):
     p[i, j] *= a[i, k] * b[k, j]
     q[i, j] += g[i // 2, k] * b[k, j]
     r[i, j] += a[i, k] * b[k, j] * 2
-    return m, p, q, r
+    s[i, j] += exp(a[i, k]) - b[k, j]
+    return m, p, q, r, s
+"""
+INNER_PRODUCTS = """\
+kernel f(a: f32[M, K], b: f32[K, N], x: f32[P, K], w: f32[R, K, N]):
+    p in range(P)
+    tropical[i, j] = min[k](b[k, j] + a[i, k])
+    turned[j, i] += abs(a[i, k] - 0.5 * b[k, j])
+    widest[j, i] = max[k](a[i, k] - 2 * b[k, j])
+    adder[p, j] += abs(pad(x[p + r - 1, k], 0.5) - w[r, k, j])
+    weakest[p, j] = max[r, k](min(pad(x[p + r - 1, k], -1.5), w[r, k, j]))
+    grown[i, j] *= 1 + 0.1 * min(a[i, k], b[k, j], 1)
+    same[i, n] += (a[i, k] - a[n, k])**2
+    return tropical, turned, widest, adder, weakest, grown, same
 """
 ELEMENTWISE = """\
 kernel f(x: f32[N], y: f32[M, K], i: i8[M, K], u: u8[M, K]):
@@ -278,6 +291,19 @@ EXAMPLES: tuple[Case, ...] = (
             shuffle=n,
         )
         for n in (None, 0, 1, 2, 3)
+    ),
+    *(
+        _case(
+            INNER_PRODUCTS,
+            ("a", "f32", (21, 19)),
+            ("b", "f32", (19, 35)),
+            ("x", "f32", (23, 19)),
+            ("w", "f32", (3, 19, 35)),
+            shuffle=n,
+            **given,
+        )
+        for n in (None, *range(6))
+        for given in ({}, {"bound": BOUND, "out": (Placing("mixed", 1),)})
     ),
     _conv(1, 10, 10, 150, 16, 3, 3),
     _conv(1, 9, 9, 8, 35, 3, 3, out=(Placing("step 2", 1),)),

@@ -139,7 +139,7 @@ def shuffled(seed: int | None) -> Iterator[None]:
     changed = {
         "polydsl.schedule.matrix_choice.matrix_cost": cost,
         f"{vectors}_cost": cost,
-        f"{products}tile_shapes": lambda machine, dtype: shapes,
+        f"{products}tile_shapes": lambda machine, dtype, inner: shapes,
         f"{products}DEPTH_BLOCK": int(rng.choice([1, 2, 3, 512])),
         f"{products}ROW_POINTS": int(rng.choice([1, 4, 256])),
         f"{products}PARALLEL_PRODUCTS": int(rng.choice([0, 1 << 19])),

@@ -1,5 +1,5 @@
 """Random contractions: products of two factors in any order of indices, with batches,
-windows (stride, dilation, padding) and groups."""
+windows (stride, dilation, padding) and groups, and with any inner product."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ from dataclasses import dataclass
 
 from program_builder import Builder
 
+_TERMS = (
+    "{a} + {b}", "{a} - {b}", "{b} - 2 * {a}", "abs({a} - {b})", "({a} - {b})**2",
+    "max({a}, {b})", "min({a}, 0.5 * {b}, 1)", "relu({a} - 3 * {b})", "-{a} * {b}",
+    "clamp({a} * {b}, -1, 1)", "{a} * {b} * {a}", "+{a} * {b} * 2", "exp(-{a}) * {b}",
+)  # fmt: skip
+"""Functions of two factors; not all of them are for a microkernel."""
+
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A sum of products: its left-hand indices, its right-hand side."""
+    """A product: its left-hand indices, its symbol, its right-hand side."""
 
     left: tuple[str, ...]
+    symbol: str
     value: str
 
 
@@ -37,7 +45,13 @@ def product(b: Builder) -> Product:
     left = tuple(b.shuffled([*batch, *rows, *columns]))
     if b.chance(50):
         first, second = second, first
-    return Product(left, f"{first} * {second}" + (" * 2" if b.chance(5) else ""))
+    if b.chance(60):
+        return Product(left, "+=", f"{first} * {second}")
+    value = b.pick(_TERMS).format(a=first, b=second)
+    symbol = b.pick(("+=", "+=", "*=", "max", "min"))
+    if symbol in ("max", "min"):
+        return Product(left, "=", f"{symbol}[{', '.join(depth)}]({value})")
+    return Product(left, symbol, value)
 
 
 def _fresh(b: Builder, used: list[str]) -> str:

@@ -113,8 +113,8 @@ def _statement(b: Builder, name: str, main: Kind) -> list[str]:
     match form:
         case "product":
             found = product(b)
-            lines = [_line(name, found.left, "+=", found.value)]
-            if b.chance(15):
+            lines = [_line(name, found.left, found.symbol, found.value)]
+            if found.symbol == "+=" and b.chance(15):
                 extra = _line(name, found.left, "+=", value(b, found.left, "float", 1))
                 lines.insert(b.number(0, 1), extra)
             return _declared(b, name, "float", list(found.left), lines, True)
