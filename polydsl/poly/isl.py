@@ -186,12 +186,29 @@ def basic_maps(relation: UnionMap) -> Iterator[Map]:
             yield parts.get_at(part).to_map()
 
 
-def lexicographic_interval(points: Set, first: Set, last: Set) -> Set:
-    """Return the points from *first* to *last*, sets of one point, in lexicographic
-    order and both included."""
+def lexicographic_end(points: Set, *, is_last: bool) -> tuple[int, ...]:
+    """Return the first or the last of bounded points in lexicographic order.
+
+    isl's own `lexmax` of a set with integer divisions may return another point (seen
+    with islpy 2026.2.2: a loop over tiles of tiles); bounds of single dimensions hold.
+    """
+    found: list[int] = []
+    for place in range(points.dim(_isl.dim_type.set)):
+        bound = points.dim_max_val(place) if is_last else points.dim_min_val(place)
+        found.append(bound.to_python())
+        points = points.fix_val(_isl.dim_type.set, place, bound)
+    return tuple(found)
+
+
+def lexicographic_interval(
+    points: Set, first: Sequence[int], last: Sequence[int]
+) -> Set:
+    """Return the points from *first* to *last* in lexicographic order, both included
+    if they are among the points."""
     space = points.get_space()
-    after = first.apply(_isl.Map.lex_le(space))
-    before = last.apply(_isl.Map.lex_ge(space))
+    every = _isl.Set.universe(space)
+    after = fixed(every, first).apply(_isl.Map.lex_le(space))
+    before = fixed(every, last).apply(_isl.Map.lex_ge(space))
     return points.intersect(after).intersect(before)
 
 

@@ -23,13 +23,13 @@ from polydsl.poly.isl import (
     domain_text,
     fixed,
     free_on_both_sides,
+    lexicographic_end,
     lexicographic_interval,
     map_text,
     may_dependences,
     parse_map,
     parse_set,
     parse_union_map,
-    sample_point,
 )
 from polydsl.poly.terms import Linear
 
@@ -115,18 +115,18 @@ def _reuses(nest: PerfectNest, reads: UnionMap, writes: UnionMap) -> UnionMap:
 def _working_set(nest: PerfectNest, reuse: Map, accesses: UnionMap) -> WorkingSet:
     """Return what is touched from the first source to its nearest and farthest use."""
     sources = reuse.domain()
-    first = sources.lexmin()
+    first = lexicographic_end(sources, is_last=False)
     if nest.parallel and _crosses_processors(nest, reuse):
-        shared = _shared_working_set(nest, sources, accesses)
+        shared = _shared_working_set(nest, sources, first, accesses)
         return shared, shared
-    targets = first.apply(reuse)
+    targets = fixed(sources, first).apply(reuse)
 
-    def touched(last: Set) -> int:
-        return count_points(
-            _touched(lexicographic_interval(sources, first, last), accesses)
-        )
+    def touched(*, up_to_last: bool) -> int:
+        target = lexicographic_end(targets, is_last=up_to_last)
+        points = lexicographic_interval(sources, first, target)
+        return count_points(_touched(points, accesses))
 
-    return touched(targets.lexmin()), touched(targets.lexmax())
+    return touched(up_to_last=False), touched(up_to_last=True)
 
 
 def _crosses_processors(nest: PerfectNest, reuse: Map) -> bool:
@@ -137,15 +137,14 @@ def _crosses_processors(nest: PerfectNest, reuse: Map) -> bool:
     return free[place] and not any(free[:place])
 
 
-def _shared_working_set(nest: PerfectNest, sources: Set, accesses: UnionMap) -> int:
+def _shared_working_set(
+    nest: PerfectNest, sources: Set, first: tuple[int, ...], accesses: UnionMap
+) -> int:
     """Return the data of the parallel loop's trips: what the first and the last have
     in common once, and of the rest half of both for each trip."""
     place = nest.names.index(nest.parallel)
-    first = sample_point(sources.lexmin())
-    assert first is not None, "a basic map of a dependence has a source"
     around = fixed(sources, first[:place])
-    last = sample_point(around.lexmax())
-    assert last is not None, "the sources are bounded"
+    last = lexicographic_end(around, is_last=True)
     start, end = first[place], last[place]
     trips = (end - start) // nest.loops[place].step + 1
     one = _touched(fixed(around, first[: place + 1]), accesses)
