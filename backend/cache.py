@@ -60,7 +60,7 @@ class ObjectCache:
         """Return what was stored under *key*, or None; an entry found is now young."""
         path = self._path(key)
         try:
-            content = _read_own(path)
+            content = read_own(path)
             entry = _unpack(key, content)
         except (OSError, MemoryError):
             return None
@@ -75,7 +75,7 @@ class ObjectCache:
             return False
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write_whole(self._path(key), content)
+            write_whole(self._path(key), content)
         except OSError:
             return False
         self._evict()
@@ -182,7 +182,7 @@ def _unpack(key: str, content: bytes) -> CacheEntry | None:
     return CacheEntry(object_code, payload) if found == key.encode() else None
 
 
-def _read_own(path: Path) -> bytes:
+def read_own(path: Path) -> bytes:
     """Read a regular file that only this user can have written."""
     # O_NONBLOCK: a pipe under this name must not make us wait for its writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -202,7 +202,7 @@ def _write_new(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Write under a name of its own, then rename: readers see all or nothing.
 
     There is no `fsync`: what a power cut tears apart is found by its digest.

@@ -7,6 +7,8 @@ LLVM type: it travels as the `DType`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from llvmlite import ir
 
 from polydsl.base.diagnostics import bug
@@ -24,6 +26,23 @@ class Splat(ir.Constant):  # type: ignore[misc]
 
     def _get_reference(self) -> str:
         return f"splat ({self.element})"
+
+
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """A pointer with the type of the function that it points at, for llvmlite."""
+
+    pointer: ir.Value
+    function_type: ir.FunctionType
+
+    @property
+    def type(self) -> ir.Type:
+        """The type of the pointer."""
+        return self.pointer.type
+
+    def get_reference(self) -> str:
+        """Return the pointer as it is written in the text."""
+        return str(self.pointer.get_reference())
 
 
 def register_type(dtype: DType, lanes: int = 1) -> ir.Type:

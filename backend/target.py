@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import platform
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -84,6 +85,14 @@ def _forced_row(forced: str, rows: tuple[VectorISA, ...]) -> VectorISA:
         f"this CPU cannot run the ISA row {forced}: it runs {there} "
         f"({forced} needs {', '.join(isa.required)})"
     )
+
+
+def processor() -> str:
+    """Return the name of this CPU: LLVM's for its kind, and the system's."""
+    lines = _read(Path("/proc/cpuinfo")).splitlines()
+    names = (line.partition(":")[2].strip() for line in lines if "model name" in line)
+    name = next(names, platform.processor() or platform.machine())
+    return f"{name} (LLVM: {llvm.get_host_cpu_name()})"
 
 
 # The machine as numbers

@@ -13,7 +13,6 @@ nor their number, and private scratch is the thread's own block.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from llvmlite import ir
 
@@ -32,6 +31,7 @@ from polydsl.backend.emitter.types import (
     reserve,
     scale,
 )
+from polydsl.backend.llvm_types import Callee
 from polydsl.loops.nest import Loop
 
 BODY = ir.FunctionType(VOID, [POINTER, I32, I32])
@@ -110,24 +110,7 @@ def _emit_run(
             builder.call(body, [context, I32(0), I32(1)])
         with together:
             runner = scope.function.parallel
-            builder.call(_Callee(runner, RUN), [body, context, used])
-
-
-@dataclass(frozen=True, slots=True)
-class _Callee:
-    """A pointer with the type of the function that it points at, for llvmlite."""
-
-    pointer: ir.Value
-    function_type: ir.FunctionType
-
-    @property
-    def type(self) -> ir.Type:
-        """The type of the pointer."""
-        return self.pointer.type
-
-    def get_reference(self) -> str:
-        """Return the pointer as it is written in the text."""
-        return str(self.pointer.get_reference())
+            builder.call(Callee(runner, RUN), [body, context, used])
 
 
 def _emit_body(

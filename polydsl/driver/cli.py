@@ -20,7 +20,12 @@ import click
 from polydsl.base.diagnostics import PolydslError, ProgramError, VerificationError
 from polydsl.base.options import Options
 from polydsl.driver.cli_bench import BenchOptions, bench_kernel
-from polydsl.driver.cli_doctor import clear_cache, report
+from polydsl.driver.cli_doctor import (
+    clear_cache,
+    forget_calibration,
+    measure_machine,
+    report,
+)
 from polydsl.driver.cli_input import fill, plan
 from polydsl.driver.cli_kernels import (
     check_files,
@@ -243,11 +248,45 @@ def bench_command(
 
 @commands.command("doctor")
 @click.option("--isa", metavar="ROW", help="As if only this row could be used.")
+@click.option(
+    "--calibrate",
+    "is_calibrating",
+    is_flag=True,
+    help="Measure this machine and keep the numbers, to choose schedules by.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0),
+    metavar="S",
+    default=10.0,
+    show_default=True,
+    help="How long --calibrate repeats its rounds.",
+)
+@click.option(
+    "--forget-calibration",
+    "is_forgetting",
+    is_flag=True,
+    help="Go back to the numbers that are built in.",
+)
 @click.pass_obj
-def doctor_command(session: Session, isa: str | None) -> None:
+def doctor_command(
+    session: Session,
+    *,
+    isa: str | None,
+    is_calibrating: bool,
+    seconds: float,
+    is_forgetting: bool,
+) -> None:
     """Show the machine, its measured peak, the cache, and what is missing."""
     _force_isa(isa)
-    report(session.screen)
+    if is_calibrating and is_forgetting:
+        raise click.UsageError("--calibrate or --forget-calibration, not both")
+    if is_calibrating:
+        measure_machine(session.screen, seconds)
+    elif is_forgetting:
+        forget_calibration(session.screen)
+    else:
+        report(session.screen)
 
 
 @commands.group("cache")

@@ -6,14 +6,22 @@ import os
 import platform
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
+from rich.table import Table
+
+from polydsl.backend.calibration.measure import calibrate
+from polydsl.backend.calibration.numbers import numbers_of
 from polydsl.backend.isa import ISAS
 from polydsl.backend.openmp import find_openmp
 from polydsl.backend.peak import measure_bandwidth, measure_peak
-from polydsl.backend.target import host_target
+from polydsl.backend.target import host_target, machine_of, processor
 from polydsl.base.dtypes import F32, F64
 from polydsl.base.options import VARIABLES
+from polydsl.driver.calibration import (
+    calibrated_machine,
+    forget_numbers,
+    keep_numbers,
+)
 from polydsl.driver.cli_output import Fact, Screen, bytes_text
 from polydsl.driver.toolchain import Toolchain, toolchain
 
@@ -46,7 +54,7 @@ def _version(package: str) -> str:
 
 def _machine(tools: Toolchain) -> Iterator[Fact]:
     machine, best = tools.machine, host_target()
-    yield "processor", f"{_processor()} (LLVM: {tools.target.cpu})"
+    yield "processor", processor()
     forced = "" if machine.isa == best.isa.name else f"; the CPU has {best.isa.name}"
     yield (
         "isa",
@@ -55,22 +63,13 @@ def _machine(tools: Toolchain) -> Iterator[Fact]:
     )
     yield "rows", ", ".join(isa.name for isa in ISAS[ISAS.index(best.isa) :])
     for cache in machine.caches:
-        shared = ", shared" if cache.is_shared else ""
+        shared = f", shared by {cache.cores} cores" if cache.is_shared else ""
         yield cache.name, f"{bytes_text(cache.capacity)}{shared}"
+    yield "speeds", calibrated_machine(tools.options.cache_folder, tools.target).note
     yield "cores", f"{machine.cores} may be used"
     yield "threads", f"{tools.threads} in a call that does not say"
     library = find_openmp()
     yield "parallel", library.path if library else "a pool of Python threads"
-
-
-def _processor() -> str:
-    """Return the name of the CPU, as the system gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if "model name" in line)
-    return next(names, platform.processor() or platform.machine())
 
 
 def _measured(tools: Toolchain) -> Iterator[Fact]:
@@ -103,6 +102,52 @@ def _missing(tools: Toolchain) -> Iterator[Fact]:
     for package, use in _OPTIONAL:
         if _version(package) == "missing":
             yield "missing", f"{package} (optional), for {use}"
+
+
+def measure_machine(screen: Screen, seconds: float) -> None:
+    """Measure the numbers that schedules are chosen by, keep them and show them."""
+    tools = toolchain()
+    machine, folder = machine_of(tools.target), tools.options.cache_folder
+    with screen.bar("measuring this machine") as advance:
+        numbers = calibrate(
+            tools.target,
+            machine,
+            tools.runtime.parallel,
+            seconds=seconds,
+            advance=advance,
+        )
+    path = keep_numbers(folder, tools.target, numbers)
+    table = Table("number", "unit", box=None)
+    for title in ("measured", "built in"):
+        table.add_column(title, justify="right")
+    for name, built_in in numbers_of(machine).items():
+        unit, scale = _unit(name)
+        values = (numbers[name] * scale, built_in * scale)
+        table.add_row(name, unit, *(f"{value:.4g}" for value in values))
+    screen.out.print(table)
+    screen.line(f"kept in {path}: kernels compiled from now on are chosen by them")
+
+
+def _unit(name: str) -> tuple[str, float]:
+    """Return the unit in which a number is shown, and how many of it make one."""
+    match name.rpartition(".")[2]:
+        case "frequency":
+            return "GHz", 1e-9
+        case "fork_seconds":
+            return "µs", 1e6
+        case "fma_per_cycle":
+            return "vectors/cycle", 1.0
+        case "load" | "store" | "total":
+            return "bytes/cycle", 1.0
+        case _:
+            return "cycles", 1.0
+
+
+def forget_calibration(screen: Screen) -> None:
+    """Remove the numbers that were measured."""
+    folder = toolchain().options.cache_folder
+    there = forget_numbers(folder)
+    screen.line(f"{folder}: {'calibration removed' if there else 'no calibration'}")
 
 
 def clear_cache(screen: Screen) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
 from rich.text import Text
 
 from polydsl.base.diagnostics import Diagnostic
@@ -89,6 +91,16 @@ class Screen:
             return
         with self.err.status(Text(what)):
             yield
+
+    @contextmanager
+    def bar(self, what: str) -> Iterator[Callable[[float], None]]:
+        """Show on a terminal how much is done: what is yielded is told the share."""
+        if not self.err.is_terminal:
+            yield lambda share: None
+            return
+        with Progress(console=self.err, transient=True) as progress:
+            task = progress.add_task(escape(what), total=1.0)
+            yield lambda share: progress.update(task, completed=share)
 
 
 def colored(rendered: str) -> Text:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from polydsl.backend.cache import ObjectCache
 from polydsl.backend.runtime import Runtime
-from polydsl.backend.target import Target, host_target, machine_of
+from polydsl.backend.target import Target, host_target
 from polydsl.backend.threads import default_threads
 from polydsl.base.diagnostics import PolydslError
 from polydsl.base.machine import Machine
 from polydsl.base.options import Options
+from polydsl.driver.calibration import calibrated_machine
 from polydsl.driver.stages import STAGE_NAMES
 
 CACHE_LIMIT = 1 << 30
@@ -46,7 +47,7 @@ def toolchain() -> Toolchain:
     return Toolchain(
         options,
         target,
-        machine_of(target),
+        calibrated_machine(options.cache_folder, target).machine,
         cache,
         Runtime(target, cache),
         default_threads(options.threads),
