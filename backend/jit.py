@@ -62,11 +62,13 @@ def load(
     object_code: bytes,
     symbols: Mapping[str, int] | None = None,
     exports: tuple[str, ...] = ENTRY_POINTS,
+    owners: tuple[object, ...] = (),
 ) -> NativeKernel:
     """Link *object_code* into this process and look up its *exports*.
 
-    *symbols* are addresses of functions that the code calls outside itself. Besides
-    them only `memcpy`, `memmove` and `memset` are known, which LLVM may use anywhere.
+    *symbols* are addresses of functions that the code calls outside itself; *owners*
+    keep them valid and live as long as the code. Besides them only `memcpy`, `memmove`
+    and `memset` are known, which LLVM may use anywhere.
     """
     builder = llvm.JITLibraryBuilder().add_object_img(object_code)
     for name, address in {**_memory_functions(), **(symbols or {})}.items():
@@ -81,7 +83,7 @@ def load(
         known = ", ".join(exports)
         bug(f"compiled code does not link (wanted {known}): {error}")
     addresses = {name: int(tracker[name]) for name in exports}
-    return NativeKernel(addresses, (tracker, engine))
+    return NativeKernel(addresses, (tracker, engine, *owners))
 
 
 def _memory_functions() -> dict[str, int]:

@@ -11,9 +11,9 @@ from typing import Protocol
 
 from llvmlite import ir
 
-from polydsl.backend.microkernel_body import emit_body
-from polydsl.backend.microkernel_operands import body_of
 from polydsl.backend.microkernel_spec import Microkernel, microkernel_of
+from polydsl.backend.providers.foreign import Body
+from polydsl.backend.providers.table import implementation
 from polydsl.backend.target import Target
 from polydsl.backend.vector_memory import I32, element_type
 from polydsl.loops.nest import BatchReduceGemm, Expr, GuardedRows, LoopNest, Table
@@ -54,7 +54,8 @@ def define_microkernel(
 ) -> ir.Function:
     """Return the module's function for *spec*, defined if it is new there.
 
-    It takes pointers only, those that `spec.parameters` names, and returns nothing.
+    It takes pointers only, those that `spec.parameters` names, and returns nothing. Its
+    body is what the provider of *spec* emits.
     """
     known = module.globals.get(spec.name)
     if isinstance(known, ir.Function):
@@ -69,7 +70,7 @@ def define_microkernel(
         argument.name = name
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     pointers = dict(zip(spec.parameters, function.args))
-    emit_body(body_of(builder, spec, target, pointers))
+    implementation(spec.provider).emit(Body(builder, spec, target, pointers))
     return function
 
 

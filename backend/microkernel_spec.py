@@ -12,6 +12,7 @@ from typing import Literal as OneOf
 
 from polydsl.base.dtypes import DType
 from polydsl.base.inner_product import MULTIPLY_ADD, InnerProduct, label
+from polydsl.base.providers import BUILT_IN
 from polydsl.loops.nest import (
     BatchReduceGemm,
     GuardedRows,
@@ -49,6 +50,7 @@ class Microkernel:
     b_depth: int
     c_row: Step
     inner: InnerProduct = MULTIPLY_ADD
+    provider: str = BUILT_IN
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -66,9 +68,10 @@ class Microkernel:
     def name(self) -> str:
         """A name that is the same for equal specifications only."""
         mode = "add" if self.accumulate else "set"
-        inner, kind = self.inner, "gemm"
+        inner = self.inner
+        kind = "gemm" if self.provider == BUILT_IN else f"{self.provider}_gemm"
         if inner != MULTIPLY_ADD:
-            kind = f"gemm_{inner.combine}_{label(inner.function)}"
+            kind += f"_{inner.combine}_{label(inner.function)}"
         parts = (
             f"{kind}_{self.dtype}_{self.rows}x{self.columns}",
             f"t{self.batch}_k{self.depth}_{mode}",
@@ -106,6 +109,7 @@ def microkernel_of(node: BatchReduceGemm) -> Microkernel:
         b_depth=node.b.depth_step if node.depth > 1 else 0,
         c_row=_step(node.c.row, node.rows),
         inner=node.inner,
+        provider=node.provider,
     )
 
 

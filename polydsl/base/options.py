@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from polydsl.base.providers import BUILT_IN, PROVIDER_NAMES
+
 
 @dataclass(frozen=True, slots=True)
 class Variable:
@@ -44,6 +46,18 @@ VARIABLES: tuple[Variable, ...] = (
         "Compiles for a lesser instruction set than the best: `avx2`, `generic`.",
     ),
     Variable(
+        "POLYDSL_LIBXSMM",
+        "the path of `libxsmm.so`",
+        "the usual folders",
+        "Where LIBXSMM is, a provider of microkernels.",
+    ),
+    Variable(
+        "POLYDSL_MKL",
+        "the path of `libmkl_rt.so`",
+        "the package `mkl`, then the usual folders",
+        "Where MKL is, a provider of microkernels.",
+    ),
+    Variable(
         "POLYDSL_DUMP",
         "stages, separated by commas",
         "none",
@@ -69,7 +83,8 @@ class Options:
     """What the environment asks for.
 
     `isa` is empty for the best one, `threads` is None for the cores there are. Names
-    of ISA rows and of stages are checked where those tables are known.
+    of ISA rows and of stages are checked where those tables are known. `libraries`
+    are pairs of a microkernel provider and the path of its library.
     """
 
     cache_folder: Path
@@ -77,6 +92,7 @@ class Options:
     dump: tuple[str, ...] = ()
     threads: int | None = None
     color: bool = True
+    libraries: tuple[tuple[str, str], ...] = ()
 
     @staticmethod
     def from_environment(environ: Mapping[str, str]) -> Options:
@@ -87,7 +103,14 @@ class Options:
             dump=_words(environ.get("POLYDSL_DUMP", "")),
             threads=_threads(environ.get("OMP_NUM_THREADS", "")),
             color=not environ.get("NO_COLOR"),
+            libraries=_libraries(environ),
         )
+
+
+def _libraries(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    names = (name for name in PROVIDER_NAMES if name != BUILT_IN)
+    given = ((name, environ.get(f"POLYDSL_{name.upper()}", "")) for name in names)
+    return tuple((name, path) for name, path in given if path)
 
 
 def _cache_folder(environ: Mapping[str, str]) -> Path:

@@ -25,6 +25,7 @@ from typing import TypeAlias, assert_never
 from polydsl.base.dtypes import I64, DType
 from polydsl.base.functions import Combine
 from polydsl.base.inner_product import MULTIPLY_ADD, InnerProduct
+from polydsl.base.providers import BUILT_IN
 
 # Expressions
 
@@ -290,7 +291,8 @@ class BatchReduceGemm:
     in place of the product, and another combining one in place of the sum, which then
     starts at its neutral element. The coordinates of `instance` may hold the variables
     `TILE`, those of `initial`, the instances that give C its first value where the tile
-    does not accumulate, the first two of them.
+    does not accumulate, the first two of them. `provider` names who computes it
+    (`polydsl.base.providers`); it changes nothing of what is computed.
     """
 
     c: Tile
@@ -305,6 +307,7 @@ class BatchReduceGemm:
     instance: Instance | None = None
     initial: Instance | None = None
     inner: InnerProduct = MULTIPLY_ADD
+    provider: str = BUILT_IN
 
 
 Node: TypeAlias = Loop | Guard | Store | Accumulate | BatchReduceGemm

@@ -19,6 +19,7 @@ from typing import assert_never
 
 from polydsl.base.functions import FUNCTIONS
 from polydsl.base.inner_product import formula
+from polydsl.base.providers import BUILT_IN
 from polydsl.loops.nest import (
     Accumulate,
     BatchReduceGemm,
@@ -137,8 +138,9 @@ def _gemm(node: BatchReduceGemm) -> Iterator[str]:
     operator = update if node.accumulate else "="
     reduction = _REDUCTION.get(combine, combine)
     extents = f"m {node.rows}, n {node.columns}, t {node.batch}, k {node.depth}"
+    by = "" if node.provider == BUILT_IN else f" by {node.provider}"
     term = formula(node.inner.function, "A[t, m, k]", "B[t, k, n]")
-    yield f"gemm {node.dtype} [{extents}]"
+    yield f"gemm {node.dtype} [{extents}]{by}"
     yield f"  {_tile(node.c)} {operator} {reduction}[t, k] {term}"
     yield f"  A = {_rows(node.a)}"
     yield f"  B = {_columns(node.b)}"
