@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import is_hypothesis_test
 
+from polydsl.backend.providers.table import Libraries
+from polydsl.base.options import Options
+from polydsl.base.providers import PROVIDERS
+
 GOLDEN = Path(__file__).parent / "golden"
 
 Golden = Callable[[str, str], None]
@@ -36,6 +40,17 @@ def pytest_configure(config: pytest.Config) -> None:
     if folder is None:
         folder = config.stash[_FOLDER] = tempfile.mkdtemp(prefix="polydsl-tests-")
     os.environ["POLYDSL_CACHE_DIR"] = os.path.abspath(folder)
+
+
+def pytest_report_header() -> list[str]:
+    """Say which providers of microkernels the tests run, and how to get the others."""
+    libraries = Libraries(Options.from_environment(os.environ).libraries)
+    lines = []
+    for provider in PROVIDERS[1:]:
+        found = libraries.find(provider.name)
+        state = found.description if found else f"NOT TESTED; {provider.remedy}"
+        lines.append(f"microkernels of {provider.name}: {state}")
+    return lines
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,8 +17,11 @@ from llvmlite import ir
 
 from polydsl.backend.jit import compile_object, load
 from polydsl.backend.microkernel import emit_gemm
+from polydsl.backend.providers.table import Libraries, foreign_symbols
 from polydsl.backend.target import Target, host_target
 from polydsl.base.dtypes import DTYPES, I32, I64
+from polydsl.base.options import Options
+from polydsl.base.providers import BUILT_IN
 from polydsl.loops.interpret import interpret
 from polydsl.loops.nest import (
     OUTSIDE,
@@ -46,7 +50,8 @@ JUNK = 3
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One tile. Modes are "strided" or "table"; `a_row` may also be "guarded"."""
+    """One tile. Modes are "strided" or "table"; `a_row` may also be "guarded", or
+    "contiguous": then it is the depth that has steps, of all rows and the gap."""
 
     rows: int
     columns: int
@@ -61,6 +66,12 @@ class Case:
     a_depth: int = 1
     gap: int = 0
     seed: int = 0
+    provider: str = BUILT_IN
+
+    @property
+    def a_step(self) -> int:
+        """The elements of A between two steps of the depth."""
+        return self.rows + self.gap if self.a_row == "contiguous" else self.a_depth
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +112,11 @@ def problem(case: Case) -> Problem:
     """Lay out the operands of *case*, fill them, and compute the result with NumPy."""
     rng = np.random.default_rng(case.seed)
     layout, dtype = Layout(rng), DTYPES[case.dtype]
-    line = (case.depth - 1) * case.a_depth + 1 + case.gap
+    line = (case.depth - 1) * case.a_step + 1 + case.gap
     k = np.arange(case.depth)
-    zeros = rng.integers(-2, 3, (case.depth - 1) * case.a_depth + 1)
+    zeros = rng.integers(-2, 3, (case.depth - 1) * case.a_step + 1)
     a_at, a_side = _broadcast_side(case, layout, line)
-    a_at = a_at[:, :, None] + k * case.a_depth
+    a_at = a_at[:, :, None] + k * case.a_step
     b_line = case.columns + case.gap
     steps, b_batch = layout.place(
         "b_batch", case.b_batch, case.batch, case.depth * b_line
@@ -118,7 +129,7 @@ def problem(case: Case) -> Problem:
     a = _scattered(rng, np.where(is_outside, 0, a_at), dtype.numpy)
     b = _scattered(rng, b_at, dtype.numpy)
     c = rng.integers(-9, 10, c_at.max() + 1).astype(dtype.numpy)
-    padding = np.broadcast_to(zeros[k * case.a_depth], a_at.shape)
+    padding = np.broadcast_to(zeros[k * case.a_step], a_at.shape)
     left = np.where(is_outside, padding, a[np.maximum(a_at, 0)])
     product = np.einsum("tmk,tkn->mn", left.astype(np.float64), b[b_at].astype(float))
     expected = c.copy()
@@ -136,6 +147,7 @@ def problem(case: Case) -> Problem:
         depth=case.depth,
         accumulate=case.accumulate,
         dtype=dtype,
+        provider=case.provider,
     )
     return Problem(node, nest_of(node, arrays), arrays, expected)
 
@@ -149,9 +161,14 @@ def _broadcast_side(case: Case, layout: Layout, line: int) -> tuple:
         table = layout.table("a_rows", np.where(is_outside, OUTSIDE, at))
         side = GuardedRows("a", number(0), "a_rows", table.start, "zeros", case.a_depth)
         return np.where(is_outside, -(1 << 40), at), side
-    rows, row = layout.place("a_rows", case.a_row, case.rows, line)
-    steps, batch = layout.place("a_batch", case.a_batch, case.batch, case.rows * line)
-    side = Rows("a", number(0), batch, row, case.a_depth)
+    whole = case.rows * line
+    if case.a_row == "contiguous":
+        rows, row = layout.place("a_rows", "strided", case.rows, 1)
+        whole = case.depth * case.a_step
+    else:
+        rows, row = layout.place("a_rows", case.a_row, case.rows, line)
+    steps, batch = layout.place("a_batch", case.a_batch, case.batch, whole)
+    side = Rows("a", number(0), batch, row, case.a_step)
     return steps[:, None] + rows, side
 
 
@@ -254,11 +271,18 @@ class Guarded:
         self.array[:] = array
 
 
+def libraries() -> Libraries:
+    """The providers' libraries, where the environment says or where they are found."""
+    return Libraries(Options.from_environment(os.environ).libraries)
+
+
 def native(found: Problem, isa: str, *, at_end: bool) -> np.ndarray:
     """Return C as compiled code for the row *isa* computes it, between guard pages."""
     target = host_target(isa)
     code = compile_object(module_text(found, target), target)
-    kernel = load(code, exports=(ENTRY,))
+    linked = libraries().link(foreign_symbols(found.nest))
+    assert linked is not None, f"{found.node.provider} does not make the kernel"
+    kernel = load(code, linked.addresses, (ENTRY,), linked.owners)
     guarded = {n: Guarded(a, at_end=at_end) for n, a in found.arrays.items()}
     addresses = [
         guarded[name].array.ctypes.data if name in guarded else 0 for name in ORDER

@@ -15,7 +15,7 @@ from polydsl.base.providers import BUILT_IN, provider_named
 
 
 def _emit(body: Body) -> None:
-    emit_body(body_of(body.builder, body.spec, body.target.isa, body.pointers))
+    emit_body(body_of(body.builder, body.spec, body.target, body.pointers))
 
 
 def _kernels(spec: Microkernel) -> tuple[ForeignKernel, ...]:

@@ -64,7 +64,9 @@ class ForeignKernel:
         if prefix != _PREFIX or len(words) != len(kinds):
             return None
         try:
-            values = [int(w) if k == "int" else w for w, k in zip(words, kinds)]
+            values: list[Any] = [
+                int(w) if k == "int" else w for w, k in zip(words, kinds)
+            ]
         except ValueError:
             return None
         return ForeignKernel(*values)
@@ -126,6 +128,7 @@ def product_of(spec: Microkernel) -> Product:
         spec.a_depth,
         spec.b_depth,
         spec.c_row if spec.c_row != TABLE else None,
+        spec.inner,
     )
 
 

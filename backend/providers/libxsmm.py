@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-
 from polydsl.backend.carried_loop import I64
+from polydsl.backend.emitter.types import reserve
 from polydsl.backend.microkernel_spec import Microkernel
 from polydsl.backend.providers.foreign import (
     Body,
@@ -62,7 +62,7 @@ def _emit(body: Body) -> None:
         a, b = address_tables(body)
     arguments = [b, a, c]
     if kernel.form != ONE:
-        count = builder.alloca(I64, name="count")
+        count = reserve(builder, I64)
         builder.store(I64(body.spec.batch), count)
         arguments.append(count)
     function = declare(builder.module, kernel.symbol, len(arguments))

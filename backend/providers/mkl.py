@@ -57,7 +57,6 @@ def _emit(body: Body) -> None:
     builder, spec, kernels = body.builder, body.spec, _kernels(body.spec)
 
     def call(kernel: ForeignKernel, t: ir.Value) -> None:
-        assert spec.a_batch != "guarded"
         a = position(body, "a", spec.a_batch, t)
         b = position(body, "b", spec.b_batch, t)
         function = declare(builder.module, kernel.symbol, 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from polydsl.backend.carried_loop import I64, Values, carried_loop
+from polydsl.backend.emitter.types import reserve
 from polydsl.backend.microkernel_spec import TABLE, Step
 from polydsl.backend.providers.foreign import Body
 from polydsl.backend.vector_memory import I32, element_type
@@ -26,17 +27,17 @@ def address_tables(body: Body) -> tuple[ir.Value, ir.Value]:
     """Emit tables of the addresses of A and B at every position, on the stack."""
     builder, spec = body.builder, body.spec
     pointer = ir.PointerType()
-    kind = ir.ArrayType(pointer, spec.batch)
-    tables = builder.alloca(kind, name="a_at"), builder.alloca(kind, name="b_at")
+    tables = tuple(
+        reserve(builder, ir.ArrayType(pointer, spec.batch)) for _ in ("a", "b")
+    )
 
     def fill(t: ir.Value, none: Values) -> Values:
         for table, operand, step in zip(
             tables, ("a", "b"), (spec.a_batch, spec.b_batch)
         ):
             at = builder.gep(table, [t], source_etype=pointer)
-            assert step != "guarded"
             builder.store(position(body, operand, step, t), at)
         return none
 
     carried_loop(builder, spec.batch, 1, (), fill)
-    return tables
+    return tables[0], tables[1]

@@ -51,13 +51,14 @@ class Linked:
 
 @dataclass(frozen=True, slots=True)
 class Libraries:
-    """Where the user says that providers' libraries are: paths by provider."""
+    """The providers' libraries. `paths` are pairs of a provider and the place where the
+    user says that its library is; the others are looked for."""
 
-    paths: Mapping[str, str]
+    paths: tuple[tuple[str, str], ...] = ()
 
     def find(self, provider: str) -> Library | None:
         """Return a provider's library, None where it is not found."""
-        return implementation(provider).find(self.paths.get(provider, ""))
+        return implementation(provider).find(dict(self.paths).get(provider, ""))
 
     def has(self, provider: str) -> bool:
         """Return whether a provider can be used in this process."""

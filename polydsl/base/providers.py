@@ -1,4 +1,4 @@
-"""Who computes the innermost block of a product: microkernel providers, as plain values.
+"""Microkernel providers, as values: who computes the innermost block of a product.
 
 A `Provider` says which products it serves and what they cost, so that a schedule can
 be priced for it; it says nothing of how a library is found or called, which is the
@@ -12,9 +12,7 @@ from dataclasses import dataclass
 
 from polydsl.base.diagnostics import bug
 from polydsl.base.dtypes import F32, F64, DType
-
-MULTIPLY_ADD = "multiply-add"
-"""The operation of an ordinary product: a sum of products."""
+from polydsl.base.inner_product import MULTIPLY_ADD, InnerProduct
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +23,8 @@ class Product:
 
     Steps count elements; one that is never taken, since there is one position only, is
     0, and None stands for a table of positions. B and C are contiguous along n.
-    `batch` positions t lie anywhere. `operation` tells products over other operations.
+    `batch` positions t lie anywhere. `inner` may put other operations in place of the
+    product and the sum.
     """
 
     dtype: DType
@@ -37,7 +36,7 @@ class Product:
     a_depth: int
     b_depth: int
     c_row: int | None
-    operation: str = MULTIPLY_ADD
+    inner: InnerProduct = MULTIPLY_ADD
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ class Provider:
         if self.is_general:
             return ""
         reasons = (
-            (product.operation != MULTIPLY_ADD, f"its products are {MULTIPLY_ADD}s"),
+            (product.inner != MULTIPLY_ADD, "its products are sums of products"),
             (
                 product.dtype not in self.dtypes,
                 f"it takes {' and '.join(map(str, self.dtypes))}, not {product.dtype}",

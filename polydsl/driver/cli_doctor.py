@@ -17,6 +17,7 @@ from polydsl.backend.peak import measure_bandwidth, measure_peak
 from polydsl.backend.target import host_target, machine_of, processor
 from polydsl.base.dtypes import F32, F64
 from polydsl.base.options import VARIABLES
+from polydsl.base.providers import PROVIDERS
 from polydsl.driver.calibration import (
     calibrated_machine,
     forget_numbers,
@@ -70,6 +71,11 @@ def _machine(tools: Toolchain) -> Iterator[Fact]:
     yield "threads", f"{tools.threads} in a call that does not say"
     library = find_openmp()
     yield "parallel", library.path if library else "a pool of Python threads"
+    for provider in PROVIDERS:
+        found = tools.libraries.find(provider.name)
+        if provider.is_general or found is not None:
+            where = found.description if found is not None else "built in"
+            yield "microkernels", f"{provider.name}: {where}"
 
 
 def _measured(tools: Toolchain) -> Iterator[Fact]:
@@ -99,6 +105,13 @@ def _missing(tools: Toolchain) -> Iterator[Fact]:
         yield "missing", f"a cache that can be written: {problem}"
     if find_openmp() is None:
         yield "missing", "OpenMP (libgomp): parallel kernels start some 20 µs slower"
+    for provider in PROVIDERS:
+        if not tools.libraries.has(provider.name):
+            yield (
+                "missing",
+                f"{provider.name} (optional), for microkernel={provider.name!r}: "
+                f"{provider.remedy}",
+            )
     for package, use in _OPTIONAL:
         if _version(package) == "missing":
             yield "missing", f"{package} (optional), for {use}"

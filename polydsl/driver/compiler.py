@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from polydsl.backend.arrays import ArrayLayout
 from polydsl.backend.cache_key import object_key
 from polydsl.backend.emitter.layout import scratch_layout
 from polydsl.backend.jit import compile_object
-from polydsl.base.diagnostics import bug
+from polydsl.backend.providers.table import Linked, foreign_symbols
+from polydsl.base.diagnostics import ArgumentError, bug
 from polydsl.base.dtypes import DTYPES
+from polydsl.base.providers import provider_named
 from polydsl.driver.request import Request
 from polydsl.driver.stages import Compilation, Listener, Stage, compile_until
 from polydsl.driver.toolchain import Toolchain
@@ -26,7 +28,8 @@ class Interface:
 
     `buffers` are the arguments in calling order, `results` the names of what the
     kernel returns (one may be a parameter). `prepared` are sizes in bytes.
-    `points` counts the statement instances of one run.
+    `points` counts the statement instances of one run, `foreign` are the symbols of
+    library kernels that it calls.
     """
 
     buffers: tuple[tuple[str, ArrayLayout], ...]
@@ -37,36 +40,66 @@ class Interface:
     is_parallel: bool
     points: int
     summary: tuple[str, ...]
+    foreign: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """Object code with its interface, and how it came about."""
+    """Object code with its interface, and how it came about.
 
+    `request` is what was compiled: where a library's kernel is not to be had, not what
+    was asked for. `linked` are the library kernels that the code calls.
+    """
+
+    request: Request
     object_code: bytes
     interface: Interface
+    linked: Linked
     seconds: float
     from_cache: bool
 
 
 def compile_request(request: Request, tools: Toolchain) -> Compiled:
-    """Return the native code of a request, from the cache where it is there."""
+    """Return the native code of a request, from the cache where it is there.
+
+    Raises `ArgumentError` where it asks for a microkernel provider that is not there.
+    """
     start = time.perf_counter()
+    _check_provider(request.preference.microkernel, tools)
+    object_code, interface, from_cache = _object_code(request, tools)
+    linked = tools.libraries.link(interface.foreign)
+    if linked is None:
+        # The library went, or makes no kernel of this kind: polydsl makes them all.
+        own = replace(request, preference=request.preference.without_libraries())
+        return compile_request(own, tools)
+    seconds = time.perf_counter() - start
+    return Compiled(request, object_code, interface, linked, seconds, from_cache)
+
+
+def _check_provider(name: str, tools: Toolchain) -> None:
+    if name and not tools.libraries.has(name):
+        remedy = provider_named(name).remedy
+        raise ArgumentError(
+            f"microkernel={name!r} needs a library that was not found; {remedy}"
+        )
+
+
+def _object_code(request: Request, tools: Toolchain) -> tuple[bytes, Interface, bool]:
+    """Return object code, its interface, and whether they come from the cache."""
     identity = f"{tools.machine.identity()}\n{request.identity()}"
     key = object_key(tools.target, identity)
     entry = tools.cache.get(key)
     if entry is not None and not tools.options.dump:
         interface = _read(entry.payload)
         if interface is not None:
-            seconds = time.perf_counter() - start
-            return Compiled(entry.object_code, interface, seconds, True)
+            return entry.object_code, interface, True
     state = compile_until(begin(request, tools), "asm", _dumper(tools))
     if state.llvm is None or state.nest is None or state.scop is None:
         bug("the stages ended early")
     object_code = compile_object(state.llvm, tools.target)
     interface = _interface(state, state.nest, state.scop)
     tools.cache.put(key, object_code, _write(interface))
-    return Compiled(object_code, interface, time.perf_counter() - start, False)
+    return object_code, interface, False
 
 
 def begin(request: Request, tools: Toolchain) -> Compilation:
@@ -101,6 +134,7 @@ def _interface(state: Compilation, nest: LoopNest, scop: Scop) -> Interface:
         any(isinstance(n, Loop) and n.kind == "parallel" for n in nodes),
         sum(s.points for s in scop.statements),
         tuple(f"{d.subject}: {d.chosen}" for d in summary),
+        foreign_symbols(nest),
     )
 
 
@@ -123,6 +157,7 @@ def _write(interface: Interface) -> bytes:
         "parallel": interface.is_parallel,
         "points": interface.points,
         "summary": list(interface.summary),
+        "foreign": list(interface.foreign),
     }
     return json.dumps(content).encode()
 
@@ -144,6 +179,7 @@ def _read(payload: bytes) -> Interface | None:
             content["parallel"],
             content["points"],
             tuple(content["summary"]),
+            tuple(content["foreign"]),
         )
     except (ValueError, KeyError, TypeError):
         return None

@@ -39,11 +39,14 @@ class Specialization:
     def __init__(
         self, request: Request, tools: Toolchain, bound: Mapping[str, Array]
     ) -> None:
-        self.request = request
         self._tools = tools
         self._bound = bound
         self.compiled: Compiled = compile_request(request, tools)
-        self._kernel: NativeKernel = load(self.compiled.object_code)
+        self.request = self.compiled.request
+        linked = self.compiled.linked
+        self._kernel: NativeKernel = load(
+            self.compiled.object_code, linked.addresses, owners=linked.owners
+        )
         interface = self.compiled.interface
         names = [name for name, _ in interface.buffers]
         self.tensors = tuple(n for n in request.arguments if n not in bound)

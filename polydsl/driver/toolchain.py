@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 
 from polydsl.backend.cache import ObjectCache
+from polydsl.backend.providers.table import Libraries
 from polydsl.backend.runtime import Runtime
 from polydsl.backend.target import Target, host_target
 from polydsl.backend.threads import default_threads
@@ -30,6 +31,7 @@ class Toolchain:
     cache: ObjectCache
     runtime: Runtime
     threads: int
+    libraries: Libraries
 
 
 @functools.cache
@@ -51,4 +53,5 @@ def toolchain() -> Toolchain:
         cache,
         Runtime(target, cache),
         default_threads(options.threads),
+        Libraries(options.libraries),
     )

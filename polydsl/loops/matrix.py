@@ -241,6 +241,7 @@ class _Generator:
             self._instance(place),
             None if block.accumulate else self._initial(place),
             plan.contraction.inner,
+            plan.microkernel,
         )
 
     # Instances

@@ -12,6 +12,7 @@ from itertools import product
 from math import ceil, prod
 
 from polydsl.base.machine import Machine
+from polydsl.base.providers import BUILT_IN, provider_named
 from polydsl.base.source import Span
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.terms import Linear
@@ -19,7 +20,7 @@ from polydsl.schedule.contraction import Contraction
 from polydsl.schedule.copies import Tiling, pack_copy, pad_copy, turned
 from polydsl.schedule.matrix_plan import Copy, Factor, MatrixPlan, RowMode
 from polydsl.schedule.operand import Layout, Operand, flat_step, row_major
-from polydsl.schedule.register_tile import even_rows, tile_shapes
+from polydsl.schedule.provider_cost import block_shapes
 
 DEPTH_BLOCK = 512
 """Depth of a block, at most about: its panel of B stays in L2, its rows of A in L1."""
@@ -33,7 +34,8 @@ ROW_POINTS = 256
 class Setting:
     """What a choice is made for: the program, the layout and the machine.
 
-    `bound` are the tensors whose elements are known once and for ever.
+    `bound` are the tensors whose elements are known once and for ever, `microkernel`
+    names the provider whose microkernels are planned for.
     """
 
     scop: Scop
@@ -41,6 +43,7 @@ class Setting:
     layout: Layout
     machine: Machine
     bound: frozenset[str]
+    microkernel: str = BUILT_IN
 
     @property
     def span(self) -> Span:
@@ -63,11 +66,19 @@ def matrix_candidates(
     """Yield every plan that is worth pricing; the order breaks ties."""
     c = contraction.c.offset(setting.layout[contraction.c.tensor])
     sizes = contraction.sizes
-    rows = _row_chain(contraction, c)
-    for columns in _column_chains(contraction, setting):
-        points = prod(sizes[d] for d in columns)
-        count = prod(sizes[d] for d in rows)
-        tiles = _tiles(setting, contraction, count, points)
+    provider = provider_named(setting.microkernel)
+    chains = product(
+        _row_chains(setting, contraction, c), _column_chains(contraction, setting)
+    )
+    for rows, columns in chains:
+        tiles = block_shapes(
+            provider,
+            setting.machine,
+            contraction.dtype,
+            rows=prod(sizes[d] for d in rows),
+            columns=prod(sizes[d] for d in columns),
+            inner=contraction.inner,
+        )
         for row_tile, column_tile in tiles:
             draft = _Draft(
                 setting, contraction, initialize, rows, columns, row_tile, column_tile
@@ -75,8 +86,18 @@ def matrix_candidates(
             yield from draft.plans()
 
 
+def _row_chains(
+    setting: Setting, contraction: Contraction, c: Linear
+) -> Iterator[tuple[str, ...]]:
+    """Yield row indices to flatten, outermost first: enough to fill tiles, and for a
+    provider that takes no table of rows also the innermost one alone."""
+    chain = _row_chain(contraction, c)
+    yield chain
+    if len(chain) > 1 and not provider_named(setting.microkernel).is_general:
+        yield chain[-1:]
+
+
 def _row_chain(contraction: Contraction, c: Linear) -> tuple[str, ...]:
-    """Return the row indices to flatten, outermost first: enough to fill tiles."""
     ordered = sorted(contraction.rows, key=lambda d: abs(c.coefficient(d)))
     sizes = contraction.sizes
     chain: list[str] = []
@@ -107,23 +128,6 @@ def _column_chains(
         chain = (d, *chain)
     if len(chain) > 1:
         yield chain
-
-
-def _tiles(
-    setting: Setting, contraction: Contraction, rows: int, columns: int
-) -> Iterator[tuple[int, int]]:
-    """Yield register tiles: rows evened out, vectors along the columns."""
-    lanes = setting.machine.lanes(contraction.dtype)
-    seen: set[tuple[int, int]] = set()
-    shapes = tile_shapes(setting.machine, contraction.dtype, contraction.inner)
-    for most_rows, vectors in shapes:
-        wide = min(vectors, ceil(columns / lanes))
-        evened = even_rows(rows, min(most_rows, rows))[0]
-        for tall in {evened, min(most_rows, rows)}:
-            tile = (tall, min(wide * lanes, columns))
-            if tile not in seen:
-                seen.add(tile)
-                yield tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +219,7 @@ class _Draft:
             b,
             parallel,
             self.setting.machine.cores if parallel == "rows" else 1,
+            self.setting.microkernel,
         )
 
     def _taps_block(self, length: int, taps: tuple[str, ...]) -> int:

@@ -6,26 +6,42 @@ rate, calls, loads and stores of C, copies, and strides that the caches dislike.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from polydsl.base.providers import BUILT_IN
 from polydsl.schedule.contraction import Contraction
 from polydsl.schedule.decision import Cost, Decision, Rejected
 from polydsl.schedule.matrix_candidates import Setting, matrix_candidates
 from polydsl.schedule.matrix_cost import matrix_cost
 from polydsl.schedule.matrix_plan import MatrixPlan
+from polydsl.schedule.provider_fit import refusal
 
 
 def choose_matrix_plan(
     setting: Setting, contraction: Contraction, initialize: str | None
 ) -> tuple[MatrixPlan, Decision] | None:
     """Return the best plan and the record of the choice, or None where the result has
-    no index of stride one that could be the vector."""
+    no index of stride one that could be the vector.
+
+    The provider of microkernels is the one that the setting names; where it serves no
+    candidate, the record says why and the built-in one is taken.
+    """
     oriented = orient(setting, contraction)
     if oriented is None:
         return None
-    candidates = matrix_candidates(setting, oriented, initialize)
+    candidates = [
+        (plan, refusal(plan, setting.layout))
+        for plan in matrix_candidates(setting, oriented, initialize)
+    ]
+    served = [plan for plan, why in candidates if not why]
+    if not served and setting.microkernel != BUILT_IN:
+        own = replace(setting, microkernel=BUILT_IN)
+        choice = choose_matrix_plan(own, contraction, initialize)
+        return choice and _refusing(setting, choice, [why for _, why in candidates])
     ranked = sorted(
         (
             (matrix_cost(plan, setting.machine, setting.layout), number, plan)
-            for number, plan in enumerate(candidates)
+            for number, plan in enumerate(served)
         ),
         key=lambda entry: (entry[0].cycles, entry[1]),
     )
@@ -40,6 +56,16 @@ def choose_matrix_plan(
     )
     subject = f"{setting.statement.name} ({setting.statement.tensor})"
     return plan, Decision(subject, plan.describe(), reason, cost, rejected)
+
+
+def _refusing(
+    setting: Setting, choice: tuple[MatrixPlan, Decision], reasons: list[str]
+) -> tuple[MatrixPlan, Decision]:
+    """Record that the provider asked for serves no candidate."""
+    plan, decision = choice
+    why = "; ".join(dict.fromkeys(reasons))
+    refused = Rejected(f"brgemm by {setting.microkernel}", None, why)
+    return plan, replace(decision, rejected=(refused, *decision.rejected))
 
 
 def _why(price: Cost, best: Cost) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from math import ceil, gcd, prod
 
 from polydsl.base.machine import Machine
+from polydsl.base.providers import provider_named
 from polydsl.schedule.decision import Cost
 from polydsl.schedule.matrix_plan import Copy, Factor, MatrixPlan
 from polydsl.schedule.operand import Layout, flat_step, row_major
-from polydsl.schedule.register_tile import tile_efficiency
+from polydsl.schedule.provider_cost import microkernel_efficiency
 from polydsl.schedule.vector_access import steps
 
 CALL_CYCLES = 10.0
@@ -44,7 +45,8 @@ def matrix_cost(plan: MatrixPlan, machine: Machine, layout: Layout) -> Cost:
     for tall, many_rows in _tiles(rows, plan.row_tile):
         for wide, many_columns in _tiles(columns, plan.column_tile):
             count = float(outer * many_rows * many_columns)
-            share = tile_efficiency(
+            share = microkernel_efficiency(
+                provider_named(plan.microkernel),
                 machine,
                 dtype,
                 rows=tall,

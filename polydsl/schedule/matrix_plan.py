@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Literal as OneOf
 
 from polydsl.base.dtypes import DType
+from polydsl.base.providers import BUILT_IN
 from polydsl.schedule.contraction import Contraction
 from polydsl.schedule.operand import Operand
 from polydsl.semantics.program import Expr
@@ -91,7 +92,8 @@ class MatrixPlan:
     blocks; else a block is `taps_block` taps. `initialize` names the statement that
     sets the accumulator to zero, if the first block does that. `parallel` is the loop
     that threads share: an outer dimension, or "panel", or "rows", which are then cut
-    into `row_chunks` outside the panels; empty for none.
+    into `row_chunks` outside the panels; empty for none. `microkernel` names the
+    provider of the microkernels.
     """
 
     contraction: Contraction
@@ -109,6 +111,7 @@ class MatrixPlan:
     b: Factor
     parallel: str
     row_chunks: int
+    microkernel: str = BUILT_IN
 
     def extent(self, dims: tuple[str, ...]) -> int:
         """Return the number of points of flattened dimensions."""
@@ -125,8 +128,9 @@ class MatrixPlan:
         if taps > 1:
             blocks += f" x {min(self.taps_block, taps)} taps"
         outer = f"{', '.join(self.outer)}, " if self.outer else ""
+        by = "" if self.microkernel == BUILT_IN else f" by {self.microkernel}"
         return (
-            f"brgemm {self.row_tile}x{self.column_tile} "
+            f"brgemm{by} {self.row_tile}x{self.column_tile} "
             f"(rows {'.'.join(self.rows)}, vector {'.'.join(self.columns)}, {blocks}); "
             f"loops {outer}panel, depth, rows; {self.a.describe()}; "
             f"{self.b.describe()}"

@@ -12,6 +12,7 @@ from typing import Literal as OneOf
 from typing import get_args
 
 from polydsl.base.diagnostics import ArgumentError
+from polydsl.base.providers import BUILT_IN, PROVIDER_NAMES
 from polydsl.schedule.point import Point
 
 Ranker = OneOf["reuse", "polyrank", "pairwise-net"]
@@ -20,7 +21,7 @@ published ones (PolyRank's cost; the tournament of a pairwise neural network).""
 
 RANKERS: tuple[Ranker, ...] = get_args(Ranker)
 
-MICROKERNELS: tuple[str, ...] = ("llvm", "libxsmm", "mkl")
+MICROKERNELS: tuple[str, ...] = PROVIDER_NAMES
 """The providers of microkernels: the built-in generator, and libraries."""
 
 
@@ -28,8 +29,9 @@ MICROKERNELS: tuple[str, ...] = ("llvm", "libxsmm", "mkl")
 class Preference:
     """How a schedule is to be chosen.
 
-    `microkernel` forces a provider, "" none; `chosen` forces points, each for the
-    decision that has its subject.
+    `microkernel` forces a provider; "" takes the built-in one, whatever else is
+    installed: sums are then in the same order everywhere. `chosen` forces points, each
+    for the decision that has its subject.
     """
 
     ranker: Ranker = "reuse"
@@ -54,6 +56,11 @@ class Preference:
         """Return the preference with points forced, over those of the same subject."""
         merged = {**dict(self.chosen), **points}
         return replace(self, chosen=tuple(sorted(merged.items(), key=_subject)))
+
+    def without_libraries(self) -> Preference:
+        """Return the preference without what needs a library's microkernels."""
+        own = (entry for entry in self.chosen if entry[1].microkernel == BUILT_IN)
+        return replace(self, microkernel=BUILT_IN, chosen=tuple(own))
 
     def point(self, subject: str) -> Point | None:
         """Return the point that is forced for a decision, if one is."""

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from polydsl.base.functions import identity
 from polydsl.base.machine import Machine
+from polydsl.base.providers import BUILT_IN
 from polydsl.poly.dependences import Dependences
 from polydsl.poly.scop import Scop, Statement
 from polydsl.schedule.contraction import NoContraction, match
@@ -111,11 +112,21 @@ class _Group:
         matched = match(self.scop, update)
         if isinstance(matched, NoContraction):
             return matched
-        setting = Setting(self.scop, update, self.layout, self.machine, self.bound)
+        setting = Setting(
+            self.scop,
+            update,
+            self.layout,
+            self.machine,
+            self.bound,
+            self.preference.microkernel or BUILT_IN,
+        )
         name = None if initialize is None else initialize.name
         choice = choose_matrix_plan(setting, matched, name)
         if choice is None:
             return NoContraction("no row or column index has step 1 in the result")
+        if choice[0].microkernel != BUILT_IN:
+            # Asked for by name: not to be compared with what does without it.
+            return choice
         plain = self._vector(initialize, (update,), ())[1].cost
         packed = choice[1].cost
         if plain is not None and packed is not None and plain.cycles < packed.cycles:
