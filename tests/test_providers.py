@@ -140,7 +140,10 @@ def test_what_a_library_refuses() -> None:
         ("f32 and f64, not i32", replace(plain, dtype=I32)),
         ("a table", replace(plain, a_row=None)),
         ("a table", replace(plain, c_row=None)),
-        ("sums of products", replace(plain, inner=InnerProduct("max", Apply("add", (A, B))))),
+        (
+            "sums of products",
+            replace(plain, inner=InnerProduct("max", Apply("add", (A, B)))),
+        ),
         ("overlap or are both apart", replace(plain, a_row=16)),
         ("overlap or are both apart", replace(plain, a_depth=2)),
         ("vector side overlap", replace(plain, b_depth=63)),
