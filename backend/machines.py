@@ -65,14 +65,14 @@ GENERAL = Family(
 FAMILIES: tuple[Family, ...] = (
     Family(
         cpus=("znver5",),
-        frequency=4.0e9,
+        frequency=3.8e9,
         fma_bytes=128,
         fma_latency=4,
         l1=Rate(128, 64, 4),
-        l2=Rate(56, 48, 14),
-        l3=Rate(20, 16, 50),
-        memory=Memory(9, 5, 40, 450),
-        tlbs=(TLB(96, 7), TLB(4096, 40)),
+        l2=Rate(50, 60, 14),
+        l3=Rate(30, 28, 46),
+        memory=Memory(11, 9, 40, 360),
+        tlbs=(TLB(96, 7), TLB(4096, 60)),
     ),
     Family(
         cpus=("znver4",),

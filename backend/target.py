@@ -103,7 +103,8 @@ _USUAL_CACHES = {
     "L2": (1 << 20, 64, 16, 1),
     "L3": (16 << 20, 64, 16, 0),
 }
-_FORK_SECONDS = 4e-6
+# Threads that wait for work are told one after another.
+_FORK_SECONDS, _FORK_SECONDS_PER_CORE = 5e-7, 1e-7
 
 
 def machine_of(target: Target) -> Machine:
@@ -128,7 +129,7 @@ def machine_of(target: Target) -> Machine:
         page=mmap.PAGESIZE,
         tlbs=family.tlbs,
         cores=cores,
-        fork_seconds=_FORK_SECONDS,
+        fork_seconds=_FORK_SECONDS + cores * _FORK_SECONDS_PER_CORE,
     )
 
 

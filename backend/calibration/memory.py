@@ -1,6 +1,6 @@
 """Memory to measure in: mapped afresh, in huge or in plain pages, and rings in it.
 
-A ring is a cycle of pointers through all its places in random order, so that no
+A ring is a cycle of pointers through its places in a random order, so that no
 prefetcher knows the next one. Where the system has no huge pages all are plain.
 """
 
@@ -45,7 +45,7 @@ class Ring:
     """A cycle of pointers through a region, and where a chase along it has come to."""
 
     def __init__(self, region: Region, offsets: np.ndarray) -> None:
-        order = np.random.default_rng(_SEED).permutation(offsets).astype(np.uint64)
+        order = offsets.astype(np.uint64)
         addresses = order + np.uint64(region.address)
         words = region.bytes.view(np.uint64)
         words[order // np.uint64(8)] = np.roll(addresses, -1)
@@ -59,12 +59,20 @@ class Ring:
         return ctypes.addressof(self._current)
 
 
-def dense(size: int, line: int) -> np.ndarray:
-    """Return the offset of every line of *size* bytes."""
-    return np.arange(0, size, line)
+def dense(size: int, step: int) -> np.ndarray:
+    """Return every multiple of *step* below *size*, in random order."""
+    return np.random.default_rng(_SEED).permutation(np.arange(0, size, step))
+
+
+def by_page(size: int, step: int, page: int) -> np.ndarray:
+    """Return every multiple of *step* below *size*, page by page, both the pages and
+    the places in each in random order: few steps need another translation."""
+    places = np.arange(0, size, step).reshape(-1, page // step)
+    random = np.random.default_rng(_SEED)
+    return random.permutation(random.permuted(places, axis=1)).ravel()
 
 
 def one_a_page(pages: int, page: int, line: int) -> np.ndarray:
-    """Return the offset of one line in each page, so that all cache sets are used."""
-    number = np.arange(pages)
+    """Return a line of each page in random order, such that all cache sets are used."""
+    number = np.random.default_rng(_SEED).permutation(pages)
     return number * page + number * line % page

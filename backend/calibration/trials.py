@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import cycle
 
 from polydsl.backend.calibration.loops import CHAIN, Loops
-from polydsl.backend.calibration.memory import Region, Ring, dense, one_a_page
+from polydsl.backend.calibration.memory import Region, Ring, by_page, dense, one_a_page
 from polydsl.backend.peak import Probe, arithmetic_probe
 from polydsl.backend.target import Target
 from polydsl.backend.threads import ParallelRuntime
@@ -77,10 +77,7 @@ def trials(
     yield _chain("frequency", loops.clock, Region(64, huge=False))
     yield _chain("fma_latency", loops.multiply_adds, _halves())
     yield from _streams(machine, loops, parallel)
-    for name, size in level_bytes(machine).items():
-        step = machine.caches[0].line * (_SPARSE if name == "memory" else 1)
-        ring = Ring(Region(size, huge=True), dense(size, step))
-        yield _chase(f"{name}.latency", loops, ring)
+    yield from _latencies(machine, loops)
     yield from _translations(machine, loops)
     yield Trial(
         "fork_seconds",
@@ -188,6 +185,17 @@ def _memory_of_all_cores(
         start(loops.load_part, ctypes.addressof(context), machine.cores)
 
     return Trial("memory.total", pieces.bytes, run, run)
+
+
+def _latencies(machine: Machine, loops: Loops) -> Iterator[Trial]:
+    """Yield a chase through the data of each level."""
+    line, sizes = machine.caches[0].line, level_bytes(machine)
+    far = Region(sizes.pop("memory"), huge=True)
+    for name, size in sizes.items():
+        ring = Ring(Region(size, huge=True), dense(size, line))
+        yield _chase(f"{name}.latency", loops, ring)
+    places = by_page(len(far.bytes), _SPARSE * line, machine.page)
+    yield _chase("memory.latency", loops, Ring(far, places))
 
 
 def _chase(name: str, loops: Loops, ring: Ring) -> Trial:
