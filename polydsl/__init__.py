@@ -20,6 +20,7 @@ from polydsl.base.diagnostics import (
     SubscriptError,
     VerificationError,
 )
+from polydsl.driver import tuning
 from polydsl.driver.decorator import kernel
 from polydsl.driver.kernel import Kernel
 from polydsl.driver.loading import KernelModule, LoadError, load, loads
@@ -43,4 +44,5 @@ __all__ = [
     "load",
     "loads",
     "stdlib",
+    "tuning",
 ]

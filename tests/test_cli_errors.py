@@ -12,7 +12,7 @@ import pytest
 from test_cli import TEXT
 
 from polydsl.base.diagnostics import VerificationError, bug
-from polydsl.driver import cli
+from polydsl.driver import cli, cli_compile
 from polydsl.driver.cli import main
 from polydsl.driver.kernel import Kernel
 from polydsl.driver.stages import STAGE_NAMES
@@ -177,7 +177,7 @@ def test_a_failed_check_has_its_own_code(
 def test_a_bug_says_where_to_report_it(
     errors, file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "plan", lambda *_: bug("two and two is five"))
+    monkeypatch.setattr(cli_compile, "plan", lambda *_: bug("two and two is five"))
     code, text = errors("emit", file, "scale")
     assert code == cli.BUG
     assert "this is a bug in polydsl, not in your program" in text
@@ -193,7 +193,7 @@ def test_an_interruption_ends_quietly(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "plan", interrupt)
+    monkeypatch.setattr(cli_compile, "plan", interrupt)
     code, text = errors("emit", file, "scale")
     assert (code, text.strip()) == (130, "error: interrupted")
 

@@ -10,49 +10,32 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import click
 
 from polydsl.base.diagnostics import PolydslError, ProgramError, VerificationError
 from polydsl.base.options import Options
-from polydsl.driver.cli_bench import BenchOptions, bench_kernel
+from polydsl.driver.cli_compile import KERNEL_COMMANDS
 from polydsl.driver.cli_doctor import (
     clear_cache,
     forget_calibration,
     measure_machine,
     report,
 )
-from polydsl.driver.cli_input import fill, plan
 from polydsl.driver.cli_kernels import (
     check_files,
     list_kernels,
     list_library,
-    open_kernel,
 )
-from polydsl.driver.cli_options import given_of, kernel_arguments, words_of
+from polydsl.driver.cli_options import Session, force_isa
 from polydsl.driver.cli_output import Screen
-from polydsl.driver.cli_run import RunOptions, run_kernel
-from polydsl.driver.kernel import Kernel
-from polydsl.driver.specialization import Specialization
-from polydsl.driver.stages import STAGE_NAMES
 
 DONE, WRONG, USAGE, FAILED, BUG = 0, 1, 2, 3, 70
 """Exit codes. Those of click (2 for usage) agree."""
 
 INTERRUPTED = 130
 """What shells give a command that was interrupted from the keyboard."""
-
-
-@dataclass(slots=True)
-class Session:
-    """What all commands share. `--traceback` is noted here for the end."""
-
-    screen: Screen
-    shows_traceback: bool = False
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -67,12 +50,6 @@ def commands(session: Session, *, traceback: bool) -> None:
     FILE is a .pdl file, or a module of the standard library: stdlib.conv.
     """
     session.shows_traceback = traceback
-
-
-def _force_isa(isa: str | None) -> None:
-    """Ask for an ISA row before anything is compiled: the option of one process."""
-    if isa:
-        os.environ["POLYDSL_ISA"] = isa
 
 
 @commands.command("list")
@@ -95,155 +72,6 @@ def list_command(session: Session, file: str | None) -> None:
 def check_command(session: Session, files: tuple[str, ...]) -> int:
     """Parse and type check files; every error with its place."""
     return DONE if check_files(session.screen, files) else WRONG
-
-
-@commands.command("run")
-@kernel_arguments
-@click.option(
-    "-o",
-    "outputs",
-    multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE.npy",
-    help="Save a result; one -o for each, in the order of return.",
-)
-@click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads of a call."
-)
-@click.option(
-    "--seconds",
-    type=click.FloatRange(min=0),
-    metavar="S",
-    default=1.0,
-    show_default=True,
-    help="How long to repeat the call for its best time.",
-)
-@click.option(
-    "--random",
-    "distribution",
-    type=click.Choice(["normal", "uniform"]),
-    default="normal",
-    show_default=True,
-    help="Random floats: standard normal, or uniform from 0 to 1.",
-)
-@click.option(
-    "--check/--no-check",
-    "is_checked",
-    default=True,
-    help="Compare the results with the oracle (the default).",
-)
-@click.pass_obj
-def run_command(
-    session: Session, /, file: str, kernel: str, isa: str | None, **words: Any
-) -> None:
-    """Run a kernel: time, GFLOP/s, % of peak, checked against the oracle.
-
-    NAME=VALUE gives an input: x=x.npy, a number for a scalar, or a spec such as
-    x=f32[64,32]. Inputs that are not given are random, with the sizes of --size.
-    """
-    _force_isa(isa)
-    options = RunOptions(
-        outputs=words["outputs"],
-        bound=words_of(words["bound"]),
-        threads=words["threads"],
-        seconds=words["seconds"],
-        distribution=words["distribution"],
-        is_checked=words["is_checked"],
-    )
-    run_kernel(session.screen, _opened(file, kernel, words), given_of(words), options)
-
-
-@commands.command("explain")
-@kernel_arguments
-@click.pass_obj
-def explain_command(
-    session: Session, /, file: str, kernel: str, isa: str | None, **words: Any
-) -> None:
-    """Show the chosen schedule, why it was chosen, and what was rejected."""
-    _force_isa(isa)
-    special = _specialized(session, _opened(file, kernel, words), words)
-    session.screen.text(special.explain())
-
-
-@commands.command("emit")
-@kernel_arguments
-@click.option(
-    "--stage",
-    type=click.Choice(STAGE_NAMES),
-    default="nest",
-    show_default=True,
-    help="The stage whose text is shown.",
-)
-@click.pass_obj
-def emit_command(
-    session: Session, /, file: str, kernel: str, isa: str | None, **words: Any
-) -> None:
-    """Show the text of a compiler stage."""
-    _force_isa(isa)
-    special = _specialized(session, _opened(file, kernel, words), words)
-    text = special.emit(words["stage"])
-    session.screen.text(text if text.endswith("\n") else f"{text}\n")
-
-
-def _opened(file: str, name: str, words: Mapping[str, Any]) -> Kernel:
-    """Return the kernel, to be compiled as the options say."""
-    kernel = open_kernel(file, name)
-    return kernel.configure(ranker=words["ranker"], microkernel=words["microkernel"])
-
-
-def _specialized(
-    session: Session, kernel: Kernel, words: Mapping[str, Any]
-) -> Specialization:
-    wanted = plan(kernel, given_of(words))
-    names = words_of(words["bound"])
-    if names:
-        arrays = fill(wanted)
-        kernel = kernel.bind(**{n: arrays[n] for n in names if n in arrays})
-    specs = [str(a) for n, a in wanted.layouts.items() if n not in names]
-    with session.screen.progress(f"compiling {kernel.name}"):
-        return kernel.specialize(*specs, **wanted.constants)
-
-
-@commands.command("bench")
-@kernel_arguments
-@click.option(
-    "--against",
-    multiple=True,
-    default=("torch",),
-    metavar="torch,libxsmm,mkl",
-    help="Peers: PyTorch, or this kernel with the microkernels of a library.",
-)
-@click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads of a call."
-)
-@click.option(
-    "--seconds",
-    type=click.FloatRange(min=0),
-    metavar="S",
-    default=2.0,
-    show_default=True,
-    help="How long all sides together run.",
-)
-@click.option("--json", "is_json", is_flag=True, help="Print JSON instead of a table.")
-@click.pass_obj
-def bench_command(
-    session: Session, /, file: str, kernel: str, isa: str | None, **words: Any
-) -> None:
-    """Time a kernel beside PyTorch and library microkernels.
-
-    All run in one process and take turns with each other and with a probe of the
-    machine's peak; the best of many rounds counts. The ratio is the time of a side over
-    that of the kernel as it is compiled.
-    """
-    _force_isa(isa)
-    options = BenchOptions(
-        against=words_of(words["against"]),
-        bound=words_of(words["bound"]),
-        threads=words["threads"],
-        seconds=words["seconds"],
-        is_json=words["is_json"],
-    )
-    bench_kernel(session.screen, _opened(file, kernel, words), given_of(words), options)
 
 
 @commands.command("doctor")
@@ -278,7 +106,7 @@ def doctor_command(
     is_forgetting: bool,
 ) -> None:
     """Show the machine, its measured peak, the cache, and what is missing."""
-    _force_isa(isa)
+    force_isa(isa)
     if is_calibrating and is_forgetting:
         raise click.UsageError("--calibrate or --forget-calibration, not both")
     if is_calibrating:
@@ -299,6 +127,10 @@ def cache_command() -> None:
 def clear_command(session: Session) -> None:
     """Remove all compiled kernels."""
     clear_cache(session.screen)
+
+
+for command in KERNEL_COMMANDS:
+    commands.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

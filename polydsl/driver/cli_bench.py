@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from polydsl.base.diagnostics import ArgumentError
+from polydsl.base.quantities import seconds_text
 from polydsl.driver.bench import Bench, Row, run_bench
 from polydsl.driver.cli_input import Given, fill, plan
-from polydsl.driver.cli_output import Screen, seconds_text
+from polydsl.driver.cli_output import Screen
 from polydsl.driver.cli_run import operations_of, peak_dtype, probe_of
 from polydsl.driver.kernel import Kernel
 from polydsl.driver.specialization import Specialization

@@ -18,12 +18,13 @@ from polydsl.backend.target import host_target, machine_of, processor
 from polydsl.base.dtypes import F32, F64
 from polydsl.base.options import VARIABLES
 from polydsl.base.providers import PROVIDERS
+from polydsl.base.quantities import bytes_text
 from polydsl.driver.calibration import (
     calibrated_machine,
     forget_numbers,
     keep_numbers,
 )
-from polydsl.driver.cli_output import Fact, Screen, bytes_text
+from polydsl.driver.cli_output import Fact, Screen
 from polydsl.driver.toolchain import Toolchain, toolchain
 
 _PACKAGES = ("numpy", "llvmlite", "islpy", "lark", "ml-dtypes", "click", "rich")

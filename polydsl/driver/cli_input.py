@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from polydsl.base.diagnostics import ArgumentError, bug
 from polydsl.base.dtypes import DTYPES, F32, DType
 from polydsl.driver.arguments import parse_spec
 from polydsl.driver.kernel import Kernel
+from polydsl.driver.random_arrays import Distribution, random_array
 from polydsl.loops.nest import contiguous
 from polydsl.semantics.elaborate import elaborate_kernel
 from polydsl.semantics.frame import Session
@@ -30,7 +31,6 @@ from polydsl.semantics.typed import TypedKernel
 from polydsl.syntax import ast
 
 Array = np.ndarray[Any, Any]
-Distribution = Literal["normal", "uniform"]
 
 _SEED = 0
 
@@ -82,31 +82,15 @@ def plan(kernel: Kernel, given: Given) -> Plan:
 def fill(wanted: Plan, distribution: Distribution = "normal") -> dict[str, Array]:
     """Return an array for every parameter: the ones given, random ones otherwise.
 
-    The same words give the same numbers. Integers are small and not negative, so that
-    they may serve as subscripts.
+    The same words give the same numbers.
     """
     generator = np.random.default_rng(_SEED)
     return {
         name: wanted.arrays[name]
         if name in wanted.arrays
-        else _random(layout, generator, distribution)
+        else random_array(layout, generator, distribution)
         for name, layout in wanted.layouts.items()
     }
-
-
-def _random(
-    layout: ArrayLayout, generator: np.random.Generator, distribution: Distribution
-) -> Array:
-    dtype = layout.dtype
-    if dtype.kind == "bool":
-        values: Array = generator.integers(0, 2, layout.shape)
-    elif dtype.is_int:
-        values = generator.integers(0, 8, layout.shape)
-    elif distribution == "uniform":
-        values = generator.random(layout.shape, np.float32)
-    else:
-        values = generator.standard_normal(layout.shape, np.float32)
-    return np.asarray(values).astype(dtype.numpy)
 
 
 def _definition(kernel: Kernel) -> ast.Kernel:

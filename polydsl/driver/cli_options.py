@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from polydsl.base.dtypes import DTYPES, DType
 from polydsl.driver.cli_input import Given, read_number
+from polydsl.driver.cli_output import Screen
 from polydsl.semantics.program import Value
 
 LEAD = "..."
@@ -17,6 +21,20 @@ LEAD = "..."
 Reader = Callable[[str, str], Any]
 F = TypeVar("F", bound=Callable[..., Any])
 Pairs = tuple[tuple[str, Any], ...]
+
+
+@dataclass(slots=True)
+class Session:
+    """What all commands share. `--traceback` is noted here for the end."""
+
+    screen: Screen
+    shows_traceback: bool = False
+
+
+def force_isa(isa: str | None) -> None:
+    """Ask for an ISA row before anything is compiled: the option of one process."""
+    if isa:
+        os.environ["POLYDSL_ISA"] = isa
 
 
 def _pairs(read: Reader, example: str, separator: str | None) -> Callable[[str], Pairs]:
@@ -69,11 +87,11 @@ DTYPE_NAMES = _pairs(_dtype, "T=f64", ",")
 INPUTS = _pairs(_input, "x=x.npy", None)
 
 
-def kernel_arguments(function: F) -> F:
+def kernel_arguments(function: F, *, required: bool = True) -> F:
     """Add what every command about one kernel and its arguments takes."""
     decorators = (
-        click.argument("file"),
-        click.argument("kernel"),
+        click.argument("file", required=required),
+        click.argument("kernel", required=required),
         click.argument("inputs", nargs=-1, type=INPUTS, metavar="[NAME=VALUE]..."),
         click.option(
             "--size",
@@ -125,6 +143,23 @@ def kernel_arguments(function: F) -> F:
     for decorate in reversed(decorators):
         function = decorate(function)
     return function
+
+
+RESULT_FILE = click.Path(path_type=Path, dir_okay=False)
+"""A file of tuning results."""
+
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads of a call."
+)
+"""The option of commands that run a kernel."""
+
+tune_option = click.option(
+    "--tune",
+    type=click.FloatRange(min=0),
+    metavar="S",
+    help="Measure schedules for so many seconds, unless that was done before.",
+)
+"""The option of commands that compile a kernel."""
 
 
 def words_of(values: Sequence[str]) -> tuple[str, ...]:

@@ -31,6 +31,15 @@ _STYLES = {
     "hint": "bold cyan",
 }
 
+_EXPLAINED = (
+    ("bold", r"(?m)^\S[^\n:]*(?=:)"),
+    ("cyan", r"(?m)^ +(rows|columns|depth|batch|left|reduced)(?= )"),
+    ("green", r"(?m)^  (because|predicted)(?= )"),
+    ("yellow", r"(?m)^  not(?= )"),
+    ("bold magenta", r"<- bound|bound by \w+"),
+    ("blue", r"(?m)^ *[├└│─ ]+(?=\S)"),
+)
+
 _WIDTH = 190
 """How wide tables are where no terminal says it. Other text is never broken."""
 
@@ -120,21 +129,12 @@ def colored(rendered: str) -> Text:
     return text
 
 
-def seconds_text(seconds: float) -> str:
-    """Return a time with the unit that suits it."""
-    for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
-        if seconds < limit:
-            return f"{seconds * factor:.3g} {unit}"
-    return f"{seconds:.3g} s"
-
-
-def bytes_text(count: float) -> str:
-    """Return a number of bytes with the unit that suits it."""
-    for unit in ("bytes", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.4g} {unit}"
-        count /= 1024
-    return f"{count:.4g} GiB"
+def explained(text: str) -> Text:
+    """Return an explanation with its parts in colour."""
+    colored_text = Text(text)
+    for style, pattern in _EXPLAINED:
+        colored_text.highlight_regex(pattern, style)
+    return colored_text
 
 
 def count_text(count: int, noun: str) -> str:

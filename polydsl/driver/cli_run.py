@@ -13,11 +13,13 @@ from polydsl.backend.arrays import ArrayLayout
 from polydsl.backend.peak import Probe, arithmetic_probe
 from polydsl.base.diagnostics import ArgumentError, PolydslError
 from polydsl.base.dtypes import F64, DType
-from polydsl.driver.cli_input import Distribution, Given, Plan, fill, plan
-from polydsl.driver.cli_output import Fact, Screen, seconds_text
+from polydsl.base.quantities import seconds_text
+from polydsl.driver.cli_input import Given, Plan, fill, plan
+from polydsl.driver.cli_output import Fact, Screen
 from polydsl.driver.compiler import begin
 from polydsl.driver.kernel import Kernel
 from polydsl.driver.measure import Timing, measure
+from polydsl.driver.random_arrays import Distribution
 from polydsl.driver.specialization import Specialization
 from polydsl.driver.stages import compile_until
 from polydsl.driver.toolchain import toolchain

@@ -21,7 +21,12 @@ def kernel(function: Callable[..., Any]) -> Kernel: ...
 
 
 @overload
-def kernel(*, ranker: str | None = ..., microkernel: str | None = ...) -> Decorator: ...
+def kernel(
+    *,
+    ranker: str | None = ...,
+    microkernel: str | None = ...,
+    tune: float | None = ...,
+) -> Decorator: ...
 
 
 def kernel(
@@ -29,6 +34,7 @@ def kernel(
     *,
     ranker: str | None = None,
     microkernel: str | None = None,
+    tune: float | None = None,
 ) -> Kernel | Decorator:
     """Return the kernel that a Python function defines.
 
@@ -37,7 +43,7 @@ def kernel(
     may be called in it by their plain names. With options, `@polydsl.kernel(ranker=
     "polyrank")`, it is compiled as `Kernel.configure` says.
     """
-    settings = DEFAULTS.changed(ranker, microkernel)
+    settings = DEFAULTS.changed(ranker, microkernel, tune)
     if function is not None:
         return _define(function, settings)
     return lambda defined: _define(defined, settings)

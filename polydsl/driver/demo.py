@@ -26,7 +26,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from polydsl.base.options import Options
-from polydsl.driver.cli_output import Screen, seconds_text
+from polydsl.base.quantities import seconds_text
+from polydsl.driver.cli_output import Screen
 from polydsl.driver.cli_run import operations_of, probe_of
 from polydsl.driver.compiler import begin
 from polydsl.driver.kernel import Kernel

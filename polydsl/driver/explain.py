@@ -2,28 +2,85 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from polydsl.base.quantities import seconds_text
 from polydsl.driver.compiler import Compiled
+from polydsl.driver.explain_indices import describe_indices
 from polydsl.driver.stages import Compilation
 from polydsl.schedule.decision import render as render_decision
+from polydsl.schedule.preference import Preference
 from polydsl.schedule.tree import render as render_tree
 
 
-def explain(state: Compilation, compiled: Compiled) -> str:
-    """Return the explanation of a compilation that reached its loop nest."""
-    assert state.schedule is not None
-    machine = state.machine
-    sizes = ", ".join(f"{n}={v}" for n, v in sorted(state.request.constants.items()))
-    shapes = ", ".join(f"{n}: {a}" for n, a in state.request.arguments.items())
+def explain(
+    state: Compilation, compiled: Compiled, measured: float | None = None
+) -> str:
+    """Return the explanation of a compilation that reached its loop nest.
+
+    *measured* is the best time of a call on one thread in seconds, None where it was
+    not measured.
+    """
+    assert state.schedule is not None and state.scop is not None
     lines = [
-        f"{state.request.kernel}({shapes}{'; ' + sizes if sizes else ''})",
-        f"machine: {machine.isa}, {machine.vector_bytes * 8} bits, "
-        f"{machine.vector_registers} registers, {machine.cores} cores",
+        *_heading(state),
+        "",
+        *describe_indices(state.scop),
         "",
         render_tree(state.schedule.tree).rstrip(),
         "",
     ]
     for decision in state.schedule.decisions:
-        lines += [render_decision(decision), ""]
+        lines += [render_decision(decision, state.machine), ""]
+    lines += _times(state, measured)
     origin = "loaded from the cache" if compiled.from_cache else "compiled"
     lines.append(f"{origin} in {compiled.seconds * 1e3:.1f} ms")
     return "\n".join(lines) + "\n"
+
+
+def _heading(state: Compilation) -> Iterator[str]:
+    machine, request = state.machine, state.request
+    sizes = ", ".join(f"{n}={v}" for n, v in sorted(request.constants.items()))
+    shapes = ", ".join(f"{n}: {a}" for n, a in request.arguments.items())
+    yield f"{request.kernel}({shapes}{'; ' + sizes if sizes else ''})"
+    yield (
+        f"machine: {machine.isa}, {machine.vector_bytes * 8} bits, "
+        f"{machine.vector_registers} registers, {machine.cores} cores"
+    )
+    asked = _asked(request.preference)
+    if asked:
+        yield f"asked for: {asked}"
+
+
+def _asked(preference: Preference) -> str:
+    """Return what differs from the preference of who has none."""
+    words = []
+    if preference.ranker != "reuse":
+        words.append(f"ranker {preference.ranker}")
+    if preference.microkernel:
+        words.append(f"microkernel {preference.microkernel}")
+    if preference.chosen:
+        subjects = ", ".join(subject for subject, _ in preference.chosen)
+        words.append(f"certain schedules (by tuning, or by hand) of {subjects}")
+    return "; ".join(words)
+
+
+def _times(state: Compilation, measured: float | None) -> Iterator[str]:
+    """Yield the predicted time of a call on one thread, beside the measured one."""
+    assert state.schedule is not None
+    costs = [decision.cost for decision in state.schedule.decisions]
+    predicted = sum(cost.seconds(state.machine) for cost in costs if cost is not None)
+    if measured is None:
+        yield f"predicted on one thread: {seconds_text(predicted)}"
+        return
+    yield (
+        f"on one thread: predicted {seconds_text(predicted)}, measured "
+        f"{seconds_text(measured)}: {_error(predicted, measured)}"
+    )
+
+
+def _error(predicted: float, measured: float) -> str:
+    if measured <= 0:
+        return "too short to tell"
+    share = predicted / measured - 1
+    return f"the prediction is {abs(share):.0%} {'more' if share > 0 else 'less'}"

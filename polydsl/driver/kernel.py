@@ -18,9 +18,10 @@ from polydsl.backend.arrays import (
 from polydsl.base.diagnostics import ArgumentError
 from polydsl.driver.arguments import Parameters, parse_spec
 from polydsl.driver.request import Request
-from polydsl.driver.settings import DEFAULTS, Settings
+from polydsl.driver.settings import DEFAULTS, Settings, checked_seconds
 from polydsl.driver.specialization import Specialization
 from polydsl.driver.toolchain import toolchain
+from polydsl.driver.tuned import specialize_tuned
 from polydsl.semantics.library import Library
 from polydsl.semantics.oracle.compare import Margins, compare
 from polydsl.semantics.oracle.evaluate import evaluate
@@ -189,23 +190,26 @@ class Kernel:
         arrays: Mapping[str, Array],
         constants: Mapping[str, Value],
         results: tuple[ArrayLayout, ...],
+        tune: float | None = None,
     ) -> Specialization:
         layouts = {name: layout_of(array) for name, array in arrays.items()}
-        return self._find(layouts, constants, results)
+        return self._find(layouts, constants, results, tune)
 
     def _find(
         self,
         layouts: Mapping[str, ArrayLayout],
         constants: Mapping[str, Value],
         results: tuple[ArrayLayout, ...],
+        tune: float | None = None,
     ) -> Specialization:
         kinds = tuple((n, type(v), v) for n, v in sorted(constants.items()))
         key = (tuple(layouts.values()), kinds, results)
         found = self._compiled.get(key)
-        if found is not None:
+        if found is not None and tune is None:
             return found
+        seconds = self._settings.tune if tune is None else tune
         with self._lock:
-            if key not in self._compiled:
+            if key not in self._compiled or tune is not None:
                 request = Request(
                     self._library,
                     self.name,
@@ -215,8 +219,9 @@ class Kernel:
                     frozenset(self._bound),
                     self._settings.preference,
                 )
-                special = Specialization(request, toolchain(), self._bound)
+                special = specialize_tuned(request, toolchain(), self._bound, seconds)
                 self._compiled[key] = special
+                self._recent = {}
             return self._compiled[key]
 
     def bind(self, **given: Any) -> Kernel:
@@ -238,23 +243,41 @@ class Kernel:
         )
 
     def configure(
-        self, *, ranker: str | None = None, microkernel: str | None = None
+        self,
+        *,
+        ranker: str | None = None,
+        microkernel: str | None = None,
+        tune: float | None = None,
     ) -> Kernel:
         """Return the kernel compiled in another way; what is not given stays.
 
         `ranker` orders the candidate schedules: "reuse", "polyrank", "pairwise-net".
         `microkernel` forces who provides the innermost loops of products: "llvm",
-        "libxsmm", "mkl"; "" leaves it to the scheduler. Raises `ArgumentError`.
+        "libxsmm", "mkl"; "" leaves it to the scheduler. `tune` measures schedules for
+        so many seconds, of each specialisation that was never tuned; 0 does not. Raises
+        `ArgumentError`.
         """
-        settings = self._settings.changed(ranker, microkernel)
+        settings = self._settings.changed(ranker, microkernel, tune)
         return Kernel(self._library, self.name, self._bound, self._constants, settings)
 
-    def specialize(self, *args: Any, **kwargs: Any) -> Specialization:
-        """Return the specialisation for arrays, or for specs such as "f32[64,32]"."""
+    def forget(self) -> None:
+        """Drop all specialisations: later calls take what tuning found since."""
+        with self._lock:
+            self._compiled = {}
+            self._recent = {}
+
+    def specialize(
+        self, *args: Any, tune: float | None = None, **kwargs: Any
+    ) -> Specialization:
+        """Return the specialisation for arrays, or for specs such as "f32[64,32]".
+
+        `tune=` measures schedules for so many seconds, unless that was done before.
+        """
+        seconds = None if tune is None else checked_seconds(tune)
         specs = {n: v for n, v in kwargs.items() if isinstance(v, str)}
         if not specs and not any(isinstance(a, str) for a in args):
             arrays, constants = self._parameters.bind(args, kwargs)
-            return self._specialized(arrays, constants, ())
+            return self._specialized(arrays, constants, (), seconds)
         values, constants = self._parameters.match(args, kwargs)
         layouts = {
             name: parse_spec(value, name)
@@ -262,7 +285,7 @@ class Kernel:
             else layout_of(self._parameters.array(name, value))
             for name, value in values.items()
         }
-        return self._find(layouts, constants, ())
+        return self._find(layouts, constants, (), seconds)
 
     def program(self, *args: Any, **kwargs: Any) -> Program:
         """Return the typed program for these arguments."""
@@ -294,9 +317,10 @@ class Kernel:
             [np.from_dlpack(r) if not isinstance(r, np.ndarray) else r for r in given],
         )
 
-    def explain(self, *args: Any, **kwargs: Any) -> str:
-        """Return the chosen schedule for these arguments and why it was chosen."""
-        return self.specialize(*args, **kwargs).explain()
+    def explain(self, *args: Any, measure: bool = False, **kwargs: Any) -> str:
+        """Return the chosen schedule for these arguments and why it was chosen; with
+        `measure`, its predicted time beside the measured one."""
+        return self.specialize(*args, **kwargs).explain(measure=measure)
 
     def emit(self, stage: str, *args: Any, **kwargs: Any) -> str:
         """Return the text of a compiler stage for these arguments."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from polydsl.backend.arrays import ArrayLayout
 from polydsl.base.dtypes import DType
 from polydsl.loops.nest import contiguous
 from polydsl.poly.scop import Scop
+from polydsl.schedule.point import Point
 from polydsl.schedule.preference import PLAIN, Preference
 from polydsl.semantics.library import Library
 from polydsl.semantics.program import Value
@@ -44,6 +45,14 @@ class Request:
             given = zip(scop.results, self.results)
             strides.update({n: a.strides for n, a in given if n not in self.arguments})
         return strides
+
+    def choosing(self, points: Mapping[str, Point]) -> Request:
+        """Return the request with points forced, by the subjects of decisions."""
+        return replace(self, preference=self.preference.choosing(points))
+
+    def untuned(self) -> Request:
+        """Return the request without forced points."""
+        return replace(self, preference=replace(self.preference, chosen=()))
 
     def identity(self) -> str:
         """Return a text that differs wherever the compiled code may."""

@@ -16,9 +16,13 @@ from polydsl.base.machine import Machine
 from polydsl.base.options import Options
 from polydsl.driver.calibration import calibrated_machine
 from polydsl.driver.stages import STAGE_NAMES
+from polydsl.driver.tuning_store import TuningStore
 
 CACHE_LIMIT = 1 << 30
 """The object cache holds at most so many bytes."""
+
+TUNING_FOLDER = "tuning"
+"""The folder of tuning results, inside that of the object cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Toolchain:
     target: Target
     machine: Machine
     cache: ObjectCache
+    tuning: TuningStore
     runtime: Runtime
     threads: int
     libraries: Libraries
@@ -51,6 +56,7 @@ def toolchain() -> Toolchain:
         target,
         calibrated_machine(options.cache_folder, target).machine,
         cache,
+        TuningStore(options.cache_folder / TUNING_FOLDER),
         Runtime(target, cache),
         default_threads(options.threads),
         Libraries(options.libraries),

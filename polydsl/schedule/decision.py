@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from polydsl.base.machine import Machine
+from polydsl.base.quantities import bytes_text, seconds_text
 from polydsl.schedule.point import Point
 
 
@@ -39,16 +41,19 @@ class Cost:
         """The sum of all parts."""
         return sum(cycles for _, cycles in self.parts)
 
-    def __str__(self) -> str:
-        causes = ", ".join(f"{name} {_count(c)}" for name, c in self.parts if c)
-        return f"{_count(self.cycles)} cycles ({causes})" if causes else "0 cycles"
+    def seconds(self, machine: Machine) -> float:
+        """Return the predicted time on a machine."""
+        return machine.seconds(self.cycles)
 
-
-def _count(cycles: float) -> str:
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if cycles >= limit:
-            return f"{cycles / limit:.3g} {unit}"
-    return f"{cycles:.3g}"
+    def text(self, machine: Machine) -> str:
+        """Return the time and its causes."""
+        causes = [
+            f"{name} {seconds_text(machine.seconds(cycles))}"
+            for name, cycles in self.parts
+            if cycles
+        ]
+        total = seconds_text(self.seconds(machine))
+        return f"{total} ({', '.join(causes)})" if causes else total
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +88,27 @@ class Decision:
     alternatives: tuple[Candidate, ...] = ()
 
 
-def render(decision: Decision) -> str:
+def render(decision: Decision, machine: Machine) -> str:
     """Return the text that `explain` prints for a decision."""
     lines = [f"{decision.subject}: {decision.chosen}", f"  because {decision.reason}"]
     if decision.cost is not None:
-        lines.append(f"  predicted {decision.cost}")
+        bound = f", bound by {decision.cost.bound_by}" if decision.cost.bound_by else ""
+        lines.append(f"  predicted {decision.cost.text(machine)}{bound}")
+        lines += _levels(decision.cost)
     for other in decision.rejected:
-        cost = f", {other.cost}" if other.cost is not None else ""
+        cost = "" if other.cost is None else f", {other.cost.text(machine)}"
         lines.append(f"  not {other.candidate}: {other.reason}{cost}")
     return "\n".join(lines)
+
+
+def _levels(cost: Cost) -> list[str]:
+    """Return a table of what moves at each level, and what that alone takes."""
+    if not cost.levels:
+        return []
+    width = max(len(level.name) for level in cost.levels)
+    rows = [f"    {'level':<{width}} {'moves':>11} {'takes':>10}"]
+    for level in cost.levels:
+        moved, took = bytes_text(level.bytes), seconds_text(level.seconds)
+        mark = "  <- bound" if level.name == cost.bound_by else ""
+        rows.append(f"    {level.name:<{width}} {moved:>11} {took:>10}{mark}")
+    return rows

@@ -130,7 +130,9 @@ class _Group:
         plain = self._vector(initialize, (update,), ())[1].cost
         packed = choice[1].cost
         if plain is not None and packed is not None and plain.cycles < packed.cycles:
-            return NoContraction(f"plain loops cost less than its {packed}")
+            return NoContraction(
+                f"plain loops cost less than its {packed.text(self.machine)}"
+            )
         return choice
 
     def _reductions(

@@ -16,12 +16,13 @@ from functools import partial, reduce
 from typing import Any
 
 from polydsl.base.dtypes import DType
+from polydsl.base.functions import Combine
 from polydsl.driver.pytorch.box import Box, Untranslatable, box_of
 from polydsl.driver.pytorch.convolution import convolve, match_convolution
 from polydsl.driver.pytorch.expressions import Translator, torch_type
 from polydsl.driver.pytorch.products import einsum, is_product
 from polydsl.driver.pytorch.views import Run, Tensors
-from polydsl.poly.scop import Combine, Scop, Statement
+from polydsl.poly.scop import Scop, Statement
 from polydsl.semantics.program import Cast, Expr, Literal
 
 PIECE_POINTS = 1 << 22

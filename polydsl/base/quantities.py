@@ -1,0 +1,20 @@
+"""Quantities for people: times and bytes with the unit that suits them."""
+
+from __future__ import annotations
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a time with the unit that suits it."""
+    for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
+        if seconds < limit:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def bytes_text(count: float) -> str:
+    """Return a number of bytes with the unit that suits it."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.4g} {unit}"
+        count /= 1024
+    return f"{count:.4g} GiB"

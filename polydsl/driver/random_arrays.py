@@ -1,0 +1,48 @@
+"""Random arrays of given layouts: inputs for timing that nobody gave."""
+
+from __future__ import annotations
+
+from typing import Any
+from typing import Literal as OneOf
+
+import numpy as np
+
+from polydsl.backend.arrays import ArrayLayout
+
+Array = np.ndarray[Any, Any]
+Distribution = OneOf["normal", "uniform"]
+
+
+def random_array(
+    layout: ArrayLayout,
+    generator: np.random.Generator,
+    distribution: Distribution = "normal",
+) -> Array:
+    """Return an array of a layout, strides included, with random elements.
+
+    Integers are small and not negative, so that they may serve as subscripts.
+    """
+    dtype, shape = layout.dtype, layout.shape
+    if dtype.kind == "bool":
+        values: Array = generator.integers(0, 2, shape)
+    elif dtype.is_int:
+        values = generator.integers(0, 8, shape)
+    elif distribution == "uniform":
+        values = generator.random(shape, np.float32)
+    else:
+        values = generator.standard_normal(shape, np.float32)
+    placed = _memory(layout)
+    placed[...] = np.asarray(values).astype(dtype.numpy)
+    return placed
+
+
+def _memory(layout: ArrayLayout) -> Array:
+    """Return memory of a layout, filled with zeros; steps may run backwards."""
+    if 0 in layout.shape:
+        return np.zeros(layout.shape, layout.dtype.numpy)
+    reach = [(n - 1) * step for n, step in zip(layout.shape, layout.strides)]
+    before = -sum(r for r in reach if r < 0)
+    after = sum(r for r in reach if r > 0)
+    memory = np.zeros(before + after + 1, layout.dtype.numpy)
+    steps = tuple(step * layout.dtype.bytes for step in layout.strides)
+    return np.lib.stride_tricks.as_strided(memory[before:], layout.shape, steps)
