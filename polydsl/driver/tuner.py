@@ -69,6 +69,8 @@ class Tuned:
     def describe(self) -> str:
         """Return the outcome in a sentence or two."""
         entry = self.entry
+        if not self.candidates:
+            return "there are no alternatives to the model's choice"
         text = f"measured {self.measured} of {self.candidates} alternatives"
         if self.is_spent:
             text += "; the time was spent before all were measured"
