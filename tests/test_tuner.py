@@ -1,4 +1,4 @@
-"""The contest of schedules, with made-up times: who is measured, who wins, what is said.
+"""The contest of schedules with made-up times: who is measured, who wins, what is told.
 
 `unit` and `timer` stand for the clock, so that every outcome is known beforehand.
 """

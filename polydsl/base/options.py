@@ -31,7 +31,7 @@ VARIABLES: tuple[Variable, ...] = (
         "POLYDSL_CACHE_DIR",
         "a folder",
         "`$XDG_CACHE_HOME/polydsl`, else `~/.cache/polydsl`",
-        "Where compiled kernels are kept between runs.",
+        "Where compiled kernels and results of tuning are kept.",
     ),
     Variable(
         "XDG_CACHE_HOME",
