@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+_SMALL_UNITS = ((1e-6, 1e9, "ns"), (1e-3, 1e6, "µs"), (1.0, 1e3, "ms"))
+
 
 def seconds_text(seconds: float) -> str:
     """Return a time with the unit that suits it."""
-    for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
+    for limit, factor, unit in _SMALL_UNITS:
         if seconds < limit:
             return f"{seconds * factor:.3g} {unit}"
     return f"{seconds:.3g} s"
