@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from matrix_points import POINT
+from point_samples import POINT
 
 import polydsl
 from polydsl.base.diagnostics import ArgumentError

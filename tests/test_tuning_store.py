@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from matrix_points import POINT
+from point_samples import POINT
 
 import polydsl
 from polydsl.base.diagnostics import PolydslError
