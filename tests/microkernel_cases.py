@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +21,15 @@ from polydsl.backend.microkernel import emit_gemm
 from polydsl.backend.providers.table import Libraries, foreign_symbols
 from polydsl.backend.target import Target, host_target
 from polydsl.base.dtypes import DTYPES, I32, I64
+from polydsl.base.inner_product import (
+    MULTIPLY_ADD,
+    A,
+    Apply,
+    B,
+    InnerProduct,
+    Number,
+    Term,
+)
 from polydsl.base.options import Options
 from polydsl.base.providers import BUILT_IN
 from polydsl.loops.interpret import interpret
@@ -44,6 +54,51 @@ from polydsl.loops.nest import (
 
 ENTRY = "polydsl_test"
 ORDER = ("c", "a", "b", "zeros", "c_rows", "a_rows", "a_batch", "b_batch")
+
+Function = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def apply(function: str, *arguments: Term) -> Term:
+    return Apply(function, arguments)
+
+
+_UNIT = apply("clamp", apply("mul", A, B), Number(-1.0), Number(1.0))
+INNER: dict[str, tuple[InnerProduct, np.ufunc, Function]] = {
+    "a * b": (MULTIPLY_ADD, np.add, lambda a, b: a * b),
+    "max-plus": (InnerProduct("max", apply("add", A, B)), np.maximum, np.add),
+    "min of b - 2a": (
+        InnerProduct("min", apply("sub", B, apply("mul", Number(2.0), A))),
+        np.minimum,
+        lambda a, b: b - 2 * a,
+    ),
+    "L1": (
+        InnerProduct("add", apply("abs", apply("sub", A, B))),
+        np.add,
+        lambda a, b: abs(a - b),
+    ),
+    "squares": (
+        InnerProduct("add", apply("mul", apply("sub", A, B), apply("sub", A, B))),
+        np.add,
+        lambda a, b: (a - b) ** 2,
+    ),
+    "intersection": (
+        InnerProduct("add", apply("min", A, B, Number(2.0))),
+        np.add,
+        lambda a, b: np.minimum(np.minimum(a, b), 2),
+    ),
+    "hinge": (
+        InnerProduct("add", apply("relu", apply("neg", apply("sub", A, B)))),
+        np.add,
+        lambda a, b: np.maximum(b - a, 0),
+    ),
+    "signs": (
+        InnerProduct("mul", _UNIT),
+        np.multiply,
+        lambda a, b: np.clip(a * b, -1, 1),
+    ),
+}
+"""Inner products by name, with their meaning in NumPy; all are exact on integers."""
+
 JUNK = 3
 """Entries before the start of every table; they are never used."""
 
@@ -67,6 +122,7 @@ class Case:
     gap: int = 0
     seed: int = 0
     provider: str = BUILT_IN
+    inner: str = "a * b"
 
     @property
     def a_step(self) -> int:
@@ -131,9 +187,11 @@ def problem(case: Case) -> Problem:
     c = rng.integers(-9, 10, c_at.max() + 1).astype(dtype.numpy)
     padding = np.broadcast_to(zeros[k * case.a_step], a_at.shape)
     left = np.where(is_outside, padding, a[np.maximum(a_at, 0)])
-    product = np.einsum("tmk,tkn->mn", left.astype(np.float64), b[b_at].astype(float))
+    inner, combine, function = INNER[case.inner]
+    terms = function(left[..., None].astype(float), b[b_at][:, None].astype(float))
+    total = combine.reduce(terms, axis=(0, 2))
     expected = c.copy()
-    expected[c_at] = product + (c[c_at] if case.accumulate else 0)
+    expected[c_at] = combine(c[c_at], total) if case.accumulate else total
 
     arrays = {"c": c, "a": a, "b": b, "zeros": zeros.astype(dtype.numpy)}
     arrays |= layout.tables
@@ -148,6 +206,7 @@ def problem(case: Case) -> Problem:
         accumulate=case.accumulate,
         dtype=dtype,
         provider=case.provider,
+        inner=inner,
     )
     return Problem(node, nest_of(node, arrays), arrays, expected)
 

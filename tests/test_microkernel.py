@@ -4,6 +4,7 @@ with guard pages around all operands."""
 from __future__ import annotations
 
 import multiprocessing
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from llvmlite import ir
 from microkernel_cases import (
+    INNER,
     Case,
     Place,
     compare,
@@ -29,10 +31,12 @@ from microkernel_cases import (
 from polydsl.backend.isa import GENERIC, ISAS
 from polydsl.backend.jit import assembly
 from polydsl.backend.microkernel import define_microkernel, emit_gemm, microkernel_of
-from polydsl.backend.target import host_target, target_for
+from polydsl.backend.target import host_target, machine_of, target_for
 from polydsl.base.diagnostics import CompilerBug
-from polydsl.base.dtypes import BF16, DTYPES
+from polydsl.base.dtypes import BF16, DTYPES, F32
+from polydsl.base.inner_product import work
 from polydsl.loops.nest import BatchReduceGemm
+from polydsl.schedule.register_tile import tile_shapes
 
 _BEST = host_target().isa
 ROWS_HERE = tuple(isa.name for isa in ISAS[ISAS.index(_BEST) :])
@@ -86,6 +90,7 @@ def cases(draw: st.DrawFn) -> Case:
         a_depth=draw(st.integers(1, 3)),
         gap=draw(st.integers(0, 2)),
         seed=draw(st.integers(0, 99)),
+        inner=draw(st.sampled_from(("a * b", *INNER))),
     )
 
 
@@ -116,6 +121,43 @@ def test_wanted_tiles(worker: Worker, isa: str, mode: str, accumulate: bool) -> 
         case = Case(rows, columns, 9, 25, accumulate, a_row=mode, a_batch=plain)
         case = replace(case, b_batch=plain, c_row=plain)
         assert worker.run(compare, case, isa) == "", case
+
+
+@pytest.mark.parametrize("isa", ROWS_HERE)
+@pytest.mark.parametrize("inner", INNER)
+def test_every_inner_product(worker: Worker, isa: str, inner: str) -> None:
+    """In the tile that the scheduler likes best, in one of few rows, and in a tail."""
+    machine = machine_of(host_target(isa))
+    tall, vectors = tile_shapes(machine, F32, INNER[inner][0])[0]
+    columns = vectors * machine.lanes(F32)
+    for rows, accumulate in ((tall, False), (1, True), (2, False)):
+        case = Case(rows, columns, 3, 21, accumulate, a_row="guarded", inner=inner)
+        assert worker.run(compare, case, isa) == "", case
+        tail = replace(case, columns=columns - 3, dtype="f64")
+        assert worker.run(compare, tail, isa) == "", tail
+
+
+@pytest.mark.parametrize("isa", ROWS_HERE)
+@pytest.mark.parametrize("inner", INNER)
+def test_what_the_scheduler_counts_is_what_runs(isa: str, inner: str) -> None:
+    """The instructions of a step are those of the function, and nothing spills."""
+    target, product = host_target(isa), INNER[inner][0]
+    machine = machine_of(target)
+    rows, vectors = tile_shapes(machine, F32, product)[0]
+    columns, depth = vectors * machine.lanes(F32), 200
+    case = Case(rows, columns, 1, depth, inner=inner)
+    code = assembly(module_text(problem(case), target), target)
+    body = code.split(f"{microkernel_of(problem(case).node).name}:")[1]
+    loop = re.search(r"\n(\.LBB\d+_1):(.*?)\n\tj\w+\t\1\n", body, re.DOTALL)
+    assert loop is not None
+    # Moves and cleared registers are no arithmetic.
+    others = r"v?(?:mov|broadcast|shuf|perm)|xorps\t(%\w+), \1\n"
+    wide = rf"\n\t(?!{others})(v?\w+[ps][sdq])\b[^\n]*%[xyz]mm"
+    found = len(re.findall(wide, loop[2]))
+    needed = work(product, has_fma=machine.has_fma)
+    step = rows * vectors * needed.point + rows * needed.row + vectors * needed.column
+    assert found % step == 0 and found > 0, (found, step)
+    assert not re.search(r"[xyz]mm[^\n]*\(%rsp\)|\(%rsp\)[^\n]*[xyz]mm", body)
 
 
 @pytest.mark.parametrize("isa", ROWS_HERE)

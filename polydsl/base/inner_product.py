@@ -158,18 +158,25 @@ def _number_label(value: float) -> str:
 
 def formula(term: Term, a: str, b: str) -> str:
     """Return the text of a term, with texts for the elements."""
+    return fold(term, lambda side: (a if side == "A" else b, False), _number, _text)[0]
 
-    def apply(function: str, arguments: tuple[str, ...]) -> str:
-        symbol = FUNCTIONS[function].symbol
-        if not symbol:
-            return f"{function}({', '.join(arguments)})"
-        if len(arguments) == 1:
-            return f"{symbol}{arguments[0]}"
-        return f"({f' {symbol} '.join(arguments)})"
 
-    text = fold(term, lambda side: a if side == "A" else b, repr, apply)
-    is_operator = isinstance(term, Apply) and len(term.arguments) == 2
-    return text[1:-1] if is_operator and text.startswith("(") else text
+_Text = tuple[str, bool]
+"""A text, and whether it needs brackets inside an operator."""
+
+
+def _number(value: float) -> _Text:
+    return repr(value), False
+
+
+def _text(function: str, arguments: tuple[_Text, ...]) -> _Text:
+    symbol = FUNCTIONS[function].symbol
+    if not symbol:
+        return f"{function}({', '.join(text for text, _ in arguments)})", False
+    operands = [f"({text})" if is_open else text for text, is_open in arguments]
+    if len(operands) == 1:
+        return symbol + operands[0], False
+    return f" {symbol} ".join(operands), True
 
 
 # What it costs

@@ -187,7 +187,8 @@ class _Product:
         sizes = self.memory.scop.sizes
         found = list(bindings(self.node.inner.function, statement.value, sizes))
         if not found:
-            bug(f"the value of {statement.name} is another function of its factors")
+            place = self.leaf.place({})
+            bug(f"{statement.name} is another function of its factors, {place}")
         origin = self._origin(self.node.a.buffer)
         likely = sorted(found, key=lambda bound: _tensor(bound["A"]) != origin)
         mismatches: list[Mismatch] = []

@@ -60,8 +60,9 @@ def number(expr: Expr, sizes: Mapping[str, Value]) -> float | None:
             return float(value)
         case Size(name):
             return float(sizes[name])
-        case Cast(operand, dtype) if operand.dtype.is_int and dtype.is_float:
-            return number(operand, sizes)
+        case Cast(operand, dtype) if dtype.is_float:
+            value = number(operand, sizes)
+            return None if value is None else float(dtype.numpy.type(value))
         case _:
             return None
 
