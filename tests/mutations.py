@@ -277,6 +277,20 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "microkernel",
+        "every accumulator starts from 0",
+        "backend/microkernel_terms.py",
+        "identity(body.spec.inner.combine, body.spec.dtype)",
+        "0.0",
+    ),
+    Mutation(
+        "microkernel",
+        "sets of accumulators are added, whatever combines them",
+        "backend/microkernel_terms.py",
+        "    return _apply(body, body.spec.inner.combine, (first, second))\n",
+        '    return _apply(body, "add", (first, second))\n',
+    ),
+    Mutation(
+        "microkernel",
         "steps of the depth use the first column again",
         "backend/microkernel_body.py",
         "        b = element_address(builder, body.row, column, i * spec.b_depth)\n",

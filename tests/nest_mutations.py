@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from polydsl.base.dtypes import I64
+from polydsl.base.inner_product import A, Apply, B
 from polydsl.loops.nest import (
     OUTSIDE,
     Accumulate,
@@ -94,6 +95,10 @@ def _products(node: BatchReduceGemm) -> Iterator[Node]:
     yield replace(node, columns=node.columns + 1)
     yield replace(node, batch=node.batch + 1)
     yield replace(node, depth=node.depth + 1)
+    other = "max" if node.inner.combine != "max" else "min"
+    yield replace(node, inner=replace(node.inner, combine=other))
+    yield replace(node, inner=replace(node.inner, function=Apply("sub", (A, B))))
+    yield replace(node, inner=replace(node.inner, function=Apply("sub", (B, A))))
     if node.columns > 1:
         yield replace(node, columns=node.columns - 1)
     if node.depth > 1:

@@ -61,6 +61,7 @@ LIVES = (
         {"padding": 1, "stride": 2},
         "conv",
     ),
+    Life("max_plus", ("f32[37,64]", "f32[64,80]"), {}, "novel"),
     Life(
         "depthwise_conv2d_nhwc",
         ("f32[1,9,9,48]", "f32[3,3,48]"),

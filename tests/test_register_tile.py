@@ -9,6 +9,7 @@ from machines import machine
 
 from polydsl.base.diagnostics import CompilerBug
 from polydsl.base.dtypes import F32, F64
+from polydsl.base.inner_product import A, Apply, B, InnerProduct, Number
 from polydsl.schedule.register_tile import (
     accumulator_sets,
     even_rows,
@@ -58,6 +59,38 @@ def test_efficiency_knows_what_limits_a_tile() -> None:
     assert speed(9, 64) < 0.5  # spills
     assert speed(6, 64, batch=64) < speed(6, 64)
     assert speed(0, 64) == 0.0
+
+
+MAX_PLUS = InnerProduct("max", Apply("add", (A, B)))
+L1 = InnerProduct("add", Apply("abs", (Apply("sub", (A, B)),)))
+
+
+def test_other_inner_products_need_registers_between() -> None:
+    wide, narrow = machine("avx512"), machine("avx2")
+    assert (
+        tile_shapes(wide, F32, MAX_PLUS)[0] == tile_shapes(wide, F32, L1)[0] == (6, 4)
+    )
+    assert registers_needed(wide, 6, 4, MAX_PLUS) == 24 + 4 + 1 + 1
+    assert registers_needed(wide, 6, 4, L1) == 24 + 4 + 1 + 1 + 1
+    # The broadcasts of two rows are held, each with its double.
+    doubled = Apply("mul", (Number(2.0), A))
+    both = InnerProduct("max", Apply("sub", (doubled, Apply("mul", (A, B)))))
+    assert registers_needed(wide, 2, 6, both) == 12 + 2 * 2 + 1 + 2
+    assert max_rows(narrow, 2, L1) == 5 < max_rows(narrow, 2)
+
+
+@pytest.mark.parametrize("isa", ["avx512", "avx2"])
+def test_instructions_of_a_point_bound_the_efficiency(isa: str) -> None:
+    here = machine(isa)
+    for inner, instructions in ((MAX_PLUS, 2), (L1, 3)):
+        rows, vectors = tile_shapes(here, F32, inner)[0]
+        columns = vectors * here.lanes(F32)
+        share = tile_efficiency(
+            here, F32, rows=rows, columns=columns, products=4096, inner=inner
+        )
+        assert 0.95 < share * instructions <= 1
+    # Terms of several instructions leave time for the combination before them.
+    assert accumulator_sets(here, 2, 1, L1) < accumulator_sets(here, 2, 1)
 
 
 def test_row_tables_cost_more_where_pointers_spill() -> None:
