@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from verify_harness import Case, case, in_body, once, run
+from verify_harness import Case, case, in_body, nodes_of, once, run
 
 from polydsl.base.functions import FUNCTIONS
 from polydsl.base.inner_product import (
@@ -175,7 +175,17 @@ def test_work_by_example() -> None:
 # Orientation and proofs
 
 
-TURNED = "y[j, i] = max[k](a[i, k] - 2 * b[k, j])"
+def test_the_order_of_operands_decides_nothing() -> None:
+    one, other = (
+        kernel(f"y[i, j] = max[k]({value})")
+        for value in ("a[i, k] + b[k, j]", "b[k, j] + a[i, k]")
+    )
+    assert one.scop.tensor("y_max").shape == other.scop.tensor("y_max").shape
+    products = [
+        [n for n in nodes_of(found.nest.body) if isinstance(n, BatchReduceGemm)]
+        for found in (one, other)
+    ]
+    assert products[0] == products[1] != []
 
 
 def test_exchanged_factors_keep_their_places_in_the_function() -> None:

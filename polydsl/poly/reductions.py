@@ -136,10 +136,11 @@ def _free(
     drafts: Drafts, body: Expr, bound: tuple[str, ...], context: Conditions
 ) -> tuple[str, ...]:
     """Return the indices that a reduction's value depends on, and those that decide
-    where it is needed."""
+    where it is needed: in the program's order, which is that of the left side, so that
+    the order of the operands decides nothing."""
     occurring = ordered_indices(body, *context)
     found = bounding(drafts.dependent, (*occurring, *bound))
-    return tuple(i for i in found if i not in bound)
+    return tuple(i for i in drafts.box if i in found and i not in bound)
 
 
 def _count(drafts: Drafts, expr: Reduce, dtype: DType) -> Expr:

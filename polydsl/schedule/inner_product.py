@@ -61,8 +61,8 @@ def number(expr: Expr, sizes: Mapping[str, Value]) -> float | None:
         case Size(name):
             return float(sizes[name])
         case Cast(operand, dtype) if dtype.is_float:
-            value = number(operand, sizes)
-            return None if value is None else float(dtype.numpy.type(value))
+            inside = number(operand, sizes)
+            return None if inside is None else float(dtype.numpy.type(inside))
         case _:
             return None
 
