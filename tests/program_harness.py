@@ -110,9 +110,14 @@ def tools_for(isa: str) -> Toolchain:
     if isa not in _TOOLS:
         target = host_target(isa)
         machine = replace(machine_of(target), cores=2)
-        cache = NoCache(toolchain().options.cache_folder)
-        runtime = Runtime(target, toolchain().cache)
-        _TOOLS[isa] = Toolchain(toolchain().options, target, machine, cache, runtime, 2)
+        _TOOLS[isa] = replace(
+            toolchain(),
+            target=target,
+            machine=machine,
+            cache=NoCache(toolchain().options.cache_folder),
+            runtime=Runtime(target, toolchain().cache),
+            threads=2,
+        )
     return _TOOLS[isa]
 
 
@@ -139,7 +144,7 @@ def shuffled(seed: int | None) -> Iterator[None]:
     changed = {
         "polydsl.schedule.matrix_choice.matrix_cost": cost,
         f"{vectors}_cost": cost,
-        f"{products}tile_shapes": lambda machine, dtype, inner: shapes,
+        "polydsl.schedule.provider_cost.tile_shapes": lambda *given: shapes,
         f"{products}DEPTH_BLOCK": int(rng.choice([1, 2, 3, 512])),
         f"{products}ROW_POINTS": int(rng.choice([1, 4, 256])),
         f"{products}PARALLEL_PRODUCTS": int(rng.choice([0, 1 << 19])),
