@@ -26,11 +26,14 @@ EMPTY = ("softmax-3x0", "max_plus-3x0-0x4", "log_softmax-3x0")
 INEXACT = ("gelu_layer", "silu_layer", "sigmoid_layer", "softplus_layer", "mish")
 
 
-def translated(kernel: Kernel, *values: np.ndarray, **constants) -> TorchProgram:
+def translated(
+    kernel: Kernel, *values: np.ndarray, known: tuple[str, ...] = (), **constants
+) -> TorchProgram:
     special = kernel.specialize(*values, **constants)
     scop = compile_until(begin(special.request, toolchain()), "scop").scop
     assert scop is not None
-    return translate(torch, scop, {})
+    arrays = dict(zip(special.tensors, values, strict=True))
+    return translate(torch, scop, {n: torch.from_numpy(arrays[n]) for n in known})
 
 
 def check(kernel: Kernel, made: TorchProgram, *values: np.ndarray, **constants):
@@ -79,6 +82,28 @@ def test_products_are_what_a_user_would_call(
     made = translated(kernel, *values, **constants)
     assert made.forms == (form,)
     check(kernel, made, *values, **constants)
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "constants"),
+    [
+        ("conv2d_nhwc", ((1, 6, 5, 3), (3, 3, 3, 4)), {"padding": 1}),
+        ("conv2d", ((2, 3, 9, 7), (5, 3, 3, 2)), {"stride": 2, "dilation": 2}),
+        ("grouped_conv2d", ((1, 6, 5, 5), (9, 2, 3, 3)), {"groups": 3}),
+        ("conv1d", ((1, 4, 17), (7, 4, 5)), {"padding": 3}),
+    ],
+)
+def test_weights_that_are_known_are_laid_out_before(
+    name: str, shapes, constants: dict[str, int]
+) -> None:
+    rng = np.random.default_rng(3)
+    kernel = getattr(polydsl.stdlib.conv, name)
+    x, weight = (rng.standard_normal(s).astype(np.float32) for s in shapes)
+    made = translated(kernel, x, weight, known=("weight",), **constants)
+    check(kernel, made, x, weight, **constants)
+    # They are not read again.
+    results = made({"x": torch.from_numpy(x), "weight": torch.zeros(shapes[1])})
+    assert results[0].abs().max() > 0
 
 
 KERNELS = polydsl.loads("""

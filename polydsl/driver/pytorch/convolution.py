@@ -10,7 +10,7 @@ axis of the result and one of the window.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 from typing import Literal as OneOf
@@ -182,20 +182,59 @@ def convolve(
     fixed = None
     if conv.weights.tensor in known:
         fixed = _arrange(box, conv, weights(known)).contiguous()
+    packed = _Packed.of(torch, fixed, conv, groups)
 
     def run(tensors: Tensors) -> Any:
         image = tensors[conv.image].permute(order)
         extents = image.shape[len(order) - len(place_dims) :]
         image = image.reshape(batch, groups * channels, *extents)
-        filters = fixed
-        if filters is None:
-            filters = _arrange(box, conv, weights(tensors))
-        y = function(image, filters, None, strides, paddings, dilations, groups)
+        if packed is not None:
+            y = packed(image)
+        else:
+            filters = fixed
+            if filters is None:
+                filters = _arrange(box, conv, weights(tensors))
+            y = function(image, filters, None, strides, paddings, dilations, groups)
         for number, extent in enumerate(wanted):
             y = y.narrow(2 + number, 0, extent)
         return y.reshape(box.shape(made)).permute(turn)
 
     return run
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """A convolution with weights in oneDNN's own layout, as PyTorch's compiler calls it
+    where the weights do not change. The layout follows from the first image."""
+
+    torch: Any
+    weights: Any
+    conv: Convolution
+    groups: int
+    ready: dict[tuple[int, ...], Any] = field(default_factory=dict)
+
+    @staticmethod
+    def of(torch: Any, fixed: Any, conv: Convolution, groups: int) -> _Packed | None:
+        """Return it for known weights in f32, None where oneDNN has no part."""
+        if fixed is None or len(conv.spatial) != 2 or fixed.dtype != torch.float32:
+            return None
+        if not torch.backends.mkldnn.is_available():
+            return None
+        return _Packed(torch, fixed, conv, groups)
+
+    def __call__(self, image: Any) -> Any:
+        """Return the convolution of an image."""
+        ops = self.torch.ops.mkldnn
+        paddings = [s.padding for s in self.conv.spatial]
+        strides = [s.stride for s in self.conv.spatial]
+        dilations = [s.dilation for s in self.conv.spatial]
+        form = (paddings, strides, dilations, self.groups)
+        shape = tuple(image.shape)
+        if shape not in self.ready:
+            reorder = ops._reorder_convolution_weight
+            self.ready[shape] = reorder(self.weights, *form, list(shape))
+        run = ops._convolution_pointwise
+        return run(image, self.ready[shape], None, *form, "none", [], "")
 
 
 def _arrange(box: Box, conv: Convolution, weights: Any) -> Any:
