@@ -21,6 +21,7 @@ from polydsl.loops import nest
 from polydsl.loops.nest import BatchReduceGemm, GuardedRows, Loop, LoopNest
 from polydsl.poly.scop import Statement
 from polydsl.schedule.matrix_plan import MatrixPlan
+from polydsl.schedule.matrix_point import AXES
 from polydsl.schedule.vector_plan import VectorPlan
 from polydsl.semantics import program as typed
 from polydsl.syntax import build, parser
@@ -49,7 +50,7 @@ _MATRIX = (
     "tap blocks", "tap blocks with a tail", "several taps",
     "row tail", "column tail", "outer loops", "split group", "batch",
     "flattened rows", "flattened columns", "flattened depth",
-    "sets to zero", "continues", "parallel outer", "parallel panel", "parallel rows",
+    "sets to zero", "continues", "parallel outer", "parallel columns", "parallel rows",
     "add", "mul", "max", "min", "another function", "exchanged function",
 )  # fmt: skip
 _VECTOR = (
@@ -165,7 +166,10 @@ def _matrix(plan: MatrixPlan) -> Iterator[str]:
     sizes = plan.contraction.sizes
     a, b = plan.a, plan.b
     yield f"rows {a.rows if a.pack is None else 'packed'}"
-    yield "columns in place" if b.pack is None else "columns packed for each panel"
+    if b.pack is None:
+        yield "columns in place"
+    elif b.pack.loops:
+        yield "columns packed for each panel"
     for side, factor in (("rows", a), ("columns", b)):
         if factor.pack is not None and factor.pack.prepared:
             yield f"{side} prepared"
@@ -197,9 +201,9 @@ def _matrix(plan: MatrixPlan) -> Iterator[str]:
         text = formula(inner.function, "A", "B")
         is_exchanged = text.index("B") < text.index("A")
         yield "exchanged function" if is_exchanged else "function as written"
-    if plan.parallel:
-        chosen = plan.parallel if plan.parallel in ("panel", "rows") else "outer"
-        yield f"parallel {chosen}"
+    if plan.parallel >= 0:
+        axis = plan.loops[plan.parallel].axis
+        yield f"parallel {axis if axis in AXES else 'outer'}"
 
 
 def _blocks(plan: MatrixPlan) -> Iterator[str]:
@@ -212,7 +216,7 @@ def _blocks(plan: MatrixPlan) -> Iterator[str]:
             yield "depth blocks with a tail"
         if taps > 1:
             yield "depth blocks of several taps"
-    elif taps > plan.taps_block:
+    if taps > plan.taps_block:
         yield "tap blocks"
         if taps % plan.taps_block:
             yield "tap blocks with a tail"

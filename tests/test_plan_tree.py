@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from matrix_loops import with_loops
 from tree_harness import scop_of
 from tree_kernels import (
     BATCHES,
@@ -25,6 +26,7 @@ from polydsl.poly.scop import Scop
 from polydsl.schedule.contraction import Contraction, match
 from polydsl.schedule.legality import IllegalSchedule
 from polydsl.schedule.matrix_plan import Copy, Factor, MatrixPlan
+from polydsl.schedule.matrix_point import TileLoop
 from polydsl.schedule.plan_tree import Plan, plan_tree
 from polydsl.schedule.tree import render
 from polydsl.schedule.vector_plan import VectorPlan
@@ -36,14 +38,16 @@ SPAN = Span(Source("made.pdl", "made"), 0, 4)
 # Trees of plans, which are made by hand: the planner's taste may change
 
 
-def matrix_plan(scop: Scop, statement: str, **chosen: Any) -> MatrixPlan:
-    """Return a plan that computes a product in place, with what is given changed."""
+def matrix_plan(
+    scop: Scop, statement: str, loops: str = "", parallel: str = "", **chosen: Any
+) -> MatrixPlan:
+    """Return a plan that computes a product in place, with what is given changed; the
+    loops are batch indices, panels, blocks and rows, unless others are named."""
     product = match(scop, scop.statement(statement))
     assert isinstance(product, Contraction)
     plan = MatrixPlan(
         contraction=product,
         initialize="S0",
-        outer=product.batch,
         rows=product.rows,
         row_tile=6,
         columns=product.columns,
@@ -52,19 +56,21 @@ def matrix_plan(scop: Scop, statement: str, **chosen: Any) -> MatrixPlan:
         depth_block=512,
         taps=(),
         taps_block=1,
+        loops=tuple(TileLoop(d) for d in product.batch),
+        parallel=-1,
         a=Factor(product.a, None, None, "strided"),
         b=Factor(product.b, None, None, "strided"),
-        parallel="panel",
-        row_chunks=1,
     )
-    return replace(plan, **chosen)
+    return with_loops(plan, loops, parallel, **chosen)
 
 
-def copy_of(factor: Factor, name: str, *, local: int, prepared: bool) -> Factor:
+def copy_of(factor: Factor, name: str, *, loops: int, prepared: bool) -> Factor:
     """Return a factor that is packed into a buffer of a made-up form."""
     value = Literal(0.0, F32, SPAN)
     tensor = factor.operand.tensor
-    pack = Copy(name, tensor, F32, ("d",), (1,), value, local, prepared, True, 16)
+    pack = Copy(
+        name, tensor, F32, ("d",), (1,), value, (), prepared, True, 16, loops=loops
+    )
     return replace(factor, pack=pack)
 
 
@@ -83,12 +89,12 @@ sequence
 └─ band i in 0..60 [parallel], j_vector' = j/16 in 0..63, j in 0..1000 [vector]
    └─ S2[i, j] -> d
 """  # noqa: E501
-    assert_tree(scop, (matrix_plan(scop, "S1"), relu), expected)
+    assert_tree(scop, (matrix_plan(scop, "S1", parallel="columns"), relu), expected)
 
 
 def test_a_deep_product_runs_in_blocks() -> None:
     scop = scop_of(BATCHES, a=(2, 60, 700), b=(2, 700, 96))
-    plan = matrix_plan(scop, "S1", depth_block=256, parallel="panel")
+    plan = matrix_plan(scop, "S1", depth_block=256, parallel="columns")
     expected = """
 band p in 0..2, panel = j/64 in 0..2 [parallel], depth_block = k/256 in 0..3, row_tile = i/6 in 0..10
 └─ microkernel depth k, rows i, columns j: S0[p, i, j] -> c, S1[p, i, j, k] -> c
@@ -101,7 +107,7 @@ def test_a_convolution_flattens_pixels_and_batches_taps() -> None:
     plan = matrix_plan(
         scop,
         "S1",
-        outer=("n",),
+        loops="n, columns, taps, rows",
         rows=("p", "q"),
         depth=("c",),
         taps=("r", "s"),
@@ -117,11 +123,9 @@ band n in 0..2 [parallel], panel = k/64 in 0..2, tap_block = (r.s)/3 in 0..3, ro
 
 def test_the_depth_of_every_tap_is_cut_into_blocks() -> None:
     scop = scop_of(CONVOLUTION, x=(1, 7, 7, 32), w=(3, 3, 32, 80))
-    plan = matrix_plan(
-        scop, "S1", depth=("c",), depth_block=16, taps=("r", "s"), parallel=""
-    )
+    plan = matrix_plan(scop, "S1", depth=("c",), depth_block=16, taps=("r", "s"))
     expected = """
-band panel = k/64 in 0..2, tap = r.s in 0..9, depth_block = c/16 in 0..2, row_tile = (p.q)/6 in 0..9
+band panel = k/64 in 0..2, tap_block = r.s in 0..9, depth_block = c/16 in 0..2, row_tile = (p.q)/6 in 0..9
 └─ microkernel taps r.s, depth c, rows p.q, columns k: S0[n, p, q, k] -> y, S1[n, p, q, k, r, s, c] -> y
 """  # noqa: E501
     assert_tree(scop, (plan,), expected)
@@ -129,12 +133,13 @@ band panel = k/64 in 0..2, tap = r.s in 0..9, depth_block = c/16 in 0..2, row_ti
 
 def test_copies_are_marks_where_they_are_made() -> None:
     scop = scop_of(BATCHES, a=(2, 60, 70), b=(2, 70, 96))
-    plan = matrix_plan(scop, "S1", parallel="rows", row_chunks=4)
-    a = copy_of(plan.a, "a_pack", local=0, prepared=True)
-    b = copy_of(plan.b, "b_pack", local=2, prepared=False)
+    loops = "p, rows:3, columns, depth, rows"
+    plan = matrix_plan(scop, "S1", loops=loops, parallel="rows:3")
+    a = copy_of(plan.a, "a_pack", loops=0, prepared=True)
+    b = copy_of(plan.b, "b_pack", loops=3, prepared=False)
     expected = """
 mark pack a into a_pack, once for all calls
-└─ band p in 0..2, row_chunk = i/18 in 0..4 [parallel], panel = j/64 in 0..2
+└─ band p in 0..2, row_tile_2 = i/18 in 0..4 [parallel], panel = j/64 in 0..2
    └─ mark pack b into b_pack
       └─ band row_tile = i/6 in 0..10
          └─ microkernel depth k, rows i, columns j: S0[p, i, j] -> c, S1[p, i, j, k] -> c
@@ -142,10 +147,10 @@ mark pack a into a_pack, once for all calls
     assert_tree(scop, (replace(plan, a=a, b=b),), expected)
 
 
-def test_a_copy_in_a_panel_that_is_alone_is_made_first() -> None:
+def test_a_copy_outside_of_all_loops_is_made_first() -> None:
     scop = scop_of(MATMUL, a=(60, 70), b=(70, 16))
     plan = matrix_plan(scop, "S1")
-    plan = replace(plan, b=copy_of(plan.b, "b_pack", local=1, prepared=False))
+    plan = replace(plan, b=copy_of(plan.b, "b_pack", loops=0, prepared=False))
     relu = VectorPlan("d", "S2", (), ("i",), "j", 16, 1, 0, None)
     expected = """
 sequence
@@ -171,7 +176,7 @@ def test_a_product_may_continue_a_sum() -> None:
     scop = scop_of(BIASED, b=(96,), a=(60, 70), w=(70, 96))
     plans = (
         VectorPlan("y", "S0", ("S1",), ("i",), "j", 16, 2, 0, None),
-        matrix_plan(scop, "S2", initialize=None),
+        matrix_plan(scop, "S2", initialize=None, parallel="columns"),
     )
     expected = """
 sequence
@@ -191,7 +196,7 @@ sequence
 def test_loops_may_have_the_names_of_dimensions() -> None:
     scop = scop_of(NAMES, a=(60, 70), b=(70, 96), d=(96, 96))
     plans = (
-        matrix_plan(scop, "S1"),
+        matrix_plan(scop, "S1", parallel="columns"),
         VectorPlan("s", "S2", ("S3",), ("j_vector",), "j", 16, 1, 0, None),
     )
     expected = """

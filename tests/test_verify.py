@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matrix_loops import in_chunks
 from verify_harness import alternatives, case, run
 from verify_kernels import GROUPED, KERNELS, NCHW, NHWC, convolution, matmul
 
@@ -53,13 +54,11 @@ def test_every_plan_is_proved_and_right(text, shapes, constants, bound) -> None:
 
 def _cut(plan: MatrixPlan, number: int) -> MatrixPlan:
     """Return a plan with rows, depth and taps cut in some way."""
-    chunks = 1 + number % 3
-    return replace(
+    return in_chunks(
         plan,
-        row_chunks=chunks,
-        parallel="rows" if chunks > 1 else "panel",
+        1 + number % 3,
         depth_block=max(1, plan.depth_block // (1 + number % 2)),
-        taps_block=1 + number % 4,
+        taps_block=min(1 + number % 4, plan.extent(plan.taps)),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matrix_loops import in_chunks, with_loops
 from nest_mutations import mutations
 from verify_harness import Case, alternatives, case, in_body, once, run
 from verify_kernels import (
@@ -113,7 +114,7 @@ def guarded() -> Case:
         assert isinstance(plan, MatrixPlan)
         if plan.a.rows == "guarded" and plan.b.pack:
             return other.planned(
-                lambda p: replace(p, taps_block=4, parallel="panel", row_chunks=1)
+                lambda p: with_loops(p, parallel="columns", taps_block=4)
             )
     raise AssertionError("no plan guards its rows")
 
@@ -126,9 +127,7 @@ def chunked() -> Case:
         assert isinstance(plan, MatrixPlan)
         if plan.a.padded and not plan.b.pack and plan.extent(plan.rows) % 4:
             return other.planned(
-                lambda p: replace(
-                    p, depth_block=2, parallel="rows", row_chunks=2, row_tile=4
-                )
+                lambda p: in_chunks(p, 2, depth_block=2, taps_block=1, row_tile=4)
             )
     raise AssertionError("no plan pads its rows")
 
@@ -299,7 +298,7 @@ MUTATIONS: tuple[tuple[str, str, Change, str], ...] = (
         "chunked",
         "both chunks do the tail",
         lambda nest: in_body(nest, once(Guard, lambda g: g.body)),
-        "more than once|again",
+        "more than once|again|outside",
     ),
     (
         "guarded",
@@ -310,7 +309,7 @@ MUTATIONS: tuple[tuple[str, str, Change, str], ...] = (
     (
         "guarded",
         "a block of taps is done twice",
-        loop("tap_block'", lambda n: replace(n, lo=number(0))),
+        lambda nest: in_body(nest, once(Guard, lambda g: g.body)),
         "more than once",
     ),
     (

@@ -22,7 +22,7 @@ from polydsl.poly.extract import extract
 from polydsl.poly.prove import prove
 from polydsl.poly.scop import Scop
 from polydsl.schedule.contraction import Contraction, match
-from polydsl.schedule.matrix_candidates import Setting, matrix_candidates
+from polydsl.schedule.matrix_candidates import matrix_candidates
 from polydsl.schedule.matrix_choice import orient
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.schedule import Plan, Schedule, schedule

@@ -17,7 +17,7 @@ from polydsl.loops.nest import (
     Var,
     contiguous,
 )
-from polydsl.loops.terms import ZERO, number, plus
+from polydsl.loops.terms import ZERO, floordiv, minimum, minus, number, plus, times
 from polydsl.poly.scop import Scop
 from polydsl.schedule.matrix_plan import Copy, Factor
 from polydsl.schedule.operand import Layout
@@ -45,7 +45,9 @@ def copy_buffer(copy: Copy, *, private: bool) -> Buffer:
     )
 
 
-def copy_loops(scop: Scop, copy: Copy, around: Mapping[str, Expr]) -> tuple[Node, ...]:
+def copy_loops(
+    scop: Scop, copy: Copy, around: Mapping[str, Expr], *, is_private: bool
+) -> tuple[Node, ...]:
     """Return the loops over the stored dimensions of a copy.
 
     The last dimension is a vector; where the copy is turned, square blocks of it and of
@@ -53,16 +55,26 @@ def copy_loops(scop: Scop, copy: Copy, around: Mapping[str, Expr]) -> tuple[Node
     the dimensions whose loops are around the copy.
     """
     values: dict[str, Expr] = {d: around.get(d, Var(d)) for d in copy.dims}
-    stored = copy.dims[copy.local :]
+    stored = copy.stored
     inner = (copy.turned, stored[-1]) if copy.turned else (stored[-1],)
     body = _turned(scop, copy, values) if copy.turned else _rows(scop, copy, values)
-    threads = not copy.local and prod(copy.shape) >= PARALLEL_POINTS
+    threads = not is_private and prod(copy.shape) >= PARALLEL_POINTS
     for position, d in reversed(tuple(enumerate(stored))):
         if d in inner:
             continue
         kind: LoopKind = "parallel" if position == 0 and threads else "sequential"
-        body = (Loop(d, ZERO, number(copy.shape[position]), body, kind=kind),)
+        body = (Loop(d, ZERO, _end(copy, d, values), body, kind=kind),)
     return body
+
+
+def _end(copy: Copy, dim: str, values: Mapping[str, Expr]) -> Expr:
+    """Return where a stored dimension ends: with its part of an axis, or the axis."""
+    extent = copy.shape[copy.stored.index(dim)]
+    limit = copy.limit(dim)
+    if limit is None:
+        return number(extent)
+    left = minus(number(limit.total), times(values[limit.block], extent))
+    return minimum(number(extent), left)
 
 
 def _store(scop: Scop, copy: Copy, values: Mapping[str, Expr]) -> Node:
@@ -71,7 +83,7 @@ def _store(scop: Scop, copy: Copy, values: Mapping[str, Expr]) -> Node:
     translate = Translation(scop, values, box, {})
     return Store(
         copy.tensor,
-        tuple(values[d] for d in copy.dims[copy.local :]),
+        tuple(values[d] for d in copy.stored),
         translate.expression(copy.value),
         Instance(copy.tensor, tuple((d, values[d]) for d in copy.dims)),
     )
@@ -99,8 +111,9 @@ def _turned(scop: Scop, copy: Copy, values: Mapping[str, Expr]) -> tuple[Node, .
                                              S
     """
     lanes, lane, d = copy.lanes, copy.dims[-1], copy.turned
-    extents = dict(zip(copy.dims, copy.extents))
-    full_d, full_lane = (extents[n] // lanes * lanes for n in (d, lane))
+    end = _end(copy, d, values)
+    full_d = times(floordiv(end, lanes), lanes)
+    full_lane = copy.extents[-1] // lanes * lanes
     d_tile, lane_tile = Var(f"{d}_tile'"), Var(f"{lane}_tile'")
     u, v = Var("turned'"), Var("lane'")
     block = {**values, d: plus(d_tile, u), lane: plus(lane_tile, v)}
@@ -113,10 +126,7 @@ def _turned(scop: Scop, copy: Copy, values: Mapping[str, Expr]) -> tuple[Node, .
     rest = _rows(scop, copy, {**values, d: plus(d_tile, u)}, full_lane)
     if rest:
         tiles += (Loop(u.name, ZERO, number(lanes), rest),)
-    nodes: tuple[Node, ...] = (
-        Loop(d_tile.name, ZERO, number(full_d), tiles, step=lanes),
-    )
-    if full_d < extents[d]:
-        last = _rows(scop, copy, values)
-        nodes += (Loop(d, number(full_d), number(extents[d]), last),)
+    nodes: tuple[Node, ...] = (Loop(d_tile.name, ZERO, full_d, tiles, step=lanes),)
+    if full_d != end:
+        nodes += (Loop(d, full_d, end, _rows(scop, copy, values)),)
     return nodes

@@ -1,18 +1,28 @@
-"""Loops of a `MatrixPlan`: panels, depth blocks, row tiles, microkernel calls."""
+"""Loops of a `MatrixPlan`: loops over tiles, packing, microkernel calls.
+
+The last tile of an axis may be shorter, and the first block of the reduction sets the
+result to zero: each kind of tile has a microkernel call of its own, behind guards.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
-from polydsl.base.dtypes import BOOL
 from polydsl.loops.copies import copy_buffer, copy_loops, factor_strides
-from polydsl.loops.matrix_sides import ColumnSide, Place, ResultSide, RowSide
+from polydsl.loops.matrix_places import (
+    bounds,
+    copy_around,
+    tile_number,
+    tile_start,
+    variable,
+)
+from polydsl.loops.matrix_sides import ColumnSide, ResultSide, RowSide
 from polydsl.loops.nest import (
     TILE,
     BatchReduceGemm,
     Buffer,
-    Call,
     Expr,
     Guard,
     Instance,
@@ -23,15 +33,19 @@ from polydsl.loops.nest import (
 )
 from polydsl.loops.terms import (
     ZERO,
-    minimum,
+    at_least,
+    both,
+    either,
+    equal,
+    less,
     number,
     of_linear,
     plus,
-    times,
     unflatten,
 )
 from polydsl.poly.scop import Scop
 from polydsl.schedule.matrix_plan import Copy, MatrixPlan
+from polydsl.schedule.matrix_point import Axis
 from polydsl.schedule.operand import Layout
 
 
@@ -45,22 +59,23 @@ class MatrixLoops:
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
-    """A part of the reduction: `batch` taps from `tap`, `depth` steps from `start`."""
+class _Tile:
+    """What is known of a tile inside its loops: the length on each axis, and whether
+    it accumulates; nothing for an axis that is still open."""
 
-    tap: Expr
-    batch: int
-    start: Expr
-    depth: int
-    accumulate: bool
+    rows: int = 0
+    columns: int = 0
+    taps: int = 0
+    depth: int = 0
+    accumulate: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class _Span:
-    """A tile of rows or a panel of columns: its number, and how long it is."""
+class _Case:
+    """One of the kinds of tiles of a loop; None where it is the only one."""
 
-    number: Expr
-    extent: int
+    condition: Expr | None
+    tile: _Tile
 
 
 def generate_matrix(scop: Scop, plan: MatrixPlan, layout: Layout) -> MatrixLoops:
@@ -70,14 +85,13 @@ def generate_matrix(scop: Scop, plan: MatrixPlan, layout: Layout) -> MatrixLoops
     columns = ColumnSide(plan, factor_strides(plan.b, layout))
     generator = _Generator(scop, plan, rows, columns, result)
     copies = (*plan.a.copies, *plan.b.copies)
-    before = tuple(c for c in copies if not c.local and not c.prepared)
     once = tuple(c for c in copies if c.prepared)
-    private = plan.parallel != ""
+    before = tuple(c for c in copies if not c.loops and not c.prepared)
     return MatrixLoops(
-        (*_whole(scop, before), *generator.loops()),
+        (*_whole(scop, before), *generator.inside(0, _Tile())),
         _whole(scop, once),
         (
-            *(copy_buffer(c, private=private and bool(c.local)) for c in copies),
+            *(copy_buffer(c, private=_is_private(plan, c)) for c in copies),
             *rows.buffers,
             *columns.buffers,
             *result.buffers,
@@ -86,7 +100,14 @@ def generate_matrix(scop: Scop, plan: MatrixPlan, layout: Layout) -> MatrixLoops
 
 
 def _whole(scop: Scop, copies: tuple[Copy, ...]) -> tuple[Node, ...]:
-    return tuple(node for copy in copies for node in copy_loops(scop, copy, {}))
+    return tuple(
+        node for c in copies for node in copy_loops(scop, c, {}, is_private=False)
+    )
+
+
+def _is_private(plan: MatrixPlan, copy: Copy) -> bool:
+    """Whether every thread makes a copy for itself: inside the loop they share."""
+    return 0 <= plan.parallel < copy.loops
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,184 +118,140 @@ class _Generator:
     columns: ColumnSide
     result: ResultSide
 
-    def loops(self) -> tuple[Node, ...]:
-        body = self._panels() if self.plan.row_chunks == 1 else self._chunks()
-        sizes = self.plan.contraction.sizes
-        for d in reversed(self.plan.outer):
-            kind = self._kind(d)
-            body = (Loop(d, ZERO, number(sizes[d]), body, kind=kind),)
-        return body
+    def inside(self, level: int, tile: _Tile) -> tuple[Node, ...]:
+        """Return what is inside of the first *level* loops.
 
-    def _kind(self, loop: str) -> LoopKind:
-        return "parallel" if loop == self.plan.parallel else "sequential"
+        Kinds of tiles part as far out as they can without making a copy twice.
+        """
+        here = (c for c in self._local_copies if c.loops == level)
+        return (*(n for c in here for n in self._fill(c)), *self._parted(level, tile))
 
-    # Rows outside panels, for threads
+    @property
+    def _local_copies(self) -> tuple[Copy, ...]:
+        packs = (self.plan.a.pack, self.plan.b.pack)
+        return tuple(c for c in packs if c is not None and c.loops)
 
-    def _chunks(self) -> tuple[Node, ...]:
-        chunk = Var("row_chunk'")
-        body = self._panels(chunk)
-        return (
-            Loop(
-                chunk.name,
-                ZERO,
-                number(self.plan.row_chunks),
-                body,
-                kind=self._kind("rows"),
-            ),
-        )
+    def _parted(self, level: int, tile: _Tile) -> tuple[Node, ...]:
+        """Return the next choice between kinds of tiles, or the next loop."""
+        doubles = any(c.loops > level for c in self._local_copies)
+        cases = None if doubles else self._cases(level, tile)
+        if cases is None:
+            return self._loop(level, tile)
+        return tuple(n for case in cases for n in self._case(level, case))
 
-    # Panels of columns
+    def _case(self, level: int, case: _Case) -> tuple[Node, ...]:
+        nodes = self._parted(level, case.tile)
+        return nodes if case.condition is None else (Guard(case.condition, nodes),)
 
-    def _panels(self, chunk: Expr | None = None) -> tuple[Node, ...]:
-        total = self.plan.extent(self.plan.columns)
-        full, rest = divmod(total, self.plan.column_tile)
-        nodes: tuple[Node, ...] = ()
-        if full:
-            panel = _Span(Var("panel'"), self.plan.column_tile)
-            body = self._panel(panel, chunk)
-            nodes += (
-                Loop("panel'", ZERO, number(full), body, kind=self._kind("panel")),
+    def _loop(self, level: int, tile: _Tile) -> tuple[Node, ...]:
+        if level == len(self.plan.loops):
+            return (self._call(tile),)
+        lo, hi = bounds(self.plan, level)
+        body = self.inside(level + 1, tile)
+        kind: LoopKind = "parallel" if level == self.plan.parallel else "sequential"
+        return (Loop(variable(self.plan, level).name, lo, hi, body, kind=kind),)
+
+    def _fill(self, copy: Copy) -> tuple[Node, ...]:
+        around = copy_around(self.plan, copy)
+        private = _is_private(self.plan, copy)
+        return copy_loops(self.scop, copy, around, is_private=private)
+
+    # Kinds of tiles
+
+    def _cases(self, level: int, tile: _Tile) -> tuple[_Case, ...] | None:
+        """Return the kinds of tiles that an axis, or the reduction, has inside of so
+        many loops; None where all are told already, or loops are still to come."""
+        later = {loop.axis for loop in self.plan.loops[level:]}
+        if not tile.rows and "rows" not in later:
+            return tuple(
+                _Case(c, replace(tile, rows=n)) for c, n in self._lengths("rows")
             )
-        if rest:
-            nodes += self._panel(_Span(number(full), rest), chunk)
-        return nodes
+        if not tile.columns and "columns" not in later:
+            return tuple(
+                _Case(c, replace(tile, columns=n)) for c, n in self._lengths("columns")
+            )
+        if not tile.depth and not later & {"depth", "taps"}:
+            return tuple(self._blocks(tile))
+        return None
 
-    def _panel(self, panel: _Span, chunk: Expr | None) -> tuple[Node, ...]:
-        pack = self.plan.b.pack
-        packing: tuple[Node, ...] = ()
-        if pack is not None and pack.local:
-            around: dict[str, Expr] = dict.fromkeys(pack.dims[: pack.local], ZERO)
-            for d in self.plan.outer:
-                around.update({n: Var(d) for n in around if n == f"{pack.tensor}_{d}"})
-            around[pack.dims[pack.local - 1]] = panel.number
-            packing = copy_loops(self.scop, pack, around)
-        return (*packing, *self._blocks(panel, chunk))
+    def _lengths(self, axis: Axis) -> Iterator[tuple[Expr | None, int]]:
+        """Yield the lengths of an axis' tiles and when they occur."""
+        side = self.plan.side(axis)
+        if not side.rest:
+            yield None, side.tile
+            return
+        at, full = tile_number(self.plan, axis), number(side.full)
+        yield less(at, full), side.tile
+        yield at_least(at, full), side.rest
 
-    # Blocks of the depth
+    def _blocks(self, tile: _Tile) -> Iterator[_Case]:
+        """Yield the kinds of blocks of the reduction. The first one sets the result
+        to zero, if the plan says so."""
+        sides = (self.plan.side("taps"), self.plan.side("depth"))
+        full = replace(tile, taps=sides[0].tile, depth=sides[1].tile)
+        summed: tuple[Axis, ...] = ("taps", "depth")
+        looped = [a for a in summed if self.plan.side(a).tiles > 1]
+        starts = self.plan.initialize is not None
+        if starts:
+            first = both(equal(tile_number(self.plan, a), ZERO) for a in looped)
+            yield _Case(first, replace(full, accumulate=False))
+        for (when, taps), (where, depth) in product(
+            self._lengths("taps"), self._lengths("depth")
+        ):
+            conditions = [c for c in (when, where) if c is not None]
+            if starts and (taps, depth) == (full.taps, full.depth):
+                if sides[0].full * sides[1].full == 1:
+                    continue
+                later = (less(ZERO, tile_number(self.plan, a)) for a in looped)
+                conditions.append(either(later))
+            yield _Case(both(conditions), replace(tile, taps=taps, depth=depth))
 
-    def _blocks(self, panel: _Span, chunk: Expr | None) -> tuple[Node, ...]:
-        taps = self.plan.extent(self.plan.taps)
-        depth = self.plan.extent(self.plan.depth)
-        if depth <= self.plan.depth_block:
-            return tuple(self._tap_blocks(panel, chunk, taps, depth))
-        return tuple(self._depth_blocks(panel, chunk, taps, depth))
-
-    def _tap_blocks(
-        self, panel: _Span, chunk: Expr | None, taps: int, depth: int
-    ) -> Iterator[Node]:
-        most = min(self.plan.taps_block, taps)
-        full, rest = divmod(taps, most)
-        first = 0
-        if self.plan.initialize is not None:
-            first = 1
-            block = _Block(ZERO, most, ZERO, depth, accumulate=False)
-            yield from self._tiles(panel, chunk, block)
-        if full > first:
-            tap = times(Var("tap_block'"), most)
-            block = _Block(tap, most, ZERO, depth, accumulate=True)
-            body = self._tiles(panel, chunk, block)
-            yield Loop("tap_block'", number(first), number(full), body)
-        if rest:
-            block = _Block(number(full * most), rest, ZERO, depth, accumulate=True)
-            yield from self._tiles(panel, chunk, block)
-
-    def _depth_blocks(
-        self, panel: _Span, chunk: Expr | None, taps: int, depth: int
-    ) -> Iterator[Node]:
-        """Cut the depth of each tap; the very first block may set C to zero."""
-        first = self.plan.initialize is not None
-        yield from self._one_tap(panel, chunk, ZERO, depth, first)
-        if taps > 1:
-            body = tuple(self._one_tap(panel, chunk, Var("tap'"), depth, False))
-            yield Loop("tap'", number(1), number(taps), body)
-
-    def _one_tap(
-        self, panel: _Span, chunk: Expr | None, tap: Expr, depth: int, first: bool
-    ) -> Iterator[Node]:
-        most = self.plan.depth_block
-        full, rest = divmod(depth, most)
-        if first:
-            block = _Block(tap, 1, ZERO, most, accumulate=False)
-            yield from self._tiles(panel, chunk, block)
-        if full > first:
-            start = times(Var("depth_block'"), most)
-            block = _Block(tap, 1, start, most, accumulate=True)
-            body = self._tiles(panel, chunk, block)
-            yield Loop("depth_block'", number(int(first)), number(full), body)
-        if rest:
-            block = _Block(tap, 1, number(full * most), rest, accumulate=True)
-            yield from self._tiles(panel, chunk, block)
-
-    # Tiles of rows
-
-    def _tiles(
-        self, panel: _Span, chunk: Expr | None, block: _Block
-    ) -> tuple[Node, ...]:
-        total = self.plan.extent(self.plan.rows)
-        full, rest = divmod(total, self.plan.row_tile)
-        tile = _Span(Var("row_tile'"), self.plan.row_tile)
-        last = (self._call(panel, block, _Span(number(full), rest)),) if rest else ()
-        lo: Expr = ZERO
-        hi: Expr = number(full)
-        if chunk is not None:
-            each = -(-(full + bool(rest)) // self.plan.row_chunks)
-            lo = times(chunk, each)
-            hi = minimum(plus(lo, number(each)), hi)
-            is_last = Call("eq", (chunk, number(full // each)), BOOL)
-            last = (Guard(is_last, last),) if rest else ()
-        main = Loop("row_tile'", lo, hi, (self._call(panel, block, tile),))
-        return ((main,) if full else ()) + last
-
-    def _call(self, panel: _Span, block: _Block, tile: _Span) -> Node:
-        plan = self.plan
-        place = Place(tile.number, panel.number, block.tap, block.start)
+    def _call(self, tile: _Tile) -> Node:
         return BatchReduceGemm(
-            self.result.tile(place),
-            self.rows.access(place, tile.extent),
-            self.columns.access(place),
-            tile.extent,
-            panel.extent,
-            block.batch,
-            block.depth,
-            block.accumulate,
-            plan.contraction.dtype,
-            self._instance(place),
-            None if block.accumulate else self._initial(place),
-            plan.contraction.inner,
-            plan.microkernel,
+            self.result.tile,
+            self.rows.access(tile.rows),
+            self.columns.access,
+            tile.rows,
+            tile.columns,
+            tile.taps,
+            tile.depth,
+            tile.accumulate,
+            self.plan.contraction.dtype,
+            self._instance(),
+            None if tile.accumulate else self._initial(),
+            self.plan.contraction.inner,
+            self.plan.microkernel,
         )
 
     # Instances
 
-    def _instance(self, place: Place) -> Instance:
-        values = self._values(place)
+    def _instance(self) -> Instance:
+        values = self._values()
         contraction = self.plan.contraction
         return Instance(
             contraction.statement,
             tuple((d, of_linear(f, values)) for d, f in contraction.coordinates),
         )
 
-    def _initial(self, place: Place) -> Instance:
+    def _initial(self) -> Instance:
         """Return the instances that set the tile to zero; they have the update's
         left-hand dimensions."""
         assert self.plan.initialize is not None
         statement = self.scop.statement(self.plan.initialize)
-        coordinates = dict(self._instance(place).coordinates)
+        coordinates = dict(self._instance().coordinates)
         return Instance(
             statement.name, tuple((d, coordinates[d]) for d in statement.dims)
         )
 
-    def _values(self, place: Place) -> dict[str, Expr]:
+    def _values(self) -> dict[str, Expr]:
         """Return every dimension at a point of a tile."""
         plan, sizes = self.plan, self.plan.contraction.sizes
         row, column, tap, step = TILE
         values: dict[str, Expr] = {d: Var(d) for d in plan.outer}
-        flattened = (
-            (plan.rows, plus(times(place.tile, plan.row_tile), Var(row))),
-            (plan.columns, plus(times(place.panel, plan.column_tile), Var(column))),
-            (plan.taps, plus(place.tap, Var(tap))),
-            (plan.depth, plus(place.start, Var(step))),
-        )
-        for dims, flat in flattened:
-            values.update(unflatten(flat, dims, sizes))
+        inside: tuple[tuple[Axis, str], ...] = (
+            ("rows", row), ("columns", column), ("taps", tap), ("depth", step),
+        )  # fmt: skip
+        for axis, position in inside:
+            flat = plus(tile_start(plan, axis), Var(position))
+            values.update(unflatten(flat, plan.side(axis).dims, sizes))
         return values

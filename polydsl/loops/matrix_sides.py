@@ -8,6 +8,12 @@ from functools import cached_property
 import numpy as np
 
 from polydsl.base.dtypes import I64
+from polydsl.loops.matrix_places import (
+    start_in_copy,
+    tile_in_copy,
+    tile_number,
+    tile_start,
+)
 from polydsl.loops.nest import (
     Buffer,
     Columns,
@@ -20,7 +26,6 @@ from polydsl.loops.nest import (
     Table,
     Tile,
     Var,
-    contiguous,
 )
 from polydsl.loops.row_tables import (
     GuardTables,
@@ -32,17 +37,8 @@ from polydsl.loops.terms import ZERO, of_linear, plus, times
 from polydsl.poly.scop import Scop
 from polydsl.poly.terms import Linear
 from polydsl.schedule.matrix_plan import Copy, Factor, MatrixPlan
+from polydsl.schedule.matrix_point import AXES, Axis
 from polydsl.schedule.operand import flat_step
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Numbers of the row tile and the panel; the first tap and depth step."""
-
-    tile: Expr
-    panel: Expr
-    tap: Expr
-    start: Expr
 
 
 def _outer(plan: MatrixPlan, form: Linear) -> Expr:
@@ -105,11 +101,12 @@ class ResultSide:
         """The table of rows, where there is one."""
         return self._rows.buffers
 
-    def tile(self, place: Place) -> Tile:
-        """Return the tile of the result."""
-        extra, rows = self._rows.offsets(times(place.tile, self.plan.row_tile))
-        panel = times(place.panel, self.plan.column_tile)
-        base = plus(plus(_outer(self.plan, self._form), panel), extra)
+    @property
+    def tile(self) -> Tile:
+        """The tile of the result."""
+        extra, rows = self._rows.offsets(tile_start(self.plan, "rows"))
+        columns = tile_start(self.plan, "columns")
+        base = plus(plus(_outer(self.plan, self._form), columns), extra)
         return Tile(self.plan.contraction.c.tensor, base, rows)
 
 
@@ -164,8 +161,9 @@ class RowSide:
         """A line of padding values, as long as one depth block."""
         pad = self._factor.operand.pad
         value = getattr(pad, "value", 0.0)
-        length = min(self.plan.extent(self.plan.depth), self.plan.depth_block)
-        reach = (length - 1) * abs(_depth_step(self.plan, self._form)) + 1
+        reach = (self.plan.depth_block - 1) * abs(
+            _depth_step(self.plan, self._form)
+        ) + 1
         line = np.full(reach, value)
         return constant(f"{self._prefix}_padding", self.plan.contraction.dtype, line)
 
@@ -179,36 +177,34 @@ class RowSide:
             return (guard.base, guard.start, guard.table, self._zeros)
         return (*self._rows.buffers, *self._taps.buffers)
 
-    def access(self, place: Place, rows: int) -> Rows | GuardedRows:
-        """Return the rows of a tile."""
+    def access(self, rows: int) -> Rows | GuardedRows:
+        """Return so many rows of a tile."""
         pack = self._factor.pack
         if pack is not None:
-            return self._packed(pack, place)
+            base, tap = _packed_base(self.plan, self._factor, pack, "rows")
+            return Rows(pack.tensor, base, Strided(tap), Strided(1), pack.extents[-1])
         step = _depth_step(self.plan, self._form)
-        base = plus(_outer(self.plan, self._form), times(place.start, step))
+        base = plus(
+            _outer(self.plan, self._form), times(tile_start(self.plan, "depth"), step)
+        )
         if self._factor.rows == "guarded":
-            return self._guarded(place, rows, base, step)
-        more, offsets = self._rows.offsets(times(place.tile, self.plan.row_tile))
-        first, batch = self._taps.offsets(place.tap)
+            return self._guarded(rows, base, step)
+        more, offsets = self._rows.offsets(tile_start(self.plan, "rows"))
+        first, batch = self._taps.offsets(tile_start(self.plan, "taps"))
         base = plus(plus(base, more), first)
         return Rows(self._factor.operand.tensor, base, batch, offsets, step)
 
-    def _guarded(self, place: Place, rows: int, base: Expr, step: int) -> GuardedRows:
+    def _guarded(self, rows: int, base: Expr, step: int) -> GuardedRows:
         guard = self._guard
-        tile = (place.tile,)
+        tile, tap = (tile_number(self.plan, "rows"),), tile_start(self.plan, "taps")
         return GuardedRows(
             self._factor.operand.tensor,
             plus(base, Load(guard.base.name, tile, I64)),
             guard.table.name,
-            plus(Load(guard.start.name, tile, I64), times(place.tap, rows)),
+            plus(Load(guard.start.name, tile, I64), times(tap, rows)),
             self._zeros.name,
             step,
         )
-
-    def _packed(self, pack: Copy, place: Place) -> Rows:
-        tile = self.plan.row_tile
-        base, batch = _packed_base(self.plan, pack, place, place.tile)
-        return Rows(pack.tensor, base, Strided(batch), Strided(1), tile)
 
 
 @dataclass(frozen=True)
@@ -233,33 +229,39 @@ class ColumnSide:
         """The table of taps, where there is one."""
         return () if self.plan.b.pack is not None else self._taps.buffers
 
-    def access(self, place: Place) -> Columns:
-        """Return the columns of a panel."""
+    @property
+    def access(self) -> Columns:
+        """The columns of a tile."""
         pack = self.plan.b.pack
         if pack is not None:
-            base, tap = _packed_base(self.plan, pack, place, place.panel)
-            return Columns(pack.tensor, base, Strided(tap), self.plan.column_tile)
+            base, tap = _packed_base(self.plan, self.plan.b, pack, "columns")
+            return Columns(pack.tensor, base, Strided(tap), pack.extents[-1])
         step = _depth_step(self.plan, self._form)
-        first, batch = self._taps.offsets(place.tap)
+        first, batch = self._taps.offsets(tile_start(self.plan, "taps"))
         base = plus(_outer(self.plan, self._form), first)
-        base = plus(base, times(place.panel, self.plan.column_tile))
-        base = plus(base, times(place.start, step))
+        base = plus(base, tile_start(self.plan, "columns"))
+        base = plus(base, times(tile_start(self.plan, "depth"), step))
         return Columns(self.plan.b.operand.tensor, base, batch, step)
 
 
 def _packed_base(
-    plan: MatrixPlan, pack: Copy, place: Place, block: Expr
+    plan: MatrixPlan, factor: Factor, pack: Copy, axis: Axis
 ) -> tuple[Expr, int]:
-    """Return the place of a tile in a packed copy and the step from tap to tap."""
+    """Return the place of a tile in a packed copy and the step from tap to tap.
+
+    The copy holds, from the outermost: outer points, tiles, taps, depth, lanes.
+    """
     lanes = pack.extents[-1]
-    batch = plan.extent(plan.depth) * lanes
-    base = plus(times(place.tap, batch), times(place.start, lanes))
-    if pack.local:
-        return base, batch
-    strides = contiguous(pack.extents)
-    blocks = len(pack.dims) - len(plan.taps) - len(plan.depth) - 2
-    base = plus(base, times(block, strides[blocks]))
-    for d, stride in zip(pack.dims[:blocks], strides):
-        outer = d.removeprefix(f"{pack.tensor}_")
-        base = plus(base, times(Var(outer), stride))
-    return base, batch
+    tap = plan.held("depth", pack.loops) * lanes
+    line = plan.held("taps", pack.loops) * tap
+    base = plus(
+        times(start_in_copy(plan, "taps", pack), tap),
+        times(start_in_copy(plan, "depth", pack), lanes),
+    )
+    base = plus(base, times(tile_in_copy(plan, axis, pack), line))
+    stride = line * -(-plan.held(axis, pack.loops) // lanes)
+    for loop in reversed(plan.loops[pack.loops :]):
+        if loop.axis not in AXES and loop.dimension in factor.operand.dims:
+            base = plus(base, times(Var(loop.dimension), stride))
+            stride *= plan.contraction.sizes[loop.dimension]
+    return base, tap

@@ -72,6 +72,19 @@ def both(conditions: Iterable[Expr]) -> Expr | None:
     return result
 
 
+def either(conditions: Iterable[Expr]) -> Expr:
+    """Return the disjunction of conditions, of which there is at least one."""
+    first, *others = conditions
+    for condition in others:
+        first = Call("or", (first, condition), BOOL)
+    return first
+
+
+def equal(left: Expr, right: Expr) -> Expr:
+    """Return `left == right`."""
+    return Call("eq", (left, right), BOOL)
+
+
 def at_least(left: Expr, right: Expr) -> Expr:
     """Return `left >= right`."""
     return Call("ge", (left, right), BOOL)

@@ -118,7 +118,7 @@ class _Flow:
         copy = self.memory.copies.get(instance.statement)
         if copy is not None:
             source = self._source(leaf, instance, copy.dims)
-            subscripts = tuple(source.names[d] for d in copy.dims[copy.local :])
+            subscripts = tuple(source.names[d] for d in copy.stored)
             wanted: ProgramExpr = copy.value
             tensor, combine = copy.tensor, None
         else:

@@ -258,6 +258,16 @@ def _substituted(a: Atom, values: Mapping[str, Form], space: Space) -> Form:
             assert_never(a)
 
 
+def normal(form: Form, space: Space) -> Form:
+    """Return a form as it is built within a smaller space; what does not move there is
+    a number."""
+    values = {
+        name: constant(lo) if lo == hi else variable(name)
+        for name, (lo, hi) in ((n, space.box[n]) for n in variables(form))
+    }
+    return substituted(form, values, space)
+
+
 # What occurs, and how great it is
 
 

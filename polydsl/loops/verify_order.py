@@ -10,7 +10,7 @@ axes that share no counter.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal as OneOf
 
@@ -76,22 +76,54 @@ def _ordered_pairs(group: Sequence[Event]) -> Iterator[tuple[Event, Event]]:
 
 def _check_before(earlier: Event, later: Event) -> None:
     depth = _shared_depth(earlier.leaf, later.leaf)
+    frames = [f for f in earlier.leaf.frames if f.depth <= depth]
     a, b = earlier.leaf.path, later.leaf.path
-    if not a[depth : depth + 1] < b[depth : depth + 1]:
-        point = _meeting(earlier, later)
-        if point is None:
+    is_before = a[depth : depth + 1] < b[depth : depth + 1]
+    point = _untold(earlier, later, [f.counter for f in frames]) if is_before else {}
+    if point is None:
+        return
+    for first in _single_pieces(earlier):
+        for second in _single_pieces(later):
+            _check_pieces(first, second, frames, is_before)
+
+
+def _single_pieces(event: Event) -> Iterator[Event]:
+    """Yield an event for every piece of its leaf."""
+    for piece in event.leaf.pieces:
+        leaf = replace(event.leaf, hull=piece.space, pieces=(piece,))
+        yield replace(event, leaf=leaf)
+
+
+def _check_pieces(
+    earlier: Event, later: Event, frames: Sequence[Frame], is_before: bool
+) -> None:
+    """Raise unless one piece of an event is before one of another: in the outermost
+    loop that the element does not tell, or else in the body where they part.
+
+    A loop that sums runs to and fro over the elements of the result: the first block
+    comes before all others there.
+    """
+    for frame in frames:
+        first = earlier.leaf.hull.box[frame.counter]
+        second = later.leaf.hull.box[frame.counter]
+        if first[1] < second[0]:
             return
+        # Counters further out are the same for both by now, or the order is decided.
+        is_open = first[1] > second[0]
+        if is_open and _untold(earlier, later, [frame.counter]) is not None:
+            break
+    else:
+        if is_before:
+            return
+    point = _meeting(earlier, later)
+    if point is None:
+        return
+    when = "written and used in several iterations"
+    if not is_before:
         when = "read before it is finished"
         if later.kind == "update":
             when = "updated before it is set"
-        bug(f"{earlier.buffer} is {when}, {later.leaf.place(point)}")
-    frames = [f for f in earlier.leaf.frames if f.depth <= depth]
-    point = _untold(earlier, later, [f.counter for f in frames])
-    if point is not None:
-        bug(
-            f"{earlier.buffer} is written and used in several iterations, "
-            f"{later.leaf.place(point)}"
-        )
+    bug(f"{earlier.buffer} is {when}, {later.leaf.place(point)}")
 
 
 def _shared_depth(left: Leaf, right: Leaf) -> int:

@@ -301,7 +301,8 @@ class _Product:
         stored = subscripts_at(buffer, address, self.space)
         self._check_inside(buffer, stored, ())
         fixed = self.memory.fixed.get((self.leaf.path, name), {})
-        names = {**fixed, **dict(zip(copy.dims[copy.local :], stored))}
+        names = {**fixed, **dict(zip(copy.stored, stored))}
+        self._check_limits(copy, names)
         held = replace(self.source, names=names)
         value = copy.value
         while isinstance(value, program.Select):
@@ -309,6 +310,17 @@ class _Product:
             self._always(condition, f"a lane of {name} without an element is read")
             value = value.then
         self._same_factor(held, value, factor, name)
+
+    def _check_limits(self, copy: Copy, names: Names) -> None:
+        """No block of a copy is read past the end of its axis, where it is not
+        filled."""
+        for limit in copy.limits:
+            held = copy.shape[copy.stored.index(limit.dim)]
+            place = combine((names[limit.block], held), (names[limit.dim], 1))
+            last, where = limit.total - 1, self.piece.conditions
+            point = outside_point(place, 0, last, where, self.space)
+            if point is not None:
+                self._differ(f"{copy.tensor} is read past its end", point)
 
     def _condition(self, source: Source, expr: program.Expr) -> Condition:
         found = program_condition(

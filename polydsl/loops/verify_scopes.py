@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TypeAlias
 
 from polydsl.base.diagnostics import bug
@@ -25,7 +25,16 @@ from polydsl.loops.nest import (
 from polydsl.loops.verify_bounds import accesses
 from polydsl.loops.verify_conditions import Condition, condition_variables
 from polydsl.loops.verify_cover import Target, Visit, check_cover
-from polydsl.loops.verify_forms import Form, Space, Var, variables
+from polydsl.loops.verify_forms import (
+    Form,
+    Space,
+    Var,
+    combine,
+    constant,
+    interval,
+    normal,
+    variables,
+)
 from polydsl.loops.verify_instances import coordinates
 from polydsl.loops.verify_points import Frame, Leaf, Piece
 from polydsl.loops.verify_translate import Names, nest_form
@@ -170,9 +179,8 @@ def _check_threads(scope: Scope) -> None:
 def check_local_copy(copy: Copy, scope: Scope) -> Names:
     """Raise unless a copy is filled completely in every iteration of its scope, once,
     and is there wherever it is read; return its fixed coordinates in counters."""
-    stored = copy.dims[copy.local :]
     fixed: Names | None = None
-    rounds: dict[_Round, list[Visit]] = {}
+    visits: list[Visit] = []
     for leaf in scope.fills:
         found = _filled_coordinates(copy, leaf)
         here = {d: found[d] for d in copy.dims[: copy.local]}
@@ -181,16 +189,68 @@ def check_local_copy(copy: Copy, scope: Scope) -> Names:
         steady = all(variables(form) <= scope.outer for form in here.values())
         if here != fixed or not steady:
             bug(f"{copy.tensor} changes while it is filled, {leaf.place({})}")
-        forms = tuple(found[d] for d in stored)
-        for piece in leaf.pieces:
-            visit = Visit(leaf, _inner(piece, scope), forms)
-            rounds.setdefault(_round_of(piece, scope), []).append(visit)
-    box = {d: (0, n - 1) for d, n in zip(stored, copy.shape)}
-    for visits in rounds.values():
-        check_cover(Target(copy.tensor, stored, Space(box, {})), visits)
+        forms = tuple(found[d] for d in copy.stored)
+        visits += [Visit(leaf, piece, forms) for piece in leaf.pieces]
+    rounds: dict[_Round, list[Visit]] = {}
+    for visit, part in _cut_alike(visits, scope):
+        inner = _one_round(visit, part, scope)
+        rounds.setdefault(_round_of(part, scope), []).append(inner)
+    for (ends, _), found_here in rounds.items():
+        check_cover(_stored_target(copy, fixed or {}, dict(ends), scope), found_here)
     for leaf in scope.uses:
         _check_filled(scope, leaf)
     return fixed or {}
+
+
+def _cut_alike(visits: Sequence[Visit], scope: Scope) -> Iterator[tuple[Visit, Piece]]:
+    """Yield the visits of the pieces that are left where all are cut at the same values
+    of the loops around the scope."""
+    pieces = [visit.piece for visit in visits]
+    for visit in visits:
+        for part in _cut_by((visit.piece,), pieces, scope):
+            yield visit, part
+
+
+def _cuts_of(piece: Piece, name: str) -> tuple[int, int]:
+    lo, hi = piece.space.box[name]
+    return lo, hi + 1
+
+
+def _cut_at(piece: Piece, name: str, cuts: Sequence[int]) -> Iterator[Piece]:
+    lo, hi = piece.space.box[name]
+    ends = [lo, *(c for c in cuts if lo < c <= hi), hi + 1]
+    for first, after in pairwise(ends):
+        yield piece.restricted(name, (first, after - 1))
+
+
+def _one_round(visit: Visit, piece: Piece, scope: Scope) -> Visit:
+    """Return a visit in one iteration of its scope, which stands for all: what is
+    stored does not depend on the counters around it."""
+    forms = tuple(normal(form, piece.space) for form in visit.coordinates)
+    tied = [variables(form) for form in forms]
+    tied += [n for n in map(condition_variables, piece.conditions) if n - scope.outer]
+    for name in scope.outer.intersection(frozenset().union(*tied)):
+        if piece.space.extent(name) > 1:
+            where = visit.leaf.place({name: piece.space.box[name][1]})
+            bug(f"{scope.buffer.name} is filled elsewhere in each round, {where}")
+    return Visit(visit.leaf, _inner(piece, scope), forms)
+
+
+def _stored_target(
+    copy: Copy, fixed: Names, ends: Mapping[str, Interval], scope: Scope
+) -> Target:
+    """Return the elements that a copy holds in some iterations of its scope: where a
+    block is the last of its axis, those up to the end of the axis."""
+    box = {d: (0, n - 1) for d, n in zip(copy.stored, copy.shape)}
+    space = Space(ends, {})
+    for limit in copy.limits:
+        held = box[limit.dim][1] + 1
+        left = combine((fixed[limit.block], -held), (constant(limit.total), 1))
+        least, most = (min(held, n) for n in interval(left, space))
+        if least != most:
+            bug(f"{copy.tensor} has several lengths, {scope.fill.place({})}")
+        box[limit.dim] = (0, most - 1)
+    return Target(copy.tensor, copy.stored, Space(box, {}))
 
 
 def _filled_coordinates(copy: Copy, leaf: Leaf) -> dict[str, Form]:
@@ -225,10 +285,21 @@ def _inner(piece: Piece, scope: Scope) -> Piece:
 def _check_filled(scope: Scope, leaf: Leaf) -> None:
     """Raise where a use runs in an iteration in which nothing is filled."""
     parts = tuple(part for fill in scope.fills for part in fill.pieces)
-    for piece in leaf.pieces:
+    for piece in _cut_by(leaf.pieces, parts, scope):
         if not any(_holds(part, piece, scope.outer) for part in parts):
             point = {n: piece.space.box[n][1] for n in scope.outer}
             bug(f"{scope.buffer.name} is not filled {leaf.place(point)}")
+
+
+def _cut_by(
+    pieces: Sequence[Piece], parts: Sequence[Piece], scope: Scope
+) -> Iterator[Piece]:
+    """Yield pieces, cut at the ends of others in the loops around the scope."""
+    found = list(pieces)
+    for name in sorted(scope.outer):
+        cuts = sorted({e for part in parts for e in _cuts_of(part, name)})
+        found = [q for p in found for q in _cut_at(p, name, cuts)]
+    yield from found
 
 
 def _holds(outer: Piece, inner: Piece, names: frozenset[str]) -> bool:

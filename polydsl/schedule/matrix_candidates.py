@@ -11,16 +11,23 @@ from dataclasses import dataclass
 from itertools import product
 from math import ceil, prod
 
-from polydsl.base.machine import Machine
-from polydsl.base.providers import BUILT_IN, provider_named
-from polydsl.base.source import Span
-from polydsl.poly.scop import Scop, Statement
+from polydsl.base.providers import provider_named
 from polydsl.poly.terms import Linear
 from polydsl.schedule.contraction import Contraction
-from polydsl.schedule.copies import Tiling, pack_copy, pad_copy, turned
-from polydsl.schedule.matrix_plan import Copy, Factor, MatrixPlan, RowMode
-from polydsl.schedule.operand import Layout, Operand, flat_step, row_major
+from polydsl.schedule.matrix_builder import build, overhanging_dims
+from polydsl.schedule.matrix_plan import MatrixPlan
+from polydsl.schedule.matrix_point import (
+    AXES,
+    Axis,
+    How,
+    MatrixPoint,
+    Reading,
+    TileLoop,
+    point_axis,
+)
+from polydsl.schedule.operand import Operand, flat_step, row_major
 from polydsl.schedule.provider_cost import block_shapes
+from polydsl.schedule.setting import Setting
 
 DEPTH_BLOCK = 512
 """Depth of a block, at most about: its panel of B stays in L2, its rows of A in L1."""
@@ -28,36 +35,6 @@ PARALLEL_PRODUCTS = 1 << 19
 """A product of fewer multiply-adds runs on one thread."""
 ROW_POINTS = 256
 """Rows are flattened until they are at least so many: tails stop to matter."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What a choice is made for: the program, the layout and the machine.
-
-    `bound` are the tensors whose elements are known once and for ever, `microkernel`
-    names the provider whose microkernels are planned for.
-    """
-
-    scop: Scop
-    statement: Statement
-    layout: Layout
-    machine: Machine
-    bound: frozenset[str]
-    microkernel: str = BUILT_IN
-
-    @property
-    def span(self) -> Span:
-        """The place of the statement in its source."""
-        return self.statement.span
-
-    def strides(
-        self, operand: Operand, copies: tuple[Copy | None, ...]
-    ) -> tuple[int, ...]:
-        """Return the strides of an operand's tensor, which may be a copy."""
-        for copy in copies:
-            if copy is not None and copy.tensor == operand.tensor:
-                return row_major(copy.shape)
-        return self.layout[operand.tensor]
 
 
 def matrix_candidates(
@@ -80,10 +57,11 @@ def matrix_candidates(
             inner=contraction.inner,
         )
         for row_tile, column_tile in tiles:
-            draft = _Draft(
-                setting, contraction, initialize, rows, columns, row_tile, column_tile
-            )
-            yield from draft.plans()
+            draft = _Draft(setting, contraction, rows, columns, row_tile, column_tile)
+            for point in draft.points():
+                plan = build(setting, contraction, point, initialize)
+                if isinstance(plan, MatrixPlan):
+                    yield plan
 
 
 def _row_chains(
@@ -132,216 +110,143 @@ def _column_chains(
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A plan whose factors are still to be decided."""
+    """A point whose factors are still to be decided; the contraction is oriented."""
 
     setting: Setting
     contraction: Contraction
-    initialize: str | None
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     row_tile: int
     column_tile: int
 
-    @property
-    def outer(self) -> tuple[str, ...]:
-        sizes = self.contraction.sizes
-        tiled = (*self.rows, *self.columns)
-        dims = (
-            *self.contraction.batch,
-            *self.contraction.rows,
-            *self.contraction.columns,
-        )
-        return tuple(d for d in dims if d not in tiled and sizes[d] > 1)
+    def points(self) -> Iterator[MatrixPoint]:
+        """Yield a point for every way to read both factors."""
+        ways: tuple[How, ...] = ("in place", "packed", "padded")
+        for how_a, how_b in product(ways, ways):
+            if self._is_wanted(how_a, self.contraction.a) and self._is_wanted(
+                how_b, self.contraction.b
+            ):
+                yield self._point(how_a, how_b)
 
-    def plans(self) -> Iterator[MatrixPlan]:
-        ways_a = tuple(self._ways(self.contraction.a, is_columns=False))
-        ways_b = tuple(self._ways(self.contraction.b, is_columns=True))
-        for way_a, way_b in product(ways_a, ways_b):
-            plan = self._plan(way_a, way_b)
-            if plan is not None:
-                yield plan
+    def _is_wanted(self, how: How, operand: Operand) -> bool:
+        return how != "padded" or self._overhangs(operand)
 
-    def _ways(self, operand: Operand, is_columns: bool) -> Iterator[_Way]:
+    def _overhangs(self, operand: Operand) -> bool:
         shape = self.setting.scop.tensor(operand.tensor).shape
-        overhang = operand.overhangs(shape, self.contraction.box)
-        plain = Operand(operand.tensor, operand.subscripts)
-        padded = any(overhang)
-        if not padded:
-            yield _Way(plain, None, False, False)
-        elif not is_columns:
-            yield _Way(operand, None, True, False)
-        yield _Way(operand if padded else plain, None, False, True)
-        if padded:
-            copy, access = pad_copy(
-                operand,
-                self._name(operand, is_columns, "pad"),
-                self.contraction.dtype,
-                shape,
-                self.contraction.box,
-                self.setting.span,
-                operand.tensor in self.setting.bound,
-                self.setting.machine.lanes(self.contraction.dtype),
-            )
-            yield _Way(access, copy, False, False)
+        return any(operand.overhangs(shape, self.contraction.box))
 
-    def _name(self, operand: Operand, is_columns: bool, suffix: str) -> str:
-        """Return the name of a copy: both factors may be of one tensor."""
-        side = "columns" if is_columns else "rows"
-        return f"{self.setting.statement.name}_{operand.tensor}_{side}_{suffix}"
-
-    def _plan(self, way_a: _Way, way_b: _Way) -> MatrixPlan | None:
-        depth = self._depth_chain(way_a, way_b)
-        if depth is None:
-            return None
+    def _point(self, how_a: How, how_b: How) -> MatrixPoint:
         sizes = self.contraction.sizes
-        taps = tuple(d for d in self.contraction.depth if d not in depth)
-        taps = tuple(d for d in taps if sizes[d] > 1)
+        depth = self._depth_chain(how_a, how_b)
         length = prod(sizes[d] for d in depth)
         blocks = ceil(length / (2 * DEPTH_BLOCK)) if length > 2 * DEPTH_BLOCK else 1
-        a = self._factor(way_a, self.rows, self.row_tile, taps, depth, False)
-        b = self._factor(way_b, self.columns, self.column_tile, taps, depth, True)
-        if a is None or b is None:
-            return None
-        parallel = self._parallel()
-        return MatrixPlan(
-            self.contraction,
-            self.initialize,
-            self.outer,
+        taps = prod(sizes[d] for d in self.contraction.depth) // length
+        is_bound = self.contraction.b.tensor in self.setting.bound
+        loops, parallel = self._loops()
+        is_local = how_b == "packed" and not is_bound
+        return MatrixPoint(
+            False,
             self.rows,
-            self.row_tile,
             self.columns,
-            self.column_tile,
             depth,
+            self.row_tile,
+            self.column_tile,
             ceil(length / blocks),
-            taps,
             self._taps_block(length, taps),
-            a,
-            b,
+            loops,
+            Reading(how_a),
+            Reading(how_b, self._panel(loops) if is_local else 0),
             parallel,
-            self.setting.machine.cores if parallel == "rows" else 1,
             self.setting.microkernel,
         )
 
-    def _taps_block(self, length: int, taps: tuple[str, ...]) -> int:
-        count = prod(self.contraction.sizes[d] for d in taps)
+    def _outer(self) -> tuple[str, ...]:
+        tiled = (*self.rows, *self.columns, *self.contraction.depth)
+        found = self.contraction
+        dims = (*found.batch, *found.rows, *found.columns)
+        return tuple(d for d in dims if d not in tiled and found.sizes[d] > 1)
+
+    def _loops(self) -> tuple[tuple[TileLoop, ...], int]:
+        """Return outer points, panels of columns, blocks of the reduction and tiles of
+        rows; and the place of the loop that threads share. Where those are the rows,
+        they are cut into a part for each thread, outside of the panels."""
+        outer = tuple(TileLoop(point_axis(d)) for d in self._outer())
+        inner = ("columns", "taps", "depth", "rows")
+        loops = (*outer, *(TileLoop(axis) for axis in inner))
+        shared = self._parallel()
+        if shared == "rows":
+            each = ceil(self._tiles("rows") / self.setting.machine.cores)
+            loops = (*outer, TileLoop("rows", each), *loops[len(outer) :])
+        axes = tuple(loop.axis for loop in loops)
+        return loops, axes.index(shared) if shared else -1
+
+    def _panel(self, loops: tuple[TileLoop, ...]) -> int:
+        """Return the place inside of a panel, or further out where there is one panel
+        and the loops around it do not move B."""
+        place = next(n for n, loop in enumerate(loops) if loop.axis == "columns") + 1
+        while place and not self._moves_b(loops[place - 1]):
+            place -= 1
+        return place
+
+    def _moves_b(self, loop: TileLoop) -> bool:
+        if loop.axis == "columns":
+            return self._tiles("columns") > 1
+        return loop.axis not in AXES and loop.dimension in self.contraction.b.dims
+
+    def _tiles(self, axis: Axis) -> int:
+        rows = (self.rows, self.row_tile)
+        dims, tile = rows if axis == "rows" else (self.columns, self.column_tile)
+        return ceil(prod(self.contraction.sizes[d] for d in dims) / tile)
+
+    def _taps_block(self, length: int, taps: int) -> int:
         most = max(1, (2 * DEPTH_BLOCK) // max(length, 1))
-        return ceil(count / ceil(count / most))
+        return ceil(taps / ceil(taps / most))
 
     def _parallel(self) -> str:
-        """Return the loop that threads share: the outermost one that feeds them all;
-        none where a second thread costs more than it saves."""
+        """Return the axis of the loop that threads share: the outermost one that feeds
+        them all; none where a second thread costs more than it saves."""
         sizes = self.contraction.sizes
         cores = self.setting.machine.cores
         if prod(sizes.values()) < PARALLEL_PRODUCTS:
             return ""
-        for d in self.outer:
+        for d in self._outer():
             if sizes[d] % cores == 0 or sizes[d] >= 4 * cores:
-                return d
-        panels = ceil(prod(sizes[d] for d in self.columns) / self.column_tile)
-        tiles = ceil(prod(sizes[d] for d in self.rows) / self.row_tile)
+                return point_axis(d)
+        panels, tiles = self._tiles("columns"), self._tiles("rows")
         if panels % cores == 0 or panels >= 4 * cores or panels >= tiles:
-            return "panel"
+            return "columns"
         return "rows"
 
-    def _depth_chain(self, way_a: _Way, way_b: _Way) -> tuple[str, ...] | None:
+    def _depth_chain(self, how_a: How, how_b: How) -> tuple[str, ...]:
         """Return the longest flattening of depth indices that both factors allow."""
-        allowed = [
-            d
-            for d in self.contraction.depth
-            if self.contraction.sizes[d] > 1 and self._may_be_depth(d, way_a)
-        ]
+        sizes = self.contraction.sizes
+        a = self.contraction.a
+        fixed: frozenset[str] = frozenset()
+        if how_a == "in place":
+            # Where a row's padding depends on an index, it is no depth.
+            fixed = overhanging_dims(self.setting, self.contraction, a)
+        allowed = [d for d in self.contraction.depth if sizes[d] > 1 and d not in fixed]
         in_place = [
-            way.operand.offset(self.setting.strides(way.operand, (way.padded,)))
-            for way in (way_a, way_b)
-            if not way.is_packed
+            self._offset(operand, how)
+            for how, operand in ((how_a, a), (how_b, self.contraction.b))
+            if how != "packed"
         ]
         if not allowed:
-            return self.contraction.depth[:1] if not way_a.is_guarded else None
+            return ()
         if not in_place:
             return tuple(allowed)
         ordered = sorted(allowed, key=lambda d: abs(in_place[0].coefficient(d)))
         chains = [
             _grow(first, ordered, in_place, self.contraction) for first in ordered
         ]
-        return max(
-            chains, key=lambda chain: prod(self.contraction.sizes[d] for d in chain)
-        )
+        return max(chains, key=lambda chain: prod(sizes[d] for d in chain))
 
-    def _may_be_depth(self, d: str, way_a: _Way) -> bool:
-        """Whether an index may run inside the microkernel: not where a row's padding
-        depends on it."""
-        if not way_a.is_guarded:
-            return True
-        return d not in _overhanging_dims(self.setting, self.contraction, way_a.operand)
-
-    def _factor(
-        self,
-        way: _Way,
-        dims: tuple[str, ...],
-        tile: int,
-        taps: tuple[str, ...],
-        depth: tuple[str, ...],
-        is_columns: bool,
-    ) -> Factor | None:
-        sizes = self.contraction.sizes
-        if way.is_packed:
-            bound = way.operand.tensor in self.setting.bound
-            pack = pack_copy(
-                way.operand,
-                self._name(way.operand, is_columns, "pack"),
-                self.contraction.dtype,
-                sizes,
-                self.outer,
-                Tiling(dims, tile),
-                taps,
-                depth,
-                self.setting.span,
-                prepared=bound,
-                local=is_columns and not bound,
-                lanes=self.setting.machine.lanes(self.contraction.dtype),
-            )
-            pack = turned(pack, self.setting.layout)
-            return Factor(way.operand, None, pack, "strided")
-        strides = self.setting.strides(way.operand, (way.padded,))
-        step = flat_step(way.operand.offset(strides), dims, sizes)
-        if is_columns:
-            unit = Factor(way.operand, way.padded, None, "strided")
-            return unit if step == 1 else None
-        if way.is_guarded:
-            mode: RowMode = "guarded"
-            found = _overhanging_dims(self.setting, self.contraction, way.operand)
-            backward = (flat_step(way.operand.offset(strides), depth, sizes) or 0) < 0
-            if backward or not found <= {*dims, *taps}:
-                return None
-        else:
-            mode = "strided" if step is not None else "table"
-        return Factor(way.operand, way.padded, None, mode)
-
-
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """One way to read a factor."""
-
-    operand: Operand
-    padded: Copy | None
-    is_guarded: bool
-    is_packed: bool
-
-
-def _overhanging_dims(
-    setting: Setting, contraction: Contraction, operand: Operand
-) -> set[str]:
-    """Return the indices that decide whether an access is inside its tensor."""
-    shape = setting.scop.tensor(operand.tensor).shape
-    sizes = contraction.sizes
-    overhang = operand.overhangs(shape, contraction.box)
-    return {
-        d
-        for subscript, leaves in zip(operand.subscripts, overhang)
-        if leaves
-        for d, _ in subscript.coefficients
-        if sizes[d] > 1
-    }
+    def _offset(self, operand: Operand, how: How) -> Linear:
+        """Return the places of a factor's elements, in its tensor or a padded copy."""
+        strides = self.setting.layout[operand.tensor]
+        if how == "padded":
+            strides = row_major(operand.reach(self.contraction.box))
+        return operand.offset(strides)
 
 
 def _grow(

@@ -11,10 +11,11 @@ from dataclasses import replace
 from polydsl.base.providers import BUILT_IN
 from polydsl.schedule.contraction import Contraction
 from polydsl.schedule.decision import Cost, Decision, Rejected
-from polydsl.schedule.matrix_candidates import Setting, matrix_candidates
+from polydsl.schedule.matrix_candidates import matrix_candidates
 from polydsl.schedule.matrix_cost import matrix_cost
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.provider_fit import refusal
+from polydsl.schedule.setting import Setting
 
 
 def choose_matrix_plan(

@@ -1,39 +1,61 @@
 """How a contraction is computed by batch-reduce GEMM: a `MatrixPlan`.
 
-    for outer (batch indices, rows and columns that are not in a tile)
-      for panel of columns                 [pack B for this panel]
-        for block of the depth
-          for tile of rows
-            C[rows, columns] += sum over taps of A[rows, depth] * B[depth, columns]
+    for loops, outermost first: over tiles of rows, columns, depth or taps, or over
+                                single points of an outer dimension
+      [pack A or B, what the loops inside need of it]
+      C[rows, columns] += sum over taps and depth of A[rows, depth] * B[depth, columns]
 
 Columns are the vector side. Rows, columns and depth may be several indices of the
-statement, flattened in row-major order; a tile then runs across image lines. Depth
-indices that do not flatten are *taps*, the batch of the microkernel.
+statement, flattened in row-major order; a tile then runs across image lines. Reduced
+indices that are not in the depth are *taps*, the batch of the microkernel. A plan is
+made of a `MatrixPoint` by `matrix_builder`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Literal as OneOf
 
 from polydsl.base.dtypes import DType
 from polydsl.base.providers import BUILT_IN
 from polydsl.schedule.contraction import Contraction
+from polydsl.schedule.matrix_point import AXES, Axis, TileLoop
 from polydsl.schedule.operand import Operand
 from polydsl.semantics.program import Expr
 
 RowMode = OneOf["strided", "table", "guarded"]
+_WORDS = {
+    "rows": "row_tile",
+    "columns": "panel",
+    "depth": "depth_block",
+    "taps": "tap_block",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How far a copy of a part of an axis reaches: not past the end of the axis.
+
+    Where `block`, a dimension around the copy, is at b, the stored dimension `dim`
+    ends before `total - b * extent`.
+    """
+
+    block: str
+    dim: str
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
     """A tensor that holds another one's elements in a better order, or padded.
 
-    `tensor[dims] = value` for every point of the box `extents`. Loops over the first
-    `local` dimensions are around the use, and the buffer holds one value of them only.
-    A prepared copy is filled once, when its source is bound. Where the source is not
-    contiguous along the last dimension but along another one, that is `turned`: square
-    blocks of the two are transposed.
+    `tensor[dims] = value` for every point of the box `extents` that keeps the `limits`.
+    `loops` loops of the plan are around the copy. Those over the axes `around` give the
+    first dimensions, of which the buffer holds one value only. A prepared copy is
+    filled once, when its source is bound. Where the source is not contiguous along the
+    last dimension but along another one, that is `turned`: square blocks of the two are
+    transposed.
     """
 
     tensor: str
@@ -42,16 +64,32 @@ class Copy:
     dims: tuple[str, ...]
     extents: tuple[int, ...]
     value: Expr
-    local: int
+    around: tuple[str, ...]
     prepared: bool
     is_pack: bool
     lanes: int
     turned: str = ""
+    limits: tuple[Limit, ...] = ()
+    loops: int = 0
+
+    @property
+    def local(self) -> int:
+        """The number of dimensions around the copy."""
+        return len(self.around)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the buffer."""
         return self.extents[self.local :]
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """The dimensions of the buffer."""
+        return self.dims[self.local :]
+
+    def limit(self, dim: str) -> Limit | None:
+        """Return the limit of a stored dimension, if it has one."""
+        return next((limit for limit in self.limits if limit.dim == dim), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +97,7 @@ class Factor:
     """One factor of a product: where it is read and what was copied for that.
 
     `operand` is the access, to the padded copy if there is one. `pack` holds it in
-    tiles: `[..., block, taps, depth, lane]`.
+    tiles: `[..., tile, taps, depth, lane]`.
     """
 
     operand: Operand
@@ -72,10 +110,13 @@ class Factor:
         """The copies, in the order in which they are made."""
         return tuple(c for c in (self.padded, self.pack) if c is not None)
 
-    def describe(self) -> str:
-        """Return in a few words how the factor is read."""
+    def describe(self, loops: tuple[str, ...]) -> str:
+        """Return in a few words how the factor is read; `loops` are the loops' names,
+        outermost first."""
         words = ["from a padded copy"] if self.padded else []
-        if self.pack is not None:
+        if self.pack is not None and self.pack.loops:
+            words.append(f"packed in {loops[self.pack.loops - 1]}")
+        elif self.pack is not None:
             words.append("packed once" if self.pack.prepared else "packed")
         elif self.rows == "guarded":
             words.append("in place, borders through a row table")
@@ -85,20 +126,41 @@ class Factor:
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """An axis of a product: dimensions flattened in row-major order, cut in tiles."""
+
+    dims: tuple[str, ...]
+    extent: int
+    tile: int
+
+    @property
+    def tiles(self) -> int:
+        """The number of tiles; the last one may be shorter."""
+        return -(-self.extent // self.tile)
+
+    @property
+    def full(self) -> int:
+        """The number of full tiles."""
+        return self.extent // self.tile
+
+    @property
+    def rest(self) -> int:
+        """The length of the last tile, if it is shorter; else 0."""
+        return self.extent % self.tile
+
+
+@dataclass(frozen=True, slots=True)
 class MatrixPlan:
     """The tiling of one contraction. See the module's docstring.
 
-    `outer` are loops over single points. A depth longer than `depth_block` is cut into
-    blocks; else a block is `taps_block` taps. `initialize` names the statement that
-    sets the accumulator to zero, if the first block does that. `parallel` is the loop
-    that threads share: an outer dimension, or "panel", or "rows", which are then cut
-    into `row_chunks` outside the panels; empty for none. `microkernel` names the
-    provider of the microkernels.
+    Every one of `loops` runs more than once, and tiles are no longer than their axis.
+    `initialize` names the statement that sets the accumulator to zero, if the first
+    block of the reduction does that. `parallel` is the place of the loop that threads
+    share, -1 for none. `microkernel` names the provider of the microkernels.
     """
 
     contraction: Contraction
     initialize: str | None
-    outer: tuple[str, ...]
     rows: tuple[str, ...]
     row_tile: int
     columns: tuple[str, ...]
@@ -107,32 +169,65 @@ class MatrixPlan:
     depth_block: int
     taps: tuple[str, ...]
     taps_block: int
+    loops: tuple[TileLoop, ...]
+    parallel: int
     a: Factor
     b: Factor
-    parallel: str
-    row_chunks: int
     microkernel: str = BUILT_IN
+
+    @property
+    def outer(self) -> tuple[str, ...]:
+        """The dimensions with loops over single points, outermost first."""
+        return tuple(loop.dimension for loop in self.loops if loop.axis not in AXES)
 
     def extent(self, dims: tuple[str, ...]) -> int:
         """Return the number of points of flattened dimensions."""
         sizes = self.contraction.sizes
-        total = 1
-        for d in dims:
-            total *= sizes[d]
-        return total
+        return prod(sizes[d] for d in dims)
+
+    def side(self, axis: Axis) -> Side:
+        """Return an axis with its tiles."""
+        dims, tile = {
+            "rows": (self.rows, self.row_tile),
+            "columns": (self.columns, self.column_tile),
+            "depth": (self.depth, self.depth_block),
+            "taps": (self.taps, self.taps_block),
+        }[axis]
+        return Side(dims, self.extent(dims), tile)
+
+    def around(self, axis: str, loops: int) -> int | None:
+        """Return the place of the innermost loop over an axis among the first so many
+        loops, None if there is none."""
+        places = (n for n in range(loops) if self.loops[n].axis == axis)
+        return max(places, default=None)
+
+    def held(self, axis: Axis, loops: int) -> int:
+        """Return how many positions of an axis are visited inside so many loops."""
+        side, place = self.side(axis), self.around(axis, loops)
+        if place is None:
+            return side.extent
+        return min(self.loops[place].tiles * side.tile, side.extent)
+
+    def loop_name(self, place: int) -> str:
+        """Return the name of a loop: a dimension, or what an iteration of it spans,
+        with a number where there are loops over the same axis inside of it."""
+        loop = self.loops[place]
+        if loop.axis not in AXES:
+            return loop.dimension
+        inner = sum(other.axis == loop.axis for other in self.loops[place + 1 :])
+        return f"{_WORDS[loop.axis]}_{inner + 1}" if inner else _WORDS[loop.axis]
 
     def describe(self) -> str:
         """Return the plan in one line."""
-        blocks = f"depth {min(self.depth_block, self.extent(self.depth))}"
-        taps = self.extent(self.taps)
-        if taps > 1:
-            blocks += f" x {min(self.taps_block, taps)} taps"
-        outer = f"{', '.join(self.outer)}, " if self.outer else ""
+        blocks = f"depth {self.depth_block}"
+        if self.extent(self.taps) > 1:
+            blocks += f" x {self.taps_block} taps"
+        loops = tuple(str(loop) for loop in self.loops)
         by = "" if self.microkernel == BUILT_IN else f" by {self.microkernel}"
         return (
             f"brgemm{by} {self.row_tile}x{self.column_tile} "
             f"(rows {'.'.join(self.rows)}, vector {'.'.join(self.columns)}, {blocks}); "
-            f"loops {outer}panel, depth, rows; {self.a.describe()}; "
-            f"{self.b.describe()}"
-            + (f"; parallel {self.parallel}" if self.parallel else "")
+            f"loops {', '.join(loops) or 'none'}; {self.a.describe(loops)}; "
+            f"{self.b.describe(loops)}"
+            + (f"; parallel {loops[self.parallel]}" if self.parallel >= 0 else "")
         )

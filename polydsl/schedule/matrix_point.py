@@ -15,19 +15,36 @@ from dataclasses import dataclass
 from typing import Literal as OneOf
 
 How = OneOf["in place", "padded", "packed"]
+Axis = OneOf["rows", "columns", "depth", "taps"]
+AXES: tuple[Axis, ...] = ("rows", "columns", "taps", "depth")
+"""The axes of a product that are cut in tiles."""
+
+
+def point_axis(dimension: str) -> str:
+    """Return the `axis` of a loop over single points of a dimension: its name, marked
+    where it is the name of an axis."""
+    return f"{dimension}'" if dimension in AXES else dimension
 
 
 @dataclass(frozen=True, slots=True)
 class TileLoop:
     """A loop of which one iteration spans `tiles` innermost tiles of an axis.
 
-    `axis` is "rows", "columns", "depth", "taps" or the name of a dimension that is in
-    none of these. The last loop over an axis spans one tile; what is outside of it
-    spans more, and every loop of an axis spans a multiple of the next.
+    `axis` is "rows", "columns", "depth", "taps" or the `point_axis` of a dimension that
+    is in none of these. The last loop over an axis spans one tile; what is outside of
+    it spans more, and every loop of an axis spans a multiple of the next.
     """
 
     axis: str
     tiles: int = 1
+
+    @property
+    def dimension(self) -> str:
+        """The dimension of a loop over single points."""
+        return self.axis.removesuffix("'")
+
+    def __str__(self) -> str:
+        return self.axis if self.tiles == 1 else f"{self.axis}:{self.tiles}"
 
 
 @dataclass(frozen=True, slots=True)

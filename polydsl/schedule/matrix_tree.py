@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil
 
 from polydsl.schedule.legality import Change, Precedence, apply, check_order
 from polydsl.schedule.matrix_plan import Copy, MatrixPlan
+from polydsl.schedule.matrix_point import AXES
 from polydsl.schedule.transform import (
     Tiling,
     drop_single,
@@ -55,14 +55,17 @@ class _MatrixTree:
             *self._flattenings(),
         ]
         if tilings:
-            sides = tuple(self._side(side) for side, _ in self._sides)
             changes.append(partial(tile, tilings=tilings))
-            changes.append(partial(to_back, names=sides))
+        loops = tuple(map(self._loop, range(len(self.plan.loops))))
+        sides = tuple(self._side(side) for side, _ in self._sides)
+        changes.append(partial(to_back, names=(*loops, *sides)))
+        if self.plan.parallel >= 0:
+            changes.append(partial(parallelize, var=loops[self.plan.parallel]))
         band = apply(band, changes, self.known)
-        shared = self._shared_loop()
-        if shared in band.vars:
-            band = apply(band, [partial(parallelize, var=shared)], self.known)
-        return drop_single(self._with_copies(band))
+        names = (sides[0], sides[1], sides[2], sides[3])
+        tree = drop_single(microkernel(band, names))
+        check_order(tree, self.known)
+        return self._with_copies(tree)
 
     def _joined(self, part: Tree) -> Band:
         """Return one band around the initialisation, if any, and the update."""
@@ -123,56 +126,32 @@ class _MatrixTree:
             if len(dims) > 1
         ]
 
+    def _loop(self, place: int) -> str:
+        """Return the name of a loop of the plan."""
+        name = self.plan.loop_name(place)
+        return name if self.plan.loops[place].axis not in AXES else self._name(name)
+
     def _tilings(self) -> tuple[Tiling, ...]:
-        """Return the loops over tiles, outermost first, that run more than once."""
-        plan = self.plan
-        lengths = {side: plan.extent(dims) for side, dims in self._sides}
-        chunk = plan.row_tile * ceil(
-            ceil(lengths["rows"] / plan.row_tile) / plan.row_chunks
-        )
-        is_cut = lengths["depth"] > plan.depth_block
-        sizes = (
-            ("rows", chunk, "row_chunk", plan.row_chunks > 1),
-            ("columns", plan.column_tile, "panel", True),
-            ("taps", 1, "tap", is_cut),
-            ("depth", plan.depth_block, "depth_block", is_cut),
-            ("taps", plan.taps_block, "tap_block", not is_cut),
-            ("rows", plan.row_tile, "row_tile", True),
-        )
-        return tuple(
-            (self._side(side), size, self._name(name))
-            for side, size, name, is_wanted in sizes
-            if is_wanted and lengths[side] > size
-        )
+        """Return the loops over tiles, outermost first."""
+        found: list[Tiling] = []
+        for place, loop in enumerate(self.plan.loops):
+            axis = next((a for a in AXES if a == loop.axis), None)
+            if axis is not None:
+                size = loop.tiles * self.plan.side(axis).tile
+                found.append((self._side(axis), size, self._loop(place)))
+        return tuple(found)
 
-    def _shared_loop(self) -> str:
-        parallel = self.plan.parallel
-        names = {"rows": self._name("row_chunk"), "panel": self._name("panel")}
-        return parallel if parallel in self.plan.outer else names.get(parallel, "")
-
-    def _with_copies(self, band: Band) -> Tree:
-        """Leave the innermost loops to the microkernel, and say where copies are
-        made: in a panel, before the loops, or once for all calls."""
-        a, b, c, d = (self._side(side) for side, _ in self._sides)
+    def _with_copies(self, tree: Tree) -> Tree:
+        """Say where copies are made: inside so many loops, or once for all calls."""
         copies = (*self.plan.a.copies, *self.plan.b.copies)
-        tree = microkernel(band, (a, b, c, d))
-        check_order(tree, self.known)
-        tree = self._in_panel(tree, [c for c in copies if c.local])
-        return _copied(tree, [c for c in copies if not c.local])
-
-    def _in_panel(self, tree: Tree, copies: Many[Copy]) -> Tree:
-        """Mark the copies that are made anew in each panel."""
-        outside = {*self.plan.outer, self._name("row_chunk"), self._name("panel")}
-        around = [
-            place
-            for place, var in enumerate(tree.vars if isinstance(tree, Band) else ())
-            if var in outside
-        ]
-        if not around or not isinstance(tree, Band):
-            return _copied(tree, copies)
-        if copies and around[-1] + 1 < len(tree.members):
-            tree = nest(tree, around[-1] + 1)
-        return replace(tree, child=_copied(tree.child, copies))
+        inner = max((c.loops for c in copies), default=0)
+        for level in range(inner, 0, -1):
+            here = [c for c in copies if c.loops == level]
+            if here and isinstance(tree, Band):
+                if level < len(tree.members):
+                    tree = nest(tree, level)
+                tree = replace(tree, child=_copied(tree.child, here))
+        return _copied(tree, [c for c in copies if not c.loops])
 
 
 def _copied(tree: Tree, copies: Many[Copy]) -> Tree:

@@ -37,6 +37,12 @@ class Operand:
                 total[name] = total.get(name, 0) + c * stride
         return linear_from(total, constant)
 
+    def reach(self, box: Mapping[str, Interval]) -> tuple[int, ...]:
+        """Return for each axis how many positions lie between the least subscript and
+        the greatest."""
+        ends = (bounds(s, box) for s in self.subscripts)
+        return tuple(hi - lo + 1 for lo, hi in ends)
+
     def overhangs(
         self, shape: tuple[int, ...], box: Mapping[str, Interval]
     ) -> tuple[bool, ...]:

@@ -13,11 +13,11 @@ from polydsl.poly.dependences import Dependences
 from polydsl.poly.scop import Scop, Statement
 from polydsl.schedule.contraction import NoContraction, match
 from polydsl.schedule.decision import Decision, Rejected
-from polydsl.schedule.matrix_candidates import Setting
 from polydsl.schedule.matrix_choice import choose_matrix_plan
 from polydsl.schedule.operand import Layout
 from polydsl.schedule.plan_tree import Plan, plan_tree
 from polydsl.schedule.preference import PLAIN, Preference
+from polydsl.schedule.setting import Setting
 from polydsl.schedule.tree import Tree
 from polydsl.schedule.vector_plan import choose_vector_plan
 from polydsl.semantics.program import Literal
