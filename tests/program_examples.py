@@ -312,7 +312,7 @@ EXAMPLES: tuple[Case, ...] = (
     *(_conv(2, 7, 5, 3, 19, 3, 2, shuffle=n) for n in range(6)),
     *(
         _conv(1, 5, 6, 4, 9, 2, 3, bound=frozenset({"w", "x"}), shuffle=n)
-        for n in range(4)
+        for n in range(6)
     ),
     _channels_first(),
     *(_channels_first(bound=frozenset({"x"}), shuffle=n) for n in range(6)),

@@ -23,6 +23,7 @@ from polydsl.loops.verify_conditions import (
     condition_variables,
     mask,
 )
+from polydsl.loops.verify_cuts import Piece
 from polydsl.loops.verify_forms import (
     ENUMERATION_LIMIT,
     ZERO,
@@ -41,7 +42,7 @@ from polydsl.loops.verify_forms import (
     variables,
 )
 from polydsl.loops.verify_isl import hits_each_once
-from polydsl.loops.verify_points import Leaf, Piece
+from polydsl.loops.verify_points import Leaf
 from polydsl.loops.verify_positions import (
     Positions,
     as_mask,

@@ -18,6 +18,7 @@ import numpy as np
 
 from polydsl.base.diagnostics import bug
 from polydsl.loops.verify_conditions import All, condition_variables, mask
+from polydsl.loops.verify_cuts import Piece
 from polydsl.loops.verify_forms import (
     ENUMERATION_LIMIT,
     ZERO,
@@ -34,7 +35,7 @@ from polydsl.loops.verify_forms import (
     point_at,
     variables,
 )
-from polydsl.loops.verify_points import Frame, Leaf, Piece
+from polydsl.loops.verify_points import Frame, Leaf
 from polydsl.poly.terms import Interval
 
 EventKind = OneOf["first", "update", "read"]

@@ -33,6 +33,7 @@ from polydsl.loops.verify_conditions import (
     Condition,
     negation,
 )
+from polydsl.loops.verify_cuts import Piece
 from polydsl.loops.verify_elements import (
     address_of,
     collision,
@@ -52,7 +53,7 @@ from polydsl.loops.verify_forms import (
 )
 from polydsl.loops.verify_guards import check_guarded
 from polydsl.loops.verify_instances import coordinates
-from polydsl.loops.verify_points import Leaf, Piece
+from polydsl.loops.verify_points import Leaf
 from polydsl.loops.verify_search import outside_point, some_point
 from polydsl.loops.verify_terms import bindings
 from polydsl.loops.verify_translate import Names, nest_form, program_condition

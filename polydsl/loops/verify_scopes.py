@@ -25,6 +25,7 @@ from polydsl.loops.nest import (
 from polydsl.loops.verify_bounds import accesses
 from polydsl.loops.verify_conditions import Condition, condition_variables
 from polydsl.loops.verify_cover import Target, Visit, check_cover
+from polydsl.loops.verify_cuts import Piece
 from polydsl.loops.verify_forms import (
     Form,
     Space,
@@ -36,7 +37,7 @@ from polydsl.loops.verify_forms import (
     variables,
 )
 from polydsl.loops.verify_instances import coordinates
-from polydsl.loops.verify_points import Frame, Leaf, Piece
+from polydsl.loops.verify_points import Frame, Leaf
 from polydsl.loops.verify_translate import Names, nest_form
 from polydsl.poly.terms import Interval
 from polydsl.schedule.matrix_plan import Copy
