@@ -310,7 +310,7 @@ MUTATIONS: tuple[tuple[str, str, Change, str], ...] = (
         "guarded",
         "a block of taps is done twice",
         lambda nest: in_body(nest, once(Guard, lambda g: g.body)),
-        "more than once",
+        "executed again",
     ),
     (
         "softmax",
