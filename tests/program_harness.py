@@ -4,7 +4,9 @@ with the oracle.
 Beside the cheapest plans, any legal ones can be asked for: a `Case` with a number in
 `shuffle` ranks the candidates at random and lowers the sizes from which on work is cut
 in blocks and shared by threads, so that small programs take all ways through the
-schedule and the loops. What the cost model says must never matter for the result.
+schedule and the loops; one with a number in `points` computes every product as a
+random point of the space says. What the cost model says must never matter for the
+result.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from unittest.mock import patch
 import numpy as np
 import program_builder
 from hypothesis import strategies as st
+from matrix_points import random_points
 from program_layouts import PLAIN, Array, Placing, placed, placings
 from programs import programs
 
@@ -68,6 +71,7 @@ class Case:
     bound: frozenset[str] = frozenset()
     shuffle: int | None = None
     seed: int = 0
+    points: int | None = None
 
     def placing(self, position: int) -> Placing:
         return self.placings[position % len(self.placings)]
@@ -159,6 +163,15 @@ def shuffled(seed: int | None) -> Iterator[None]:
 
 
 @contextmanager
+def planned(case: Case) -> Iterator[None]:
+    """Let the plans be chosen as a case says."""
+    with shuffled(case.shuffle), ExitStack() as stack:
+        if case.points is not None:
+            stack.enter_context(random_points(case.points))
+        yield
+
+
+@contextmanager
 def listening(found: list[Compilation]) -> Iterator[None]:
     """Keep what the stages give."""
 
@@ -245,7 +258,7 @@ def run_case(case: Case) -> Run:
     job = job_of(case)
     bound = {name: job.arrays[name] for name in case.bound}
     states: list[Compilation] = []
-    with shuffled(case.shuffle), listening(states):
+    with planned(case), listening(states):
         special = Specialization(job.request, tools_for(case.isa), bound)
     passed = [job.arrays[name] for name in special.tensors]
     results = [_run(special, passed, job.out, threads) for threads in (1, 2)]
@@ -258,7 +271,7 @@ def run_case(case: Case) -> Run:
 
 def nest_of(job: Job) -> LoopNest:
     """Return the loop nest of a job."""
-    with shuffled(job.case.shuffle):
+    with planned(job.case):
         state = compile_until(begin(job.request, tools_for(job.case.isa)), "nest")
     assert state.nest is not None
     return state.nest
