@@ -26,6 +26,7 @@ from polydsl.schedule.matrix_candidates import matrix_candidates
 from polydsl.schedule.matrix_choice import orient
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.schedule import Plan, Schedule, schedule
+from polydsl.schedule.setting import Setting
 from polydsl.semantics.check import check_module
 from polydsl.semantics.program import Value
 from polydsl.semantics.specialize import specialize
