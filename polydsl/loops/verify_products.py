@@ -32,6 +32,7 @@ from polydsl.loops.verify_conditions import (
     All,
     Condition,
     negation,
+    within,
 )
 from polydsl.loops.verify_cuts import Piece
 from polydsl.loops.verify_elements import (
@@ -318,10 +319,8 @@ class _Product:
         for limit in copy.limits:
             held = copy.shape[copy.stored.index(limit.dim)]
             place = combine((names[limit.block], held), (names[limit.dim], 1))
-            last, where = limit.total - 1, self.piece.conditions
-            point = outside_point(place, 0, last, where, self.space)
-            if point is not None:
-                self._differ(f"{copy.tensor} is read past its end", point)
+            inside = within(place, 0, limit.total - 1)
+            self._always(All(inside), f"{copy.tensor} is read past its end")
 
     def _condition(self, source: Source, expr: program.Expr) -> Condition:
         found = program_condition(
