@@ -131,7 +131,7 @@ PROVIDERS: tuple[Provider, ...] = (
         "on Debian: apt-get install libxsmm-dev, then make a shared library of it "
         "(polydsl's page on providers has the line) and set POLYDSL_LIBXSMM to it",
         dtypes=(F32, F64),
-        call_cycles=30.0,
+        call_cycles=15.0,
         position_cycles=3.0,
         block_rows=64,
         block_vectors=4,
@@ -147,8 +147,11 @@ PROVIDERS: tuple[Provider, ...] = (
         block_vectors=4,
     ),
 )
-"""The providers that polydsl knows. Prices are rough, from microkernels measured with
-operands in L1 and L2 on AVX-512."""
+"""The providers that polydsl knows. The prices of LIBXSMM are rough figures of
+`tests/benchmarks/providers.py` on AVX-512; those of MKL are what a generated kernel
+should cost, since on the machine at hand MKL generates none: the ordinary GEMM that it
+gives instead runs blocks at a third of that. Prices compare the plans for one provider;
+none is taken unless it is asked for."""
 
 PROVIDER_NAMES: tuple[str, ...] = tuple(provider.name for provider in PROVIDERS)
 """Their names, as `microkernel=` takes them."""

@@ -239,7 +239,18 @@ class _Draft:
         chains = [
             _grow(first, ordered, in_place, self.contraction) for first in ordered
         ]
-        return max(chains, key=lambda chain: prod(sizes[d] for d in chain))
+        chain = max(chains, key=lambda chain: prod(sizes[d] for d in chain))
+        is_general = provider_named(self.setting.microkernel).is_general
+        return chain if is_general or how_a == "packed" else self._apart(chain, how_a)
+
+    def _apart(self, chain: tuple[str, ...], how_a: How) -> tuple[str, ...]:
+        """Shorten a flattening of the depth until the rows do not overlap: they are to
+        be a matrix. What is left out is the batch."""
+        sizes = self.contraction.sizes
+        row = flat_step(self._offset(self.contraction.a, how_a), self.rows, sizes)
+        while row and len(chain) > 1 and prod(sizes[d] for d in chain) > row:
+            chain = chain[1:]
+        return chain
 
     def _offset(self, operand: Operand, how: How) -> Linear:
         """Return the places of a factor's elements, in its tensor or a padded copy."""
