@@ -129,6 +129,8 @@ class _Contest:
         self._measured = 0
         self._is_spent = False
         self._decisions = _decisions(request, tools)
+        # What is not contested is given too: it need not be searched again each time.
+        self._given = {d.subject: d.alternatives[0].point for d in self._decisions}
         self._candidates = sum(len(d.alternatives) - 1 for d in self._decisions)
 
     def run(self, seconds: float) -> Tuned:
@@ -176,7 +178,7 @@ class _Contest:
             self._best = call
 
     def _with(self, subject: str, point: Point) -> Request:
-        return self._request.choosing({**self._points, subject: point})
+        return self._request.choosing({**self._given, **self._points, subject: point})
 
     def _screen(
         self, subject: str, points: Sequence[Point], seconds: float
