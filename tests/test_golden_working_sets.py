@@ -6,7 +6,6 @@ import csv
 from pathlib import Path
 
 import pytest
-from published_layers import table
 
 from polydsl.poly.terms import Linear
 from polydsl.poly.working_sets import Loop, PerfectNest, Touch, WorkingSet, working_sets
@@ -26,6 +25,7 @@ from polydsl.schedule.published.variants import (
     halves,
     tile_extents,
 )
+from tests.published_layers import table
 
 Record = dict[str, str]
 LEVELS = ("L1", "L2", "L3", "Mem")

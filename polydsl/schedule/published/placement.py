@@ -15,8 +15,8 @@ from polydsl.poly.working_sets import WorkingSet
 
 Integers = npt.NDArray[np.int64]
 
-Capacities = tuple[int, ...]
-"""The bytes of every cache level, the nearest first."""
+Capacities = tuple[int | Integers, ...]
+"""The bytes of every cache level, the nearest first; one number or one a variant."""
 
 
 def stack_working_sets(variants: Sequence[Sequence[WorkingSet]]) -> Integers:
@@ -54,7 +54,7 @@ def greedy_bytes(pairs: Integers, element: int, capacities: Capacities) -> Integ
 
 
 def optimistic_bytes(
-    sets: Sequence[WorkingSet], element: int, capacities: Capacities
+    sets: Sequence[WorkingSet], element: int, capacities: tuple[int, ...]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the bytes and the number of sizes in each level and, last, in memory, by
     the method's first form.
