@@ -36,6 +36,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "programs": ("mutant_checks.py",),
     "guards": ("test_guard_pages.py", "-k", "example"),
     "proofs": ("test_verify.py", "test_verify_mutations.py"),
+    "points": ("test_matrix_points.py",),
     "legality": ("test_legality.py", "test_legality_random.py"),
     "types": ("test_check_types.py",),
     "errors": ("test_docs.py", "-k", "test_documented_error"),

@@ -171,6 +171,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         unproved=True,
     ),
     Mutation(
+        "copies",
+        "a copy of several tiles is one tile short",
+        "polydsl/schedule/copies.py",
+        "    axes = _Axes(around, ((number, part.tiles),), limits)\n",
+        "    axes = _Axes(around, ((number, part.tiles - 1),), limits)\n",
+        "points",
+    ),
+    Mutation(
         "row tables",
         "the first row below the tensor counts as inside",
         "polydsl/loops/row_tables.py",
