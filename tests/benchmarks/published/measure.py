@@ -24,10 +24,15 @@ from pathlib import Path
 
 import polydsl
 from polydsl.backend.arrays import layout_of
+from polydsl.base.diagnostics import PolydslError
 from polydsl.base.machine import Machine
+from polydsl.driver.compiler import begin
 from polydsl.driver.request import Request
 from polydsl.driver.specialization import Specialization
+from polydsl.driver.stages import compile_until
 from polydsl.driver.toolchain import Toolchain, toolchain
+from polydsl.schedule.matrix_plan import MatrixPlan
+from polydsl.schedule.matrix_point import MatrixPoint
 from polydsl.schedule.preference import Preference
 from polydsl.schedule.published.variants import TILED, ConvVariant, conv_variants
 from tests.benchmarks.published.runnable import (
@@ -95,7 +100,30 @@ def compile_variant(variant: ConvVariant, tools: Toolchain) -> Runnable:
         constants,
         preference=Preference(chosen=((SUBJECT, point),)),
     )
+    check_taken(request, point, tools)
     return Runnable(variant, Specialization(request, tools, {}), x, w)
+
+
+def check_taken(request: Request, point: MatrixPoint, tools: Toolchain) -> None:
+    """Raise unless a request is scheduled as its point says: the time of another
+    schedule under a variant's name would spoil the data."""
+    found = compile_until(begin(request, tools), "tree").schedule
+    plans = [] if found is None else found.plans
+    if not any(isinstance(plan, MatrixPlan) and _is_of(plan, point) for plan in plans):
+        raise PolydslError(
+            f"the scheduler did not take {point} for {SUBJECT}; nothing is measured"
+        )
+
+
+def _is_of(plan: MatrixPlan, point: MatrixPoint) -> bool:
+    # A plan leaves out loops of one iteration, also the second of two equal ones.
+    asked = list(dict.fromkeys(loop for loop in point.loops if loop in plan.loops))
+    tiles = (plan.row_tile, plan.column_tile, plan.depth_block)
+    return asked == [*plan.loops] and tiles == (
+        point.row_tile,
+        point.column_tile,
+        point.depth_block,
+    )
 
 
 def operations(row: TableRow) -> float:
