@@ -229,20 +229,41 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "vector loops",
         "the elements after the last register tile are left out",
-        "polydsl/loops/vector.py",
-        "        if split <= hi:\n",
-        "        if split < hi:\n",
+        "polydsl/schedule/vector_builder.py",
+        "(tiles - large, small * unit)",
+        "(tiles - large - 1, small * unit)",
         unproved=True,
     ),
     Mutation(
         "vector loops",
         "an accumulator goes on from what is in the tensor",
         "polydsl/loops/vector.py",
-        "        if self.initialize is None:\n"
-        "            return Load(self.plan.tensor, place, self.dtype), None\n",
-        "        if self.updates:\n"
-        "            return Load(self.plan.tensor, place, self.dtype), None\n",
+        "        if initialize is None:\n",
+        "        if generator.updates:\n",
         unproved=True,
+    ),
+    Mutation(
+        "vector loops",
+        "a border that is cut off begins one point too late",
+        "polydsl/schedule/vector_builder.py",
+        "            start = run.start + a * run.size\n",
+        "            start = run.start + a * run.size + (a > 0)\n",
+        unproved=True,
+    ),
+    Mutation(
+        "vector loops",
+        "the points of an unrolled index are all the first one",
+        "polydsl/loops/vector.py",
+        "                values[d] = plus(values[d], offset)\n",
+        "                values[d] = plus(values[d], times(offset, 0))\n",
+        unproved=True,
+    ),
+    Mutation(
+        "emitter",
+        "padding is taken where the tensor is",
+        "backend/emitter/padding.py",
+        "builder.select(conjunction(builder, same), place, line)",
+        "builder.select(conjunction(builder, same), line, line)",
     ),
     Mutation(
         "expressions",

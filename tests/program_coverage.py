@@ -55,7 +55,9 @@ _MATRIX = (
 )  # fmt: skip
 _VECTOR = (
     "assignment", "reduction over lanes", "reduction in lanes", "scalar",
-    "unrolled tiles", "unrolled tiles with a tail", "chunks", "parallel outer",
+    "several vectors", "unrolled index", "unrolled index with a second tile",
+    "two unrolled indices", "rows reduced together", "unrolled assignment", "taps",
+    "cut borders", "chunks", "parallel outer",
     "guard", "several updates", "continues",
 )  # fmt: skip
 _NODES = ("Loop", "Guard", "Store", "Accumulate", "BatchReduceGemm")
@@ -223,27 +225,42 @@ def _blocks(plan: MatrixPlan) -> Iterator[str]:
 
 
 def _vector(plan: VectorPlan, statement: Statement) -> Iterator[str]:
+    point = plan.point
+    is_chunked = any(loop.tiles > 1 for loop in point.loops)
     if not plan.updates:
         yield "assignment"
-    elif plan.vector in statement.left:
+    elif point.vector in statement.left:
         yield "reduction over lanes"
-    elif plan.vector is not None:
+        yield from _tile(plan)
+    elif point.vector is not None:
         yield "reduction in lanes"
-    if plan.vector is None:
+        if point.unrolled:
+            yield "rows reduced together"
+    if point.vector is None:
         yield "scalar"
-    if plan.unroll > 1:
-        lo, hi = statement.ranges[plan.vector or ""]
-        yield "unrolled tiles"
-        if (hi + 1 - lo) % (plan.unroll * plan.lanes):
-            yield "unrolled tiles with a tail"
     names = (
         ("guard", statement.conditions),
         ("several updates", len(plan.updates) > 1),
         ("continues", plan.initialize is None),
-        ("chunks", plan.chunk),
-        ("parallel outer", plan.parallel and not plan.chunk),
+        ("unrolled assignment", point.unrolled and not plan.updates),
+        ("chunks", is_chunked),
+        ("parallel outer", plan.parallel and not is_chunked),
+        ("taps", point.taps),
+        ("cut borders", any(len(plan.runs_of(d)) > 1 for d in point.cut)),
     )
     yield from (name for name, is_so in names if is_so)
+
+
+def _tile(plan: VectorPlan) -> Iterator[str]:
+    """Name what a register tile whose lanes are elements of the result has."""
+    if plan.point.vectors > 1:
+        yield "several vectors"
+    for unrolled in plan.point.unrolled:
+        yield "unrolled index"
+        if len({run.size for run in plan.runs_of(unrolled.index)}) > 1:
+            yield "unrolled index with a second tile"
+    if len(plan.point.unrolled) > 1:
+        yield "two unrolled indices"
 
 
 def _nest(found: LoopNest) -> Iterator[str]:

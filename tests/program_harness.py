@@ -32,6 +32,7 @@ from polydsl.backend.isa import ISAS
 from polydsl.backend.runtime import Runtime
 from polydsl.backend.target import host_target, machine_of
 from polydsl.base.dtypes import DTYPES
+from polydsl.base.machine import Machine
 from polydsl.driver import compiler
 from polydsl.driver.compiler import begin
 from polydsl.driver.request import Request
@@ -41,6 +42,7 @@ from polydsl.driver.toolchain import Toolchain, toolchain
 from polydsl.loops.nest import LoopNest
 from polydsl.schedule.decision import Cost
 from polydsl.schedule.matrix_plan import MatrixPlan
+from polydsl.schedule.vector_model import Counts, Family, Prices, price
 from polydsl.semantics.oracle.compare import UNDECIDED_SHARE, compare
 from polydsl.semantics.oracle.evaluate import evaluate
 from polydsl.semantics.oracle.outcome import Outcome
@@ -133,21 +135,27 @@ def shuffled(seed: int | None) -> Iterator[None]:
         return
     rng = np.random.default_rng(seed)
 
-    def cost(*given: Any) -> Cost:
-        # Of a plan, or of the vector index of statements. Most products stay products.
-        is_plan = isinstance(given[0], MatrixPlan)
-        text = given[0].describe() if is_plan else repr(given[-1])
-        chance = zlib.crc32(f"{seed} {text}".encode()) / (4 if is_plan else 1)
+    def cost(plan: MatrixPlan, *_: Any) -> Cost:
+        # Most products stay products.
+        chance = zlib.crc32(f"{seed} {plan.describe()}".encode()) / 4
         return Cost((("chance", chance),))
 
+    def prices(family: Family, counts: Counts, machine: Machine) -> Prices:
+        own = np.random.default_rng(zlib.crc32(f"{seed} {family}".encode()))
+        chance = own.uniform(0.0, 2.0**32, len(counts))
+        fits = price(family, counts, machine).fits
+        return Prices((("chance", chance),), fits)
+
     products = "polydsl.schedule.matrix_candidates."
-    vectors = "polydsl.schedule.vector_plan."
+    vectors = "polydsl.schedule.vector_candidates."
     shapes = tuple(
         [(1, 1), (2, 1), (3, 2), (5, 1), (4, 3)][i] for i in rng.permutation(5)[:3]
     )
     changed = {
         "polydsl.schedule.matrix_choice.matrix_cost": cost,
-        f"{vectors}_cost": cost,
+        "polydsl.schedule.vector_choice.price": prices,
+        "polydsl.schedule.vector_builder.MOST_COPIES": 64,
+        f"{vectors}LONGEST_SIDE": int(rng.choice([3, 7])),
         "polydsl.schedule.provider_cost.tile_shapes": lambda *given: shapes,
         f"{products}DEPTH_BLOCK": int(rng.choice([1, 2, 3, 512])),
         f"{products}ROW_POINTS": int(rng.choice([1, 4, 256])),

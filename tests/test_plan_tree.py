@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from matrix_loops import with_loops
-from tree_harness import scop_of
+from tree_harness import machine, scop_of
 from tree_kernels import (
     BATCHES,
     BIASED,
@@ -21,6 +21,7 @@ from tree_kernels import (
 
 from polydsl.base.dtypes import F32
 from polydsl.base.source import Source, Span
+from polydsl.loops.generate import default_layout
 from polydsl.poly.dependences import analyze
 from polydsl.poly.scop import Scop
 from polydsl.schedule.contraction import Contraction, match
@@ -29,7 +30,9 @@ from polydsl.schedule.matrix_plan import Copy, Factor, MatrixPlan
 from polydsl.schedule.matrix_point import TileLoop
 from polydsl.schedule.plan_tree import Plan, plan_tree
 from polydsl.schedule.tree import render
-from polydsl.schedule.vector_plan import VectorPlan
+from polydsl.schedule.vector_builder import VectorSetting, build
+from polydsl.schedule.vector_plan import Run, VectorPlan
+from polydsl.schedule.vector_point import IndexLoop, Unrolled, VectorPoint
 from polydsl.semantics.program import Literal
 
 SPAN = Span(Source("made.pdl", "made"), 0, 4)
@@ -64,6 +67,32 @@ def matrix_plan(
     return with_loops(plan, loops, parallel, **chosen)
 
 
+def vector_plan(scop: Scop, statements: str, *loops: str, **chosen: Any) -> VectorPlan:
+    """Return the plan of a point; `loops` are outermost first, and `parallel` is one of
+    them. Of several statements the first gives the initial value."""
+    names = statements.split()
+    first, *updates = (scop.statement(name) for name in names)
+    initialize = None if first.combine else first
+    setting = VectorSetting(
+        scop,
+        default_layout(scop),
+        machine(),
+        first.tensor,
+        initialize,
+        tuple(updates) if initialize else (first, *updates),
+    )
+    reduced = dict.fromkeys(d for s in setting.updates for d in s.reduced)
+    vector = chosen.setdefault("vector", None)
+    taps = chosen.setdefault("taps", ())
+    chosen["reduction"] = tuple(d for d in reduced if d not in (vector, *taps))
+    parallel = chosen.pop("parallel", None)
+    chosen["parallel"] = -1 if parallel is None else loops.index(parallel)
+    chosen.setdefault("loops", tuple(IndexLoop(d) for d in loops))
+    plan = build(setting, VectorPoint(**chosen))
+    assert isinstance(plan, VectorPlan), plan
+    return plan
+
+
 def copy_of(factor: Factor, name: str, *, loops: int, prepared: bool) -> Factor:
     """Return a factor that is packed into a buffer of a made-up form."""
     value = Literal(0.0, F32, SPAN)
@@ -81,7 +110,7 @@ def assert_tree(scop: Scop, plans: tuple[Plan, ...], expected: str) -> None:
 
 def test_a_product_is_tiles_around_a_microkernel() -> None:
     scop = scop_of(MATMUL, a=(60, 700), b=(700, 1000))
-    relu = VectorPlan("d", "S2", (), ("i",), "j", 16, 1, 0, "i")
+    relu = vector_plan(scop, "S2", "i", vector="j", parallel="i")
     expected = """
 sequence
 ├─ band panel = j/64 in 0..16 [parallel], depth_block = k/512 in 0..2, row_tile = i/6 in 0..10
@@ -151,7 +180,7 @@ def test_a_copy_outside_of_all_loops_is_made_first() -> None:
     scop = scop_of(MATMUL, a=(60, 70), b=(70, 16))
     plan = matrix_plan(scop, "S1")
     plan = replace(plan, b=copy_of(plan.b, "b_pack", loops=0, prepared=False))
-    relu = VectorPlan("d", "S2", (), ("i",), "j", 16, 1, 0, None)
+    relu = vector_plan(scop, "S2", "i", vector="j")
     expected = """
 sequence
 ├─ mark pack b into b_pack
@@ -175,7 +204,7 @@ band k_o = k/24 in 0..2 [parallel], row_tile = p/6 in 0..7
 def test_a_product_may_continue_a_sum() -> None:
     scop = scop_of(BIASED, b=(96,), a=(60, 70), w=(70, 96))
     plans = (
-        VectorPlan("y", "S0", ("S1",), ("i",), "j", 16, 2, 0, None),
+        vector_plan(scop, "S0 S1", "i", "j", vector="j", vectors=2),
         matrix_plan(scop, "S2", initialize=None, parallel="columns"),
     )
     expected = """
@@ -197,7 +226,7 @@ def test_loops_may_have_the_names_of_dimensions() -> None:
     scop = scop_of(NAMES, a=(60, 70), b=(70, 96), d=(96, 96))
     plans = (
         matrix_plan(scop, "S1", parallel="columns"),
-        VectorPlan("s", "S2", ("S3",), ("j_vector",), "j", 16, 1, 0, None),
+        vector_plan(scop, "S2 S3", "j_vector", vector="j"),
     )
     expected = """
 sequence
@@ -223,7 +252,9 @@ microkernel depth k: S0[p, i, j] -> c, S1[p, i, j, k] -> c
 
 def test_a_reduction_stays_in_registers() -> None:
     scop = scop_of(DEPTHWISE, x=(50, 40, 37), w=(3, 3, 37))
-    plan = VectorPlan("y", "S0", ("S1",), ("h", "v"), "c", 16, 2, 0, "h")
+    plan = vector_plan(
+        scop, "S0 S1", "h", "v", "c", vector="c", vectors=2, parallel="h"
+    )
     expected = """
 band h in 0..50 [parallel], v in 0..40, c_tile' = c/32 in 0..2
 └─ registers y
@@ -238,7 +269,7 @@ band h in 0..50 [parallel], v in 0..40, c_tile' = c/32 in 0..2
 
 def test_lanes_may_be_partial_results() -> None:
     scop = scop_of(SUM, x=(5, 190))
-    plan = VectorPlan("y", "S0", ("S1",), ("i",), "j", 16, 1, 0, None)
+    plan = vector_plan(scop, "S0 S1", "i", vector="j")
     expected = """
 band i in 0..5
 └─ registers y
@@ -252,7 +283,7 @@ band i in 0..5
 
 def test_a_scalar_sum_has_no_outer_loops() -> None:
     scop = scop_of("kernel f(x: f32[N]) -> f32:\n    s += x[i]\n    return s\n", x=(9,))
-    plan = VectorPlan("s", "S0", ("S1",), (), None, 1, 1, 0, None)
+    plan = vector_plan(scop, "S0 S1")
     expected = """
 registers s
 └─ sequence
@@ -265,17 +296,74 @@ registers s
 
 def test_threads_take_chunks_of_one_long_dimension() -> None:
     text = "kernel f(x: f32[N]) -> f32[N]:\n    y[i] = x[i] * 2\n    return y\n"
-    plan = VectorPlan("y", "S0", (), (), "i", 16, 1, 64, "i")
+    scop = scop_of(text, x=(900,))
+    chunks = (IndexLoop("i", 4),)
+    plan = vector_plan(scop, "S0", "i", loops=chunks, vector="i", parallel="i")
     expected = """
-band i_chunk' = i/64 in 0..15 [parallel], i_vector' = i/16 in 0..57, i in 0..900 [vector]
+band i_block' = i/64 in 0..15 [parallel], i_vector' = i/16 in 0..57, i in 0..900 [vector]
 └─ S0[i] -> y
 """  # noqa: E501
-    assert_tree(scop_of(text, x=(900,)), (plan,), expected)
+    assert_tree(scop, (plan,), expected)
+
+
+def test_a_register_tile_is_written_out() -> None:
+    scop = scop_of(DEPTHWISE, x=(50, 40, 37), w=(3, 3, 37))
+    tile = (Unrolled("h", 5), Unrolled("v", 2))
+    plan = vector_plan(
+        scop, "S0 S1", "h", "v", "c", vector="c", unrolled=tile, taps=("r",)
+    )
+    expected = """
+band h_tile' = h/5 in 0..10, v_tile' = v/2 in 0..20, c_vector' = c/16 in 0..3
+└─ registers y
+   └─ sequence
+      ├─ band h in 0..50 [unrolled], v in 0..40 [unrolled], c in 0..37 [vector]
+      │  └─ S0[h, v, c] -> y
+      └─ band s in 0..3, r in 0..3 [unrolled], h in 0..50 [unrolled], v in 0..40 [unrolled], c in 0..37 [vector]
+         └─ S1[h, v, c, r, s] -> y
+"""  # noqa: E501
+    assert_tree(scop, (plan,), expected)
+
+
+def test_an_index_may_be_looped_at_two_levels() -> None:
+    scop = scop_of(DEPTHWISE, x=(50, 40, 37), w=(3, 3, 37))
+    loops = (IndexLoop("h", 4), IndexLoop("c"), IndexLoop("v"), IndexLoop("h"))
+    tile = (Unrolled("h", 2),)
+    plan = vector_plan(scop, "S0 S1", loops=loops, vector="c", vectors=3, unrolled=tile)
+    expected = """
+band h_block' = h/8 in 0..7, v in 0..40, h_tile' = h/2 in 0..25
+└─ registers y
+   └─ sequence
+      ├─ band h in 0..50 [unrolled], c_vector' = c/16 in 0..3 [unrolled], c in 0..37 [vector]
+      │  └─ S0[h, v, c] -> y
+      └─ band r in 0..3, s in 0..3, h in 0..50 [unrolled], c_vector' = c/16 in 0..3 [unrolled], c in 0..37 [vector]
+         └─ S1[h, v, c, r, s] -> y
+"""  # noqa: E501
+    assert_tree(scop, (plan,), expected)
+
+
+def test_rows_may_be_reduced_together() -> None:
+    scop = scop_of(SUM, x=(5, 190))
+    tile = (Unrolled("i", 3),)
+    plan = vector_plan(scop, "S0 S1", "i", vector="j", vectors=4, unrolled=tile)
+    expected = """
+band i_tile' = i/3 in 0..2
+└─ registers y
+   └─ sequence
+      ├─ band i in 0..5 [unrolled]
+      │  └─ S0[i] -> y
+      └─ band j_vector' = j/16 in 0..12, i in 0..5 [unrolled], j in 0..190 [vector]
+         └─ S1[i, j] -> y
+"""
+    assert_tree(scop, (plan,), expected)
 
 
 def test_a_plan_that_shares_a_sum_among_threads_is_refused() -> None:
     scop = scop_of(DEPTHWISE, x=(50, 40, 37), w=(3, 3, 37))
-    plan = VectorPlan("y", None, ("S1",), ("r", "h", "v"), "c", 16, 2, 0, "r")
-    zero = VectorPlan("y", "S0", (), ("h", "v"), "c", 16, 1, 0, None)
+    whole = vector_plan(scop, "S0 S1", "h", "v", "c", vector="c")
+    loops = (IndexLoop("r"), *whole.point.loops)
+    point = replace(whole.point, loops=loops, reduction=("s",), parallel=0)
+    runs = (("r", (Run(0, 3, 1, 3),)), *whole.runs)
+    plan = replace(whole, initialize=None, updates=("S1",), point=point, runs=runs)
+    zero = vector_plan(scop, "S0", "h", "v", vector="c")
     with pytest.raises(IllegalSchedule, match="carried by the parallel loop r"):
         plan_tree(scop, (zero, plan), analyze(scop))

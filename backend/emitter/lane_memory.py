@@ -1,7 +1,7 @@
 """How a block of a vector loop reads and writes a buffer: by the stride of its lanes.
 
-Stride 1 is a vector access, -1 a reversed one, 2 to 4 several vectors and shuffles
-where no mask is in force, anything else a gather or a scatter. A register buffer is
+Stride 1 is a vector access, -1 a reversed one, 2 to 4 several vectors and shuffles,
+anything else a gather or a scatter. A register buffer is
 read and written in whole vectors, so that LLVM keeps it in registers.
 """
 
@@ -72,14 +72,14 @@ def _load(
     if parts.irregular.terms:
         return gather(scope, buffer, _places(lanes, buffer, parts, value_of), mask)
     if parts.stride == 1:
-        place = _place(lanes, buffer, parts.uniform)
+        place = place_of(lanes, buffer, parts.uniform)
         if is_whole_register(lanes, buffer, index):
             mask = None
         return load_vector(scope, buffer, place, count, mask)
     if parts.stride == -1:
         return _load_reversed(lanes, buffer, parts, mask)
-    if mask is None and 2 <= abs(parts.stride) <= LONGEST_STRIDE:
-        return _load_strided(lanes, buffer, parts)
+    if 2 <= abs(parts.stride) <= LONGEST_STRIDE:
+        return _load_strided(lanes, buffer, parts, mask)
     return gather(scope, buffer, _places(lanes, buffer, parts, value_of), mask)
 
 
@@ -101,7 +101,7 @@ def store_lanes(
     elif parts.stride == -1:
         _store_reversed(lanes, buffer, parts, kept)
     else:
-        place = _place(lanes, buffer, parts.uniform)
+        place = place_of(lanes, buffer, parts.uniform)
         if mask is not None and is_whole_register(lanes, buffer, index):
             kept, mask = _blend(lanes, buffer, index, place, kept, mask), None
         store_vector(scope, buffer, place, kept, mask)
@@ -149,7 +149,7 @@ def _load_same(
 ) -> ir.Value:
     """Load the one element that all lanes read; 0 if the mask is empty."""
     builder = lanes.builder
-    place = _place(lanes, buffer, position)
+    place = place_of(lanes, buffer, position)
     if mask is None or mask is lanes.tail:
         return load_element(lanes.scope, buffer, place)
     return value_if(
@@ -159,7 +159,8 @@ def _load_same(
     )
 
 
-def _place(lanes: Lanes, buffer: Buffer, position: Affine) -> ir.Value:
+def place_of(lanes: Lanes, buffer: Buffer, position: Affine) -> ir.Value:
+    """Return the address of an element."""
     scope = lanes.scope
     elements = emit_affine(scope, position, lanes.scalars)
     element = memory_type(buffer.dtype)
@@ -171,7 +172,7 @@ def _load_reversed(
 ) -> ir.Value:
     count, builder = lanes.count, lanes.builder
     active = count if mask is None or mask.count is None else mask.count
-    place = _place(lanes, buffer, at_lane(parts.uniform, -1, active - 1))
+    place = place_of(lanes, buffer, at_lane(parts.uniform, -1, active - 1))
     backward = mask if mask is None or mask.count is not None else _flip(lanes, mask)
     loaded = load_vector(lanes.scope, buffer, place, count, backward)
     picks = [active - 1 - i if i < active else count for i in range(count)]
@@ -181,7 +182,7 @@ def _load_reversed(
 def _store_reversed(lanes: Lanes, buffer: Buffer, parts: Parts, kept: ir.Value) -> None:
     count, mask = lanes.count, lanes.tail
     active = count if mask is None or mask.count is None else mask.count
-    place = _place(lanes, buffer, at_lane(parts.uniform, -1, active - 1))
+    place = place_of(lanes, buffer, at_lane(parts.uniform, -1, active - 1))
     backward = mask if mask is None or mask.count is not None else _flip(lanes, mask)
     picks = [active - 1 - i if i < active else count for i in range(count)]
     flipped = shuffle(lanes.builder, kept, zeros(kept.type), picks)
@@ -193,29 +194,41 @@ def _flip(lanes: Lanes, mask: Mask) -> Mask:
     return Mask(shuffle(lanes.builder, mask.lanes, mask.lanes, backward))
 
 
-def _load_strided(lanes: Lanes, buffer: Buffer, parts: Parts) -> ir.Value:
+def _load_strided(
+    lanes: Lanes, buffer: Buffer, parts: Parts, mask: Mask | None
+) -> ir.Value:
     """Load every s-th element by s vectors that end where the last element is."""
     count, stride = lanes.count, abs(parts.stride)
+    builder = lanes.builder
     start = parts.uniform
     if parts.stride < 0:
         start = at_lane(start, parts.stride, count - 1)
+        mask = None if mask is None else _flip(lanes, mask)
     last = stride * (count - 1)
     begins = [min(i * count, last + 1 - count) for i in range(stride)]
     loaded = [
         load_vector(
             lanes.scope,
             buffer,
-            _place(lanes, buffer, start + Affine(begin)),
+            place_of(lanes, buffer, start + Affine(begin)),
             count,
-            None,
+            None if mask is None else _spread(lanes, mask, begin, stride),
         )
         for begin in begins
     ]
     wanted = [stride * i for i in range(count)]
-    value = _pick(lanes.builder, loaded, begins, wanted)
+    value = _pick(builder, loaded, begins, wanted)
     if parts.stride < 0:
-        value = shuffle(lanes.builder, value, value, list(reversed(range(count))))
+        value = shuffle(builder, value, value, list(reversed(range(count))))
     return value
+
+
+def _spread(lanes: Lanes, mask: Mask, begin: int, stride: int) -> Mask:
+    """Return the mask of a vector of neighbours of which every s-th is wanted."""
+    elements = range(begin, begin + lanes.count)
+    picks = [lanes.count if e % stride else e // stride for e in elements]
+    nothing = zeros(mask.lanes.type)
+    return Mask(shuffle(lanes.builder, mask.lanes, nothing, picks))
 
 
 def _pick(
@@ -240,7 +253,7 @@ def _pick(
 
 def _places(lanes: Lanes, buffer: Buffer, parts: Parts, value_of: ValueOf) -> ir.Value:
     """Return the address of each lane's element."""
-    start = _place(lanes, buffer, parts.uniform)
+    start = place_of(lanes, buffer, parts.uniform)
     varying = Affine(0, parts.irregular.terms)
     narrow = is_narrow(lanes, varying) and abs(parts.stride) * lanes.count < 2**30
     dtype = dtypes.I32 if narrow else dtypes.I64

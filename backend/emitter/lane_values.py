@@ -20,6 +20,7 @@ from polydsl.backend.emitter.lane_indices import (
 )
 from polydsl.backend.emitter.lane_memory import load_lanes
 from polydsl.backend.emitter.lanes import Lanes, uniform_value
+from polydsl.backend.emitter.padding import emit_padded
 from polydsl.backend.emitter.ranges import affine, open_conjuncts
 from polydsl.backend.scalar import emit_cast
 from polydsl.base.dtypes import I32, I64
@@ -97,6 +98,9 @@ def _emit_select(lanes: Lanes, select: Select) -> ir.Value:
     parts = open_conjuncts(select.condition, lanes.scope.ranges)
     if parts is None or not parts:
         return emit_lanes(lanes, select.otherwise if parts is None else select.then)
+    padded = emit_padded(lanes, select, parts, emit_lanes)
+    if padded is not None:
+        return padded
     builder = lanes.builder
     if not any(lanes.varies(part) for part in parts):
         return branch(

@@ -34,8 +34,8 @@ class Lanes:
     """`count` consecutive points of the loop over `var`; `scope` has the first one's.
 
     `tail` tells which points exist, None if all do. `guard` is the mask of the arms of
-    `Select` around the expression, within the tail. `memo` holds vectors, `scalars`
-    values and `varying` who depends on `var`, all by the identity of the expression.
+    `Select` around the expression, within the tail. `memo` holds vectors and `scalars`
+    values by the identity of the expression.
     """
 
     scope: Scope
@@ -45,7 +45,6 @@ class Lanes:
     tail: Mask | None
     memo: Memo
     scalars: Memo
-    varying: dict[int, bool]
     guard: ir.Value | None = None
 
     @property
@@ -75,12 +74,13 @@ class Lanes:
 
     def varies(self, expr: Expr) -> bool:
         """Return whether *expr* depends on the loop's variable."""
-        key = id(expr)
-        if key not in self.varying:
-            self.varying[key] = expr == Var(self.var) or any(
+        known = self.scope.function.varying
+        key = self.var, id(expr)
+        if key not in known:
+            known[key] = (isinstance(expr, Var) and expr.name == self.var) or any(
                 self.varies(operand) for operand in operands(expr)
             )
-        return self.varying[key]
+        return known[key]
 
     def wide(self, scalar: ir.Value) -> ir.Value:
         """Return *scalar* in every lane."""

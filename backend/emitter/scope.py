@@ -86,7 +86,8 @@ class Function:
     """An LLVM function under construction.
 
     `entry` stands in the first block, which holds allocas and addresses; the code goes
-    where `builder` stands. `private` is the block of this thread's scratch.
+    where `builder` stands. `private` is the block of this thread's scratch. `varying`
+    holds which expressions, by identity, depend on which variable.
     """
 
     builder: ir.IRBuilder
@@ -97,6 +98,7 @@ class Function:
     threads: ir.Value
     parallel: ir.Value
     addresses: dict[str, ir.Value] = field(default_factory=dict)
+    varying: dict[tuple[str, int], bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ class Scope:
     variables: Mapping[str, ir.Value] = field(default_factory=dict)
     ranges: Mapping[str, Interval] = field(default_factory=dict)
     is_parallel: bool = False
+    positions: dict[int, Affine] = field(default_factory=dict)
 
     @property
     def builder(self) -> ir.IRBuilder:
@@ -132,7 +135,8 @@ class Scope:
     def bind(self, var: str, value: ir.Value, ends: Interval) -> Scope:
         """Return the scope inside a loop over *var*."""
         variables = {**self.variables, var: value}
-        return replace(self, variables=variables, ranges={**self.ranges, var: ends})
+        ranges = {**self.ranges, var: ends}
+        return replace(self, variables=variables, ranges=ranges, positions={})
 
     def variable(self, name: str) -> ir.Value:
         """Return the value of a loop variable."""
@@ -152,10 +156,14 @@ class Scope:
         buffer = self.kernel.buffer(name)
         if len(index) != len(buffer.shape):
             bug(f"{self.nest.name}: {name} has {len(buffer.shape)} dimensions")
-        total = Affine(0)
-        for expr, stride in zip(index, self.kernel.strides(buffer)):
-            total = total + affine(expr, self.ranges) * stride
-        return total
+        # A node's subscripts live as long as the nest, so that identity tells them.
+        known = self.positions.get(id(index))
+        if known is None:
+            known = Affine(0)
+            for expr, stride in zip(index, self.kernel.strides(buffer)):
+                known = known + affine(expr, self.ranges) * stride
+            self.positions[id(index)] = known
+        return known
 
     def depth(self, atom: Expr) -> int:
         """Return where a term stands in a sum, so that outer loops come first."""

@@ -22,6 +22,7 @@ from polydsl.backend.emitter.branches import when
 from polydsl.backend.emitter.control import Extent, emit_for, emit_trips, loop_extent
 from polydsl.backend.emitter.lane_memory import load_lanes, store_lanes
 from polydsl.backend.emitter.lane_values import emit_lanes
+from polydsl.backend.emitter.lanes import Lanes
 from polydsl.backend.emitter.ranges import Interval
 from polydsl.backend.emitter.reductions import (
     Reduction,
@@ -42,7 +43,6 @@ from polydsl.backend.emitter.types import (
 )
 from polydsl.backend.emitter.vector_checks import (
     Statement,
-    cost_of,
     is_reduction,
     lanes_of,
     names_registers,
@@ -51,9 +51,6 @@ from polydsl.backend.emitter.vector_checks import (
     statements_of,
 )
 from polydsl.loops.nest import Accumulate, Loop
-
-_CHEAP, _MODERATE = 16, 48
-"""Sums of at most so many instructions run in four vectors, or in two."""
 
 _BORDERS = ((0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (0, 2), (2, 1), (1, 2), (2, 2))
 """How many blocks may be written out before and after the loop, fewest first."""
@@ -89,13 +86,14 @@ def emit_vector_loop(scope: Scope, loop: Loop) -> None:
     extent = loop_extent(scope, loop)
     if extent.trips == 0:
         return
-    if scalar_reason(lanes_of(scope, loop, extent.lo, extent.ends, None), loop):
+    lanes = lanes_of(scope, loop, extent.lo, extent.ends, None)
+    if scalar_reason(lanes, loop):
         _emit_points(scope, loop, (extent.lo, extent.hi), extent)
         return
     builder = scope.builder
     runs = builder.icmp_signed("<", extent.lo, extent.hi)
     with when(builder, runs if extent.trips is None else None):
-        plan = _plan(scope, loop, extent)
+        plan = _plan(lanes, loop, extent)
         rest = _emit_blocks(scope, plan)
         for reduction in plan.reductions:
             if reduction is not None:
@@ -116,11 +114,12 @@ def _emit_points(
     emit_for(scope, loop.var, bounds, loop.step, extent.ends, body)
 
 
-def _plan(scope: Scope, loop: Loop, extent: Extent) -> Plan:
+def _plan(lanes: Lanes, loop: Loop, extent: Extent) -> Plan:
+    scope = lanes.scope
     statements = statements_of(scope, loop)
-    lanes = lanes_of(scope, loop, extent.lo, extent.ends, None)
     is_reduced = [is_reduction(lanes, node) for node in statements]
-    unroll = _unroll(loop, extent) if any(is_reduced) else 1
+    most = max(1, extent.most // loop.lanes)
+    unroll = min(loop.vectors, most) if any(is_reduced) else 1
     reductions = [
         open_reduction(scope, node, loop.lanes, unroll)
         if reduced and isinstance(node, Accumulate)
@@ -129,13 +128,6 @@ def _plan(scope: Scope, loop: Loop, extent: Extent) -> Plan:
     ]
     is_written_out = extent.trips is not None and names_registers(lanes, loop)
     return Plan(loop, extent, statements, tuple(reductions), unroll, is_written_out)
-
-
-def _unroll(loop: Loop, extent: Extent) -> int:
-    """Return how many vectors of partial results the sums have."""
-    cost = cost_of(loop)
-    wanted = 4 if cost <= _CHEAP else 2 if cost <= _MODERATE else 1
-    return max(1, min(wanted, extent.most // loop.lanes))
 
 
 # Blocks

@@ -14,10 +14,8 @@ from polydsl.backend.emitter.ranges import Interval, open_conjuncts
 from polydsl.backend.emitter.scope import Scope
 from polydsl.backend.emitter.statements import check_types
 from polydsl.base.diagnostics import bug
-from polydsl.base.functions import FUNCTIONS
 from polydsl.loops.nest import (
     Accumulate,
-    Call,
     Expr,
     Load,
     Loop,
@@ -36,7 +34,7 @@ def lanes_of(
     # A range of one value would make the variable a constant, the same in all lanes.
     ends = ends[0], max(ends[1], ends[0] + 1)
     inner = scope.bind(loop.var, first, ends)
-    return Lanes(inner, loop.var, loop.step, loop.lanes, tail, {}, {}, {})
+    return Lanes(inner, loop.var, loop.step, loop.lanes, tail, {}, {})
 
 
 def statements_of(scope: Scope, loop: Loop) -> tuple[Statement, ...]:
@@ -112,20 +110,6 @@ def open_conditions(lanes: Lanes, loop: Loop) -> int:
                 parts = open_conjuncts(part.condition, lanes.scope.ranges)
                 total += sum(lanes.varies(p) for p in parts or ())
     return total
-
-
-def cost_of(loop: Loop) -> int:
-    """Return about how many instructions the statements make at one point."""
-    return sum(_cost(expr) for node in loop.body for expr in parts_of(node))
-
-
-_LONG = 16
-"""The instructions of a function such as exp, about."""
-
-
-def _cost(expr: Expr) -> int:
-    is_long = isinstance(expr, Call) and FUNCTIONS[expr.function].rule == "float"
-    return _LONG if is_long else 1
 
 
 def parts_of(node: Node) -> Iterator[Expr]:

@@ -159,7 +159,8 @@ LoopKind = OneOf["sequential", "parallel", "vector", "unrolled"]
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """`for var in lo..hi step step`. `lanes` is the vector length of a vector loop.
+    """`for var in lo..hi step step`. `lanes` is the vector length of a vector loop,
+    `vectors` in how many vectors of partial results it reduces.
 
     The iterations of a parallel loop are independent. An unrolled loop has constant
     bounds. `note` says what the loop is for; it is printed and means nothing.
@@ -172,6 +173,7 @@ class Loop:
     step: int = 1
     kind: LoopKind = "sequential"
     lanes: int = 1
+    vectors: int = 1
     note: str = ""
 
 

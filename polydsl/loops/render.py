@@ -123,6 +123,7 @@ def _loop_header(loop: Loop) -> str:
         header += f" step {loop.step}"
     if loop.kind != "sequential":
         lanes = f" {loop.lanes}" if loop.kind == "vector" else ""
+        lanes += f" by {loop.vectors}" if loop.vectors > 1 else ""
         header += f" [{loop.kind}{lanes}]"
     return header + ":" + (f"  # {loop.note}" if loop.note else "")
 

@@ -1,9 +1,12 @@
-"""Loops of a `VectorPlan`: assignments and reductions, a vector at a time."""
+"""Loops of a `VectorPlan`: assignments and reductions, a register tile at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
+from types import MappingProxyType
+from typing import TypeAlias
 
 from polydsl.base.dtypes import DType
 from polydsl.loops.expressions import Defined, Translation
@@ -13,12 +16,14 @@ from polydsl.loops.nest import (
     Expr,
     Guard,
     Instance,
+    Literal,
     Load,
     Loop,
     LoopKind,
     Node,
     Store,
     Var,
+    contiguous,
 )
 from polydsl.loops.terms import ZERO, both, minimum, minus, number, plus, times
 from polydsl.poly.conditions import ordered_indices
@@ -33,12 +38,29 @@ UNROLLED, LANE = "u'", "lane'"
 """Loop variables of a register tile, marked so that no index is called like them."""
 
 
+NOTHING: Mapping[str, Expr] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class VectorLoops:
     """The nodes of one plan and the register buffers that they use."""
 
     nodes: tuple[Node, ...]
     buffers: tuple[Buffer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Where the loops so far have led to in one index: `tiles` tiles of `size` points
+    from `start` on, the last of which ends at `end` if it is cut off."""
+
+    start: Expr
+    size: int
+    tiles: int
+    end: int | None = None
+
+
+_Spans: TypeAlias = Mapping[str, _Span]
 
 
 def generate_vector(
@@ -78,242 +100,324 @@ class _Generator:
     def dtype(self) -> DType:
         return self.scop.tensor(self.plan.tensor).dtype
 
+    @property
+    def is_tiled(self) -> bool:
+        """Whether the vector index is cut into register tiles; the others are."""
+        point = self.plan.point
+        in_tiles = bool(self.updates or point.unrolled)
+        return in_tiles and point.vector in self.model.left
+
     def generate(self) -> VectorLoops:
+        nodes = self._loops(0, {})
         if not self.updates:
-            return VectorLoops(self._around(self._assignment()), ())
-        if self.plan.vector in self.model.left:
-            shape: tuple[int, ...] = (self.plan.unroll, self.plan.lanes)
-            strides: tuple[int, ...] = (self.plan.lanes, 1)
-            body = self._column_tiles()
-        else:
-            shape, strides = (), ()
-            body = self._row_reduction()
-        buffer = Buffer(self.register, self.dtype, shape, strides, "register")
-        return VectorLoops(self._around(body), (buffer,))
+            return VectorLoops(nodes, ())
+        point = self.plan.point
+        shape = tuple(u.count for u in point.unrolled)
+        if self.is_tiled:
+            shape = (*shape, point.vectors, self.plan.lanes)
+        buffer = Buffer(self.register, self.dtype, shape, contiguous(shape), "register")
+        return VectorLoops(nodes, (buffer,))
 
-    # Loops around
+    # Loops around register tiles
 
-    def _around(self, body: tuple[Node, ...]) -> tuple[Node, ...]:
-        """Put the guard and the outer loops around the body."""
-        body = self._guarded(self._shared_conditions(), self.plan.outer, body)
-        for d in reversed(self.plan.outer):
-            kind: LoopKind = "parallel" if d == self.plan.parallel else "sequential"
-            body = (self._loop(d, self.model, body, kind),)
-        return body
+    def _loops(self, level: int, spans: _Spans) -> tuple[Node, ...]:
+        """Return the loops from a level on, around the tile where they end."""
+        point = self.plan.point
+        if level == len(point.loops):
+            return self._guarded(self._shared_conditions(), spans, self._tile(spans))
+        loop = point.loops[level]
+        if not self.is_tiled and loop.index == point.vector:
+            return (self._chunks(level, spans),)
+        nodes: tuple[Node, ...] = ()
+        for span, trips, width in self._parts(level, spans):
+            nodes += self._loop_over(level, spans, span, trips, width)
+        return nodes
+
+    def _parts(self, level: int, spans: _Spans) -> list[tuple[_Span, int, int]]:
+        """Return the parts of a loop that hold tiles of one kind: the first iteration,
+        their number, and how far they are apart."""
+        loop = self.plan.point.loops[level]
+        around = spans.get(loop.index)
+        if around is not None:
+            inner = _Span(around.start, around.size, 1, around.end)
+            return [(inner, around.tiles, around.size)]
+        parts: list[tuple[_Span, int, int]] = []
+        for run in self.plan.runs_of(loop.index):
+            blocks, rest = divmod(run.count, loop.tiles)
+            width = loop.tiles * run.size
+            end = run.end if run.is_partial else None
+            for first, count, tiles in ((0, blocks, loop.tiles), (blocks, 1, rest)):
+                if count and tiles:
+                    start = number(run.start + first * width)
+                    parts.append((_Span(start, run.size, tiles, end), count, width))
+        return parts
+
+    def _loop_over(
+        self, level: int, spans: _Spans, first: _Span, trips: int, width: int
+    ) -> tuple[Node, ...]:
+        """Return the loop over tiles of one kind; a single one needs none."""
+        index = self.plan.point.loops[level].index
+        is_block = self.plan.point.loops[level].tiles > 1
+        if trips == 1:
+            return self._loops(level + 1, {**spans, index: first})
+        kind: LoopKind = (
+            "parallel" if level == self.plan.point.parallel else "sequential"
+        )
+        counter = Var(f"{index}_{'block' if is_block else 'tile'}'")
+        lo: Expr = ZERO
+        start = plus(first.start, times(counter, width))
+        if width == 1 and isinstance(first.start, Literal):
+            counter, lo = Var(index), first.start
+            start = counter
+        span = _Span(start, first.size, first.tiles, first.end)
+        body = self._loops(level + 1, {**spans, index: span})
+        return (Loop(counter.name, lo, plus(lo, number(trips)), body, kind=kind),)
+
+    def _chunks(self, level: int, spans: _Spans) -> Loop:
+        """Return the loop over chunks of the vector index of an assignment."""
+        loop = self.plan.point.loops[level]
+        lo, hi = self.model.ranges[loop.index]
+        length = loop.tiles * self.plan.lanes
+        start = Var(f"{loop.index}_block'")
+        span = _Span(start, length, 1, hi + 1)
+        body = self._loops(level + 1, {**spans, loop.index: span})
+        is_parallel = level == self.plan.point.parallel
+        return Loop(
+            start.name,
+            number(lo),
+            number(hi + 1),
+            body,
+            step=length,
+            kind="parallel" if is_parallel else "sequential",
+        )
 
     def _shared_conditions(self) -> tuple[ProgramExpr, ...]:
         """Return the conditions of the domain that hold for every statement of the
-        plan and only need the outer indices."""
+        plan and only need the indices around the tile."""
         statements = [s for s in (self.initialize, *self.updates) if s is not None]
+        around = {loop.index for loop in self.plan.point.loops}
         return tuple(
             c
             for c in self.model.conditions
-            if {*ordered_indices(c)} <= {*self.plan.outer}
+            if {*ordered_indices(c)} <= around
             and all(c in s.conditions for s in statements)
         )
 
     def _guarded(
         self,
         conditions: tuple[ProgramExpr, ...],
-        dims: tuple[str, ...],
+        spans: _Spans,
         body: tuple[Node, ...],
+        inner: tuple[str, ...] = (),
     ) -> tuple[Node, ...]:
         """Run nodes where conditions on some indices hold."""
-        translate = self._translation({d: Var(d) for d in dims})
+        values = {d: span.start for d, span in spans.items()}
+        translate = self.translation(values | {d: Var(d) for d in inner})
         guard = both(translate.expression(c) for c in conditions)
         return body if guard is None else (Guard(guard, body),)
 
-    def _loop(
-        self, dim: str, statement: Statement, body: tuple[Node, ...], kind: LoopKind
-    ) -> Loop:
-        lo, hi = statement.ranges[dim]
-        lanes = self.plan.lanes if kind == "vector" else 1
-        return Loop(dim, number(lo), number(hi + 1), body, kind=kind, lanes=lanes)
-
-    def _translation(self, values: Mapping[str, Expr]) -> Translation:
+    def translation(self, values: Mapping[str, Expr]) -> Translation:
+        """Return how to write the statements over the given loop variables."""
         box: dict[str, Interval] = {}
         for statement in (self.initialize, *self.updates):
             box.update(statement.ranges if statement else {})
         return Translation(self.scop, values, box, self.defined)
 
-    # Assignments
+    # Register tiles
 
-    def _assignment(self) -> tuple[Node, ...]:
-        statement = self.model
-        values: Values = {d: Var(d) for d in statement.dims}
-        translate = self._translation(values)
-        store: tuple[Node, ...] = (
-            Store(
-                statement.tensor,
-                translate.subscripts(statement.subscripts),
-                translate.expression(statement.value),
-                _instance(statement, values),
-            ),
-        )
-        vector = self.plan.vector
-        if vector is None:
-            return store
-        if not self.plan.chunk:
-            return (self._loop(vector, statement, store, "vector"),)
-        return self._chunked(vector, store)
-
-    def _chunked(self, vector: str, body: tuple[Node, ...]) -> tuple[Node, ...]:
-        lo, hi = self.model.ranges[vector]
-        start = Var(f"{vector}_chunk'")
-        end = minimum(plus(start, number(self.plan.chunk)), number(hi + 1))
-        inner = Loop(vector, start, end, body, kind="vector", lanes=self.plan.lanes)
-        return (
-            Loop(
-                start.name,
-                number(lo),
-                number(hi + 1),
-                (inner,),
-                step=self.plan.chunk,
-                kind="parallel",
-            ),
-        )
-
-    # Reductions: lanes are elements of the result
-
-    def _column_tiles(self) -> tuple[Node, ...]:
-        """Run over full register tiles, then single vectors, then a partial one."""
-        assert self.plan.vector is not None
-        lo, hi = self.model.ranges[self.plan.vector]
-        wide = self.plan.unroll * self.plan.lanes
-        split = lo + (hi + 1 - lo) // wide * wide
-        nodes: tuple[Node, ...] = ()
-        if split > lo:
-            nodes += (self._tiles(lo, split, self.plan.unroll),)
-        if split <= hi:
-            nodes += (self._tiles(split, hi + 1, 1),)
-        return nodes
-
-    def _tiles(self, lo: int, hi: int, unroll: int) -> Loop:
-        width = unroll * self.plan.lanes
-        start = Var(f"{self.plan.vector}_tile'")
-        exact = (hi - lo) % width == 0
-        lanes: Expr = number(self.plan.lanes)
-        if not exact:
-            lanes = minimum(lanes, minus(number(hi), start))
-        tile = _Tile(self, start, unroll, lanes)
-        return Loop(start.name, number(lo), number(hi), tile.body(), step=width)
-
-    # Reductions: lanes are partial results, or there are none
-
-    def _row_reduction(self) -> tuple[Node, ...]:
-        values: Values = {d: Var(d) for d in self.model.dims}
-        translate = self._translation(values)
-        place = translate.subscripts(self.model.subscripts)
-        nodes: list[Node] = [
-            Store(self.register, (), *self._first(values, place)),
-        ]
+    def _tile(self, spans: _Spans) -> tuple[Node, ...]:
+        """Return the nodes of one register tile."""
+        tile = _Tile(self, spans)
+        if not self.updates:
+            return (tile.each(tile.assignment()),)
+        nodes = [tile.each(tile.first())]
         for update in self.updates:
-            local: Values = {d: Var(d) for d in update.dims}
-            combine = update.combine
-            assert combine is not None
-            body: tuple[Node, ...] = (
-                Accumulate(
-                    self.register,
-                    (),
-                    combine,
-                    self._translation(local).expression(update.value),
-                    _instance(update, local),
-                ),
-            )
-            nodes += self._reduced_loops(update, body)
-        result = Load(self.register, (), self.dtype)
-        nodes.append(Store(self.plan.tensor, place, result))
-        return tuple(nodes)
-
-    def _first(
-        self, values: Values, place: tuple[Expr, ...]
-    ) -> tuple[Expr, Instance | None]:
-        """Return the first value of an accumulator and the instance that gives it."""
-        if self.initialize is None:
-            return Load(self.plan.tensor, place, self.dtype), None
-        value = self._translation(values).expression(self.initialize.value)
-        return value, _instance(self.initialize, values)
+            nodes += self._reduced_loops(update, spans, tile.update(update))
+        return (*nodes, tile.each(tile.last()))
 
     def _reduced_loops(
-        self, update: Statement, body: tuple[Node, ...]
+        self, update: Statement, spans: _Spans, body: Node
     ) -> tuple[Node, ...]:
-        """Put the loops over reduced indices around *body*, the vector innermost, and
-        the update's own conditions around the vector."""
+        """Put the loops over reduced indices around the update of a tile, and its own
+        conditions inside of them."""
         shared = self._shared_conditions()
         own = tuple(c for c in update.conditions if c not in shared)
-        inner = [d for d in update.reduced if d == self.plan.vector]
-        for d in inner:
-            body = (self._loop(d, update, body, "vector"),)
-        body = self._guarded(own, update.dims, body)
-        for d in (d for d in reversed(update.reduced) if d not in inner):
-            body = (self._loop(d, update, body, "sequential"),)
-        return body
+        inner = tuple(d for d in update.reduced if d != self.plan.point.vector)
+        nodes = self._guarded(own, spans, (body,), inner)
+        kinds: list[tuple[str, LoopKind]] = [
+            *((d, "sequential") for d in self.plan.point.reduction),
+            *((d, "unrolled") for d in self.plan.point.taps),
+        ]
+        for d, kind in reversed(kinds):
+            if d in update.reduced:
+                lo, hi = update.ranges[d]
+                nodes = (Loop(d, number(lo), number(hi + 1), nodes, kind=kind),)
+        return nodes
 
 
 @dataclass(frozen=True, slots=True)
 class _Tile:
-    """A register tile of `unroll` vectors that starts at `start`."""
+    """The register tile at one place of the loops around it."""
 
     generator: _Generator
-    start: Var
-    unroll: int
-    lanes: Expr
+    spans: _Spans
 
-    def body(self) -> tuple[Node, ...]:
-        """Return initialisation, updates and stores."""
-        generator = self.generator
-        model = generator.model
+    @property
+    def vector(self) -> str | None:
+        return self.generator.plan.point.vector
+
+    @property
+    def vectors(self) -> int:
+        """The vectors of the vector index that lie side by side."""
+        if not self.generator.is_tiled or self.vector is None:
+            return 1
+        return self.spans[self.vector].size // self.generator.plan.lanes
+
+    @property
+    def sides(self) -> tuple[tuple[str, int], ...]:
+        """The unrolled indices and how many points of them there are."""
+        unrolled = self.generator.plan.point.unrolled
+        return tuple((u.index, self.spans[u.index].size) for u in unrolled)
+
+    # Statements
+
+    def assignment(self) -> Node:
+        model = self.generator.model
         values = self._values(model)
-        place = generator._translation(values).subscripts(model.subscripts)
-        nodes = [
-            self._each(
-                Store(
-                    generator.register, self._index(), *generator._first(values, place)
-                )
-            )
-        ]
-        for update in generator.updates:
-            nodes += generator._reduced_loops(update, (self._update(update),))
-        result = Load(generator.register, self._index(), generator.dtype)
-        nodes.append(self._each(Store(generator.plan.tensor, place, result)))
-        return tuple(nodes)
-
-    def _update(self, update: Statement) -> Node:
-        values = self._values(update)
-        assert update.combine is not None
-        value = self.generator._translation(values).expression(update.value)
-        return self._each(
-            Accumulate(
-                self.generator.register,
-                self._index(),
-                update.combine,
-                value,
-                _instance(update, values),
-            )
+        translate = self.generator.translation(values)
+        return Store(
+            model.tensor,
+            translate.subscripts(model.subscripts),
+            translate.expression(model.value),
+            _instance(model, values),
         )
 
-    def _index(self) -> tuple[Expr, ...]:
-        unrolled: Expr = Var(UNROLLED) if self.unroll > 1 else ZERO
-        return (unrolled, Var(LANE))
+    def first(self) -> Node:
+        """Return the store of an accumulator's first value."""
+        generator, initialize = self.generator, self.generator.initialize
+        values = self._values(generator.model)
+        translate = generator.translation(values)
+        if initialize is None:
+            place = translate.subscripts(generator.model.subscripts)
+            held = Load(generator.plan.tensor, place, generator.dtype)
+            return Store(generator.register, self._index(), held)
+        value = translate.expression(initialize.value)
+        instance = _instance(initialize, values)
+        return Store(generator.register, self._index(), value, instance)
 
-    def _values(self, statement: Statement) -> Values:
+    def last(self) -> Node:
+        """Return the store of an accumulator's last value."""
+        generator = self.generator
+        translate = generator.translation(self._values(generator.model))
+        place = translate.subscripts(generator.model.subscripts)
+        result = Load(generator.register, self._index(), generator.dtype)
+        return Store(generator.plan.tensor, place, result)
+
+    def update(self, update: Statement) -> Node:
+        """Return one step of the reduction for the whole tile."""
+        if self.vector is None or self.vector not in update.reduced:
+            return self.each(self._accumulate(update, {}))
+        lo, hi = update.ranges[self.vector]
+        points = product(*(range(count) for _, count in self.sides))
+        names = [_unrolled(d) for d, _ in self.sides]
+        body = tuple(
+            self._accumulate(update, dict(zip(names, map(number, point))))
+            for point in points
+        )
+        return Loop(
+            self.vector,
+            number(lo),
+            number(hi + 1),
+            body,
+            kind="vector",
+            lanes=self.generator.plan.lanes,
+            vectors=self.generator.plan.point.vectors,
+        )
+
+    def _accumulate(self, update: Statement, fixed: Mapping[str, Expr]) -> Node:
+        values = self._values(update, fixed)
+        assert update.combine is not None
+        return Accumulate(
+            self.generator.register,
+            self._index(fixed),
+            update.combine,
+            self.generator.translation(values).expression(update.value),
+            _instance(update, values),
+        )
+
+    # Places
+
+    def _values(
+        self, statement: Statement, fixed: Mapping[str, Expr] = NOTHING
+    ) -> Values:
+        """Return the value of every dimension of a statement at a point of the tile."""
         values: Values = {d: Var(d) for d in statement.dims}
-        offset = Var(LANE)
-        position = plus(self.start, offset)
-        if self.unroll > 1:
-            step = times(Var(UNROLLED), self.generator.plan.lanes)
-            position = plus(plus(self.start, step), offset)
-        assert self.generator.plan.vector is not None
-        values[self.generator.plan.vector] = position
-        return values
+        for d, span in self.spans.items():
+            if self.generator.is_tiled or d != self.vector:
+                values[d] = span.start
+        for d, count in self.sides:
+            if count > 1:
+                offset = fixed.get(_unrolled(d), Var(_unrolled(d)))
+                values[d] = plus(values[d], offset)
+        if self.generator.is_tiled and self.vector is not None:
+            values[self.vector] = plus(self._start(), Var(LANE))
+        return {d: values[d] for d in statement.dims}
 
-    def _each(self, node: Node) -> Node:
-        """Run a node for every vector of the tile."""
+    def _start(self) -> Expr:
+        """Return where a vector of the tile starts."""
+        assert self.vector is not None
+        start = self.spans[self.vector].start
+        if self.vectors == 1:
+            return start
+        return plus(start, times(Var(UNROLLED), self.generator.plan.lanes))
+
+    def _index(self, fixed: Mapping[str, Expr] = NOTHING) -> tuple[Expr, ...]:
+        """Return the subscripts of the register buffer at a point of the tile."""
+        index: list[Expr] = []
+        for d, count in self.sides:
+            name = _unrolled(d)
+            index.append(fixed.get(name, Var(name)) if count > 1 else ZERO)
+        if self.generator.is_tiled:
+            index += [Var(UNROLLED) if self.vectors > 1 else ZERO, Var(LANE)]
+        return tuple(index)
+
+    def each(self, node: Node) -> Node:
+        """Run a node at every point of the tile."""
+        plan = self.generator.plan
+        if self.generator.is_tiled and self.vector is not None:
+            lanes: Expr = number(plan.lanes)
+            end = self.spans[self.vector].end
+            if end is not None:
+                lanes = minimum(lanes, minus(number(end), self._start()))
+            node = Loop(LANE, ZERO, lanes, (node,), kind="vector", lanes=plan.lanes)
+            node = _written_out(UNROLLED, self.vectors, node)
+        elif not self.generator.updates and self.vector is not None:
+            node = self._row(node, self.vector)
+        for d, count in reversed(self.sides):
+            node = _written_out(_unrolled(d), count, node)
+        return node
+
+    def _row(self, node: Node, vector: str) -> Node:
+        """Return the vector loop over a whole index, or over a chunk of it."""
+        lo, hi = self.generator.model.ranges[vector]
+        first: Expr = number(lo)
+        last: Expr = number(hi + 1)
+        span = self.spans.get(vector)
+        if span is not None:
+            last = minimum(plus(span.start, number(span.size)), last)
+            first = span.start
         lanes = self.generator.plan.lanes
-        loop = Loop(LANE, ZERO, self.lanes, (node,), kind="vector", lanes=lanes)
-        if self.unroll == 1:
-            return loop
-        return Loop(UNROLLED, ZERO, number(self.unroll), (loop,), kind="unrolled")
+        return Loop(vector, first, last, (node,), kind="vector", lanes=lanes)
+
+
+def _written_out(name: str, count: int, node: Node) -> Node:
+    if count == 1:
+        return node
+    return Loop(name, ZERO, number(count), (node,), kind="unrolled")
+
+
+def _unrolled(index: str) -> str:
+    return f"{index}_u'"
 
 
 def _instance(statement: Statement, values: Mapping[str, Expr]) -> Instance:

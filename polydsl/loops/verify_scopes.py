@@ -323,7 +323,7 @@ def slots(scope: Scope, leaf: Leaf) -> tuple[int | str, ...]:
     for expr in _register_index(scope, leaf):
         form = nest_form(expr, leaf.names, leaf.hull)
         own = _own_counter(form, scope)
-        if own is None or own in found:
+        if own is None or (isinstance(own, str) and own in found):
             bug(f"{scope.buffer.name} has odd subscripts, {leaf.place({})}")
         found.append(own)
     return tuple(found)

@@ -19,7 +19,8 @@ from polydsl.schedule.plan_tree import Plan, plan_tree
 from polydsl.schedule.preference import PLAIN, Preference
 from polydsl.schedule.setting import Setting
 from polydsl.schedule.tree import Tree
-from polydsl.schedule.vector_plan import choose_vector_plan
+from polydsl.schedule.vector_builder import VectorSetting
+from polydsl.schedule.vector_choice import choose_vector_plan
 from polydsl.semantics.program import Literal
 
 
@@ -162,9 +163,10 @@ class _Group:
         updates: tuple[Statement, ...],
         reasons: tuple[str, ...],
     ) -> Choice:
-        plan, decision = choose_vector_plan(
+        setting = VectorSetting(
             self.scop, self.layout, self.machine, self.tensor, initialize, updates
         )
+        plan, decision = choose_vector_plan(setting)
         refused = tuple(Rejected("brgemm", None, reason) for reason in reasons)
         return plan, replace(decision, rejected=refused + decision.rejected)
 

@@ -11,11 +11,13 @@ Loops of one iteration are left out.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
 from polydsl.schedule.legality import Change, Precedence, apply, check_order
 from polydsl.schedule.transform import (
+    Tiling,
     drop_single,
     fuse,
     interchange,
@@ -23,7 +25,6 @@ from polydsl.schedule.transform import (
     nest,
     parallelize,
     tile,
-    to_front,
     unroll,
     vectorize,
 )
@@ -51,52 +52,88 @@ class _VectorTree:
         return drop_single(tree)
 
     def _statement(self, part: Tree) -> Tree:
-        """Return the loops of one statement, the common ones outermost."""
+        """Return the loops of one statement, those over tiles outermost."""
         if isinstance(part, Leaf):
             return part
         assert isinstance(part, Band)
         (leaf, _), *_ = leaves(part)
-        inner = tuple(d for d in leaf.dims if d not in self.plan.outer)
-        vector = self.plan.vector if self.plan.vector in inner else None
-        changes: list[Change] = [self._order(inner, vector)]
+        point = self.plan.point
+        changes: list[Change] = []
+        tiles = tuple(t for t in self._tilings() if t[0] in leaf.dims)
+        if tiles:
+            changes.append(partial(tile, tilings=tiles))
+        vector = point.vector if point.vector in leaf.dims else None
         if vector is not None:
-            changes += self._vectors(vector, leaf)
-        if self.plan.parallel in self.plan.outer:
-            changes.append(partial(parallelize, var=self.plan.parallel))
+            name = self._vectors(vector)
+            lanes = self.plan.lanes
+            changes.append(partial(vectorize, var=vector, lanes=lanes, name=name))
+        changes.append(partial(interchange, order=self._order(leaf, vector)))
+        changes += [partial(unroll, var=d) for d in self._written_out(leaf)]
+        if point.parallel >= 0:
+            changes.append(partial(parallelize, var=self._loops()[point.parallel]))
         return apply(part, changes, self.known)
 
-    def _order(self, inner: tuple[str, ...], vector: str | None) -> Change:
-        rest = tuple(d for d in inner if d != vector)
-        last = () if vector is None else (vector,)
-        return partial(interchange, order=(*self.plan.outer, *rest, *last))
+    def _loops(self) -> tuple[str, ...]:
+        """Return the name of each loop of the point. Marked, so that no index of the
+        program is called like them."""
+        point = self.plan.point
+        names: list[str] = []
+        for loop in point.loops:
+            d = loop.index
+            is_single = self._size(d) == 1
+            if loop.tiles > 1:
+                names.append(f"{d}_block'")
+            elif d == point.vector and point.vectors == 1:
+                names.append(self._vectors(d))
+            else:
+                names.append(d if is_single else f"{d}_tile'")
+        return tuple(names)
 
-    def _vectors(self, vector: str, leaf: Leaf) -> list[Change]:
-        """Cut the vector index: into chunks for threads, register tiles, vectors."""
-        plan = self.plan
-        # Marked, so that no index of the program is called like them.
-        chunks, tiles, vectors = (
-            f"{vector}_{part}'" for part in ("chunk", "tile", "vector")
+    def _vectors(self, vector: str) -> str:
+        return f"{vector}_vector'"
+
+    def _size(self, d: str) -> int:
+        """Return the points of an index in a register tile."""
+        point = self.plan.point
+        if d == point.vector:
+            return point.vectors * self.plan.lanes
+        return self.plan.unrolled(d)
+
+    def _tilings(self) -> tuple[Tiling, ...]:
+        """Return the tiles of the left-hand indices, without single vectors."""
+        named = zip(self.plan.point.loops, self._loops())
+        return tuple(
+            (loop.index, loop.tiles * self._size(loop.index), name)
+            for loop, name in named
+            if name not in (loop.index, self._vectors(loop.index))
         )
-        changes: list[Change] = [
-            partial(vectorize, var=vector, lanes=plan.lanes, name=vectors)
+
+    def _order(self, leaf: Leaf, vector: str | None) -> tuple[str, ...]:
+        """Return the loops of a statement: over tiles, the reduction, in the tile."""
+        point = self.plan.point
+        loops = self._loops()
+        inner = [
+            *(d for d in (*point.reduction, *point.taps) if d in leaf.dims),
+            *(u.index for u in point.unrolled if self._size(u.index) > 1),
         ]
-        if not plan.updates and plan.chunk:
-            chunk = ((vector, plan.chunk, chunks),)
-            changes.insert(0, partial(tile, tilings=chunk))
-            changes.append(partial(parallelize, var=chunks))
-        if not plan.updates or vector in leaf.reduced:
-            return changes
-        if plan.unroll > 1:
-            wide = ((vector, plan.unroll * plan.lanes, tiles),)
-            changes.insert(0, partial(tile, tilings=wide))
-            changes.append(partial(unroll, var=vectors))
-        shared = tiles if plan.unroll > 1 else vectors
-        changes.append(partial(to_front, names=(*plan.outer, shared)))
-        return changes
+        if vector is not None and self._vectors(vector) not in loops:
+            # Partial results of the rows of a tile are combined row by row.
+            rows = sum(u.count > 1 for u in point.unrolled)
+            place = len(inner) - (rows if vector in leaf.reduced else 0)
+            inner.insert(place, self._vectors(vector))
+        return (*loops, *inner, *(() if vector is None else (vector,)))
+
+    def _written_out(self, leaf: Leaf) -> Iterator[str]:
+        point = self.plan.point
+        yield from (d for d in point.taps if d in leaf.dims)
+        yield from (u.index for u in point.unrolled if u.count > 1)
+        is_side = point.vector in leaf.dims and point.vector not in leaf.reduced
+        if point.vector and is_side and point.vectors > 1:
+            yield self._vectors(point.vector)
 
     def _accumulated(self, bands: tuple[Tree, ...]) -> Tree:
         """Join the statements of a reduction in the loops that they share."""
-        count = len(self.plan.outer) + self._shares_vectors(bands)
+        count = len(self.plan.point.loops)
         body: Tree = bands[0] if len(bands) == 1 else Sequence(bands)
         if count == 0:
             return keep_in_registers(body, self.plan.tensor)
@@ -106,8 +143,3 @@ class _VectorTree:
         if len(body.members) > count:
             body = nest(body, count)
         return replace(body, child=keep_in_registers(body.child, self.plan.tensor))
-
-    def _shares_vectors(self, bands: tuple[Tree, ...]) -> bool:
-        """Whether lanes are elements of the result, so that all share the tiles."""
-        (leaf, _), *_ = leaves(bands[-1])
-        return self.plan.vector in leaf.dims and self.plan.vector not in leaf.reduced

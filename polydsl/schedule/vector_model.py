@@ -1,0 +1,207 @@
+"""The predicted cycles of register tiles: a pure function over arrays of candidates.
+
+A `Family` is all points that differ only in how many points of each index a register
+tile holds; `price` takes those numbers as arrays. The tile is executed once for each
+iteration of the loops that are not written out. Every execution loads each distinct
+vector once: what a tile touches of an axis `p + r` is the sum of the extents less one.
+Its time is the greatest of four: of the load units, of the arithmetic units, of the
+latency of the chain through one accumulator, and of the instructions themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polydsl.base.machine import Machine
+
+Counts: TypeAlias = NDArray[np.int64]
+Cycles: TypeAlias = NDArray[np.float64]
+Factors: TypeAlias = tuple[tuple[str, int], ...]
+"""How much every index moves one subscript."""
+
+LOADS_PER_CYCLE = 2.0
+"""Vector loads that one core starts in a cycle."""
+INSTRUCTIONS_PER_CYCLE = 5.0
+"""Instructions that one core sustains in a cycle."""
+LOOP_CYCLES = 1.5
+"""The end of a loop's iteration."""
+TILE_CYCLES = 10.0
+"""Starting and ending a register tile: addresses, and a pipeline that runs empty."""
+HORIZONTAL_CYCLES = 14.0
+"""Combining the lanes of one accumulator."""
+GATHER_LOADS = 4.0
+"""A lane whose step in memory is no small number, in loads."""
+FUNCTION_INSTRUCTIONS = 24.0
+"""A transcendental function, for one vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """One access of a statement, as the model sees it.
+
+    `axes` holds for each subscript the factor of every index that moves it; `step` is
+    how far lanes are apart, None where they are apart irregularly; `is_aligned` says
+    that no index but the vector's moves it by less than a vector. `border` is the share
+    of points at which padding is asked for.
+    """
+
+    axes: tuple[Factors, ...]
+    step: int | None
+    vector_axis: int
+    is_aligned: bool
+    border: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Points of one form: the order of the indices in a register tile, outermost first,
+    and what each statement's point needs.
+
+    `extents` are those of every index in points, or in vectors; `tile` are the indices
+    of the counts, in their order; `taps` are written out whole around them.
+    """
+
+    extents: Mapping[str, int]
+    taps: tuple[str, ...]
+    tile: tuple[str, ...]
+    vector: str | None
+    lanes: int
+    reduced: tuple[str, ...]
+    operands: tuple[Operand, ...]
+    instructions: float
+    is_reduction: bool
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The indices that are written out, outermost first."""
+        return (*self.taps, *self.tile)
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Cycles of each candidate by cause; `fits` where its registers suffice."""
+
+    parts: tuple[tuple[str, Cycles], ...]
+    fits: NDArray[np.bool_]
+
+    @property
+    def cycles(self) -> Cycles:
+        """The sum of all parts."""
+        total: Cycles = np.sum([cycles for _, cycles in self.parts], axis=0)
+        return total
+
+
+def price(family: Family, counts: Counts, machine: Machine) -> Prices:
+    """Return the prices of candidates: row i of *counts* is the tile of candidate i."""
+    extents = _extents(family, counts)
+    size = counts.prod(axis=1).astype(np.float64)
+    taps = float(np.prod([family.extents[d] for d in family.taps], initial=1.0))
+    tiles = _trips(family, family.extents.keys() - {*family.reduced}, extents)
+    bodies = _trips(family, family.extents.keys(), extents)
+    loads = sum(
+        (_loads(o, family, extents, machine) for o in family.operands), 0.0 * size
+    )
+    arithmetic = size * taps * family.instructions
+    units = machine.fma_per_cycle
+    body = _greatest(
+        loads / LOADS_PER_CYCLE,
+        arithmetic / units,
+        (loads + arithmetic) / INSTRUCTIONS_PER_CYCLE,
+    )
+    chain = taps * machine.fma_latency if family.is_reduction else 0.0
+    waiting = np.maximum(chain - body, 0.0)
+    kept = size if family.is_reduction else np.ones_like(size)
+    live = sum((_live(o, family, extents) for o in family.operands), 1.0 + 0.0 * size)
+    ends = tiles * (TILE_CYCLES + 1.5 * size) * family.is_reduction
+    if family.vector in family.reduced:
+        rows = size / extents[family.vector]
+        ends = tiles * (TILE_CYCLES + rows * HORIZONTAL_CYCLES)
+    return Prices(
+        (
+            ("loads and arithmetic", bodies * body),
+            ("latency", bodies * waiting),
+            ("loops", bodies * LOOP_CYCLES),
+            ("results", ends),
+        ),
+        kept + live <= machine.vector_registers,
+    )
+
+
+def _greatest(*cycles: Cycles) -> Cycles:
+    most: Cycles = np.max(cycles, axis=0)
+    return most
+
+
+def _extents(family: Family, counts: Counts) -> dict[str, Counts]:
+    """Return how many points (or vectors) of each index the tile holds."""
+    one = np.ones(len(counts), np.int64)
+    found = dict.fromkeys(family.extents, one)
+    found |= {d: one * family.extents[d] for d in family.taps}
+    found |= {d: counts[:, place] for place, d in enumerate(family.tile)}
+    return found
+
+
+def _trips(
+    family: Family, indices: Iterable[str], extents: Mapping[str, Counts]
+) -> Cycles:
+    """Return how often tiles of some indices are executed."""
+    total: Cycles = np.ones(1, np.float64)
+    for d in indices:
+        total = total * -(-family.extents[d] // extents[d])
+    return total
+
+
+def _distinct(
+    operand: Operand, family: Family, extents: Mapping[str, Counts]
+) -> Cycles:
+    """Return how many vectors (or scalars) of an access the tile touches."""
+    total: Cycles = np.ones(1, np.float64)
+    for axis, factors in enumerate(operand.axes):
+        every: Cycles = np.ones(1, np.float64)
+        reach: Cycles = np.ones(1, np.float64)
+        for d, factor in factors:
+            every = every * extents[d]
+            reach = reach + abs(factor) * (extents[d] - 1.0)
+        # Shifted by less than a vector, every shift is a vector of its own.
+        total = total * (
+            every if axis == operand.vector_axis else np.minimum(every, reach)
+        )
+    return total
+
+
+def _loads(
+    operand: Operand, family: Family, extents: Mapping[str, Counts], machine: Machine
+) -> Cycles:
+    """Return the loads of an access, one that crosses a line being two."""
+    each = 1.0
+    if operand.step is None or abs(operand.step) > 4:
+        each = GATHER_LOADS * family.lanes
+    elif abs(operand.step) > 1:
+        each = 1.0 + 2.0 * abs(operand.step)
+    elif operand.step and not operand.is_aligned:
+        each = 1.0 + machine.vector_bytes / 64.0
+    return _distinct(operand, family, extents) * (each + operand.border)
+
+
+def _live(operand: Operand, family: Family, extents: Mapping[str, Counts]) -> Cycles:
+    """Return the registers that hold what an access has loaded for later.
+
+    That is what the loops inside of the outermost one that carries reuse touch: one
+    that the access does not move with, or that moves an axis which another one inside
+    of it moves, too.
+    """
+    live: Cycles = np.ones(1, np.float64)
+    for place, d in reversed(tuple(enumerate(family.order))):
+        inner = family.order[place + 1 :]
+        axes = [dict(factors) for factors in operand.axes if d in dict(factors)]
+        slides = any(name in inner for factors in axes for name in factors)
+        if not axes or slides:
+            held = {n: e if n in inner else np.ones_like(e) for n, e in extents.items()}
+            inside = _distinct(operand, family, held)
+            live = np.where(extents[d] > 1, inside, live)
+    return live
