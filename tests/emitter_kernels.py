@@ -62,7 +62,7 @@ def loop(var: str, hi: Expr | int, *body: Node, kind: LoopKind = "sequential") -
 
 def vector(var: str, hi: Expr | int, lanes: int, *body: Node) -> Loop:
     end = number(hi) if isinstance(hi, int) else hi
-    return Loop(var, number(0), end, body, kind="vector", lanes=lanes)
+    return Loop(var, number(0), end, body, kind="vector", lanes=lanes, vectors=4)
 
 
 def nest(

@@ -74,7 +74,7 @@ def test_one_masked_block_below_the_lanes() -> None:
     assert loops(text) == [] and "{%k1}" in text
 
 
-def test_sums_run_in_four_vectors() -> None:
+def test_sums_run_in_as_many_vectors_as_the_loop_says() -> None:
     body = loops(code(kernels.row_sum(30, 1000, 16), AVX512))[0]
     assert len(set(re.findall(r"vaddps\t.*(%zmm\d+)\n", body))) == 4
 

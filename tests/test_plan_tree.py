@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from machines import machine
 from matrix_loops import with_loops
-from tree_harness import machine, scop_of
+from tree_harness import scop_of
 from tree_kernels import (
     BATCHES,
     BIASED,

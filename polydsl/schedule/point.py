@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from polydsl.schedule.matrix_point import MatrixPoint
+from polydsl.schedule.vector_point import VectorPoint
 
-Point: TypeAlias = MatrixPoint
+Point: TypeAlias = MatrixPoint | VectorPoint
 """One schedule of the statements of one decision."""

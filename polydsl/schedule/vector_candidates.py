@@ -7,6 +7,7 @@ register tile, in either order, and windows may be written out around them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations, permutations
 from math import prod
 from typing import TypeAlias
@@ -17,8 +18,10 @@ from polydsl.base.functions import FUNCTIONS
 from polydsl.poly.scop import Statement
 from polydsl.poly.substitute import linear_term, resolve, substitute
 from polydsl.poly.terms import Linear
+from polydsl.schedule.reuse.footprint import Axis, Reference
 from polydsl.schedule.vector_access import step
 from polydsl.schedule.vector_builder import VectorSetting, border
+from polydsl.schedule.vector_memory import Walk
 from polydsl.schedule.vector_model import (
     FUNCTION_INSTRUCTIONS,
     Counts,
@@ -62,14 +65,15 @@ Moves: TypeAlias = Sequence[dict[str, int] | None]
 
 def families(setting: VectorSetting) -> Iterator[Family]:
     """Yield every form of a register tile."""
-    statement = heaviest(setting)
     vectors = tuple(vector_candidates(setting)) or (None,)
     for vector in vectors:
+        is_row = vector in setting.model.reduced
+        statement = setting.model if is_row else heaviest(setting)
         operands = tuple(operands_of(setting, statement, vector))
         for taps in _tap_sets(setting, statement, vector):
             for tile in _tiles(setting, vector):
                 yield Family(
-                    {d: units(setting, vector, d) for d in statement.dims},
+                    {d: max(units(setting, vector, d), 1) for d in statement.dims},
                     taps,
                     tile,
                     vector,
@@ -78,6 +82,7 @@ def families(setting: VectorSetting) -> Iterator[Family]:
                     operands,
                     _instructions(setting, statement),
                     bool(setting.updates),
+                    _walk(setting, statement, taps, vector),
                 )
 
 
@@ -167,7 +172,7 @@ def counts_of(setting: VectorSetting, family: Family) -> Counts:
 
 def _sizes(setting: VectorSetting, family: Family, d: str) -> list[int]:
     """Return the sides of a tile, evened out over the extent of an index."""
-    extent = max(family.extents[d], 1)
+    extent = family.extents[d]
     if d != family.vector:
         most, least = LONGEST_SIDE if family.is_reduction else FEW_ROWS, 2
         if family.vector in family.reduced:
@@ -193,16 +198,14 @@ def point_of(
     vector = family.vector
     unrolled = tuple(Unrolled(d, size[d]) for d in family.tile if d != vector)
     in_tiles = bool(setting.updates or unrolled)
-    looped = [d for d in setting.model.left if in_tiles or d != vector]
-    store = written(setting, setting.model)
-    looped.sort(key=lambda d: -abs(_step(setting, setting.model, store, d) or 0))
+    looped = [d for d in loop_order(setting) if in_tiles or d != vector]
     loops = tuple(IndexLoop(d) for d in looped)
     parallel = -1
     if heaviest(setting).points >= PARALLEL_POINTS and setting.has_own_elements:
         trips = [-(-units(setting, vector, d) // size.get(d, 1)) for d in looped]
         enough = (i for i, n in enumerate(trips) if n >= setting.machine.cores)
         parallel = next(enough, -1)
-        if not looped and vector is not None:
+        if not looped and vector is not None and vector in setting.model.left:
             loops = (IndexLoop(vector, max(1, CHUNK // setting.lanes)),)
             parallel = 0
     reduced = dict.fromkeys(d for s in setting.updates for d in s.reduced)
@@ -216,6 +219,13 @@ def point_of(
         tuple(d for d in looped if border(setting, d) > 0.0),
         parallel,
     )
+
+
+def loop_order(setting: VectorSetting) -> tuple[str, ...]:
+    """Return the left-hand indices, that which moves the result farthest first."""
+    store = written(setting, setting.model)
+    steps = {d: _step(setting, setting.model, store, d) for d in setting.model.left}
+    return tuple(sorted(steps, key=lambda d: -abs(steps[d] or 0)))
 
 
 # What the model needs
@@ -274,6 +284,44 @@ def _operand(
         _is_aligned(setting, access, moves),
         _border_share(setting, access) if is_padded else 0.0,
     )
+
+
+def _walk(
+    setting: VectorSetting,
+    statement: Statement,
+    taps: tuple[str, ...],
+    vector: str | None,
+) -> Walk:
+    """Return the loops around register tiles and what they touch."""
+    reads = tuple(_reference(setting, statement, r.access) for r in statement.reads)
+    store = _reference(setting, statement, written(setting, statement))
+    outer = loop_order(setting)
+    inner = (d for d in statement.reduced if d not in (*taps, vector))
+    last = (vector,) if vector in statement.reduced and vector else ()
+    return Walk(
+        (*dict.fromkeys(reads), replace(store, is_written=True)),
+        (*outer, *inner, *last),
+        {d: max(setting.extent(d), 1) for d in statement.dims},
+        len(outer),
+    )
+
+
+def _reference(
+    setting: VectorSetting, statement: Statement, access: Access
+) -> Reference:
+    tensor = setting.scop.tensor(access.tensor)
+    size = tensor.dtype.bytes
+    axes: list[Axis] = []
+    strides = setting.layout[access.tensor]
+    for subscript, extent, stride in zip(access.subscripts, tensor.shape, strides):
+        form = resolve(subscript, setting.scop.sizes, statement.ranges)
+        moves = None if form is None else dict(form.coefficients)
+        terms = _factors(subscript, moves) if moves is not None else ()
+        if moves is None:
+            # As if every index moved it by one: no more than the axis is touched.
+            terms = tuple((d, 1) for d, _ in _factors(subscript, None))
+        axes.append(Axis(abs(stride) * size, extent, terms))
+    return Reference(access.tensor, size, tuple(axes))
 
 
 def _factors(subscript: Expr, moves: dict[str, int] | None) -> Factors:

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from polydsl.base.diagnostics import bug
-from polydsl.schedule.decision import Cost, Decision, Rejected
+from polydsl.base.machine import Machine
+from polydsl.schedule.decision import (
+    Candidate,
+    Cost,
+    Decision,
+    LevelCost,
+    Rejected,
+)
 from polydsl.schedule.vector_builder import VectorSetting, build
 from polydsl.schedule.vector_candidates import counts_of, families, point_of
-from polydsl.schedule.vector_model import price
+from polydsl.schedule.vector_model import (
+    Counts,
+    Family,
+    Prices,
+    price,
+    with_memory,
+)
 from polydsl.schedule.vector_plan import VectorPlan
 from polydsl.schedule.vector_point import VectorPoint
 
 SHOWN = 5
 """So many of the best candidates that were not taken are kept in the record."""
+
+KEPT = 1.25
+"""Families whose cheapest member may not come within this of the best come last."""
 
 
 def choose_vector_plan(setting: VectorSetting) -> tuple[VectorPlan, Decision]:
@@ -36,7 +52,10 @@ def choose_vector_plan(setting: VectorSetting) -> tuple[VectorPlan, Decision]:
     if plan.point.vector is None:
         reason = plan.scalar_reason or "it has no loop"
     subject = f"{names} ({setting.tensor})"
-    return plan, Decision(subject, plan.describe(), reason, cost, rejected)
+    alternatives = tuple(Candidate(p.point, c) for p, c in found)
+    return plan, Decision(
+        subject, plan.describe(), reason, cost, rejected, alternatives
+    )
 
 
 def _why(cost: Cost, best: Cost) -> str:
@@ -49,17 +68,61 @@ def _why(cost: Cost, best: Cost) -> str:
 
 def ranked(setting: VectorSetting) -> Iterator[tuple[VectorPoint, Cost]]:
     """Yield the candidates whose registers suffice, the cheapest first."""
-    groups = [(f, counts_of(setting, f)) for f in families(setting)]
-    prices = [price(f, counts, setting.machine) for f, counts in groups]
-    cycles = np.concatenate([p.cycles for p in prices])
-    # A tile of one vector always fits: what it cannot hold is loaded again.
-    fits = [p.fits | (c.prod(axis=1) == 1) for (_, c), p in zip(groups, prices)]
-    family = np.repeat(np.arange(len(groups)), [len(c) for _, c in groups])
-    row = np.concatenate([np.arange(len(c)) for _, c in groups])
-    order = np.argsort(cycles, kind="stable")
-    for place in order[np.concatenate(fits)[order]]:
-        number, at = int(family[place]), int(row[place])
-        form, counts = groups[number]
-        parts = tuple((n, float(c[at])) for n, c in prices[number].parts)
-        size = tuple(int(n) for n in counts[at])
-        yield point_of(setting, form, size), Cost(parts)
+    rest = _by_price(setting)
+    found: list[tuple[Family, Counts, Prices]] = []
+    limit = np.inf
+    while rest and rest[0][2].cycles[0] <= limit:
+        family, counts, prices = rest.pop(0)
+        whole = with_memory(prices, family, counts, setting.machine)
+        limit = min(limit, whole.cycles.min() * KEPT)
+        found.append((family, counts, whole))
+    yield from _in_order(setting, found)
+    for family, counts, prices in rest:
+        whole = with_memory(prices, family, counts, setting.machine)
+        yield from _in_order(setting, [(family, counts, whole)])
+
+
+def _in_order(
+    setting: VectorSetting, found: Sequence[tuple[Family, Counts, Prices]]
+) -> Iterator[tuple[VectorPoint, Cost]]:
+    """Yield the members of some families, the cheapest first."""
+    places = [(n, row) for n, (_, c, _) in enumerate(found) for row in range(len(c))]
+    order = np.argsort(np.concatenate([p.cycles for _, _, p in found]), kind="stable")
+    for place in order:
+        number, row = places[place]
+        family, counts, prices = found[number]
+        size = tuple(int(n) for n in counts[row])
+        yield point_of(setting, family, size), _cost_of(prices, row, setting.machine)
+
+
+def _by_price(
+    setting: VectorSetting,
+) -> list[tuple[Family, Counts, Prices]]:
+    """Return the families with the members whose registers suffice, the cheapest
+    first, both by what is known without caches: a bound of the price."""
+    found: list[tuple[Family, Counts, Prices]] = []
+    for family in families(setting):
+        counts = counts_of(setting, family)
+        prices = price(family, counts, setting.machine)
+        # A tile of one vector always fits: what it cannot hold is loaded again.
+        fits = prices.fits | (counts.prod(axis=1) == 1)
+        order = np.argsort(prices.cycles, kind="stable")
+        chosen = order[fits[order]]
+        if chosen.size:
+            found.append((family, counts[chosen], prices.of(chosen)))
+    return sorted(found, key=lambda entry: float(entry[2].cycles[0]))
+
+
+def _cost_of(prices: Prices, row: int, machine: Machine) -> Cost:
+    levels = tuple(
+        LevelCost(
+            level.level,
+            float(level.bytes[row]),
+            machine.seconds(float(level.cycles[row])),
+        )
+        for level in prices.levels
+    )
+    parts = tuple((name, float(cycles[row])) for name, cycles in prices.parts)
+    slowest = max(levels, key=lambda level: level.seconds)
+    waits = dict(parts)["caches"] > 0.0
+    return Cost(parts, levels, slowest.name if waits else "arithmetic")

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polydsl.base.machine import Machine
+from polydsl.schedule.vector_memory import Moved, Walk, moved
 
 Counts: TypeAlias = NDArray[np.int64]
 Cycles: TypeAlias = NDArray[np.float64]
@@ -75,6 +76,7 @@ class Family:
     operands: tuple[Operand, ...]
     instructions: float
     is_reduction: bool
+    walk: Walk
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -88,12 +90,18 @@ class Prices:
 
     parts: tuple[tuple[str, Cycles], ...]
     fits: NDArray[np.bool_]
+    levels: tuple[Moved, ...] = ()
 
     @property
     def cycles(self) -> Cycles:
         """The sum of all parts."""
         total: Cycles = np.sum([cycles for _, cycles in self.parts], axis=0)
         return total
+
+    def of(self, rows: NDArray[np.int64]) -> Prices:
+        """Return the prices of some candidates."""
+        parts = tuple((name, cycles[rows]) for name, cycles in self.parts)
+        return Prices(parts, self.fits[rows], self.levels)
 
 
 def price(family: Family, counts: Counts, machine: Machine) -> Prices:
@@ -130,6 +138,23 @@ def price(family: Family, counts: Counts, machine: Machine) -> Prices:
         ),
         kept + live <= machine.vector_registers,
     )
+
+
+def with_memory(
+    prices: Prices, family: Family, counts: Counts, machine: Machine
+) -> Prices:
+    """Return the prices with what waiting for caches and memory adds.
+
+    All levels work at the same time, so that the slowest counts.
+    """
+    tile = {d: e.astype(np.float64) for d, e in _extents(family, counts).items()}
+    if family.vector is not None:
+        most = float(max(family.walk.extents[family.vector], 1))
+        tile[family.vector] = np.minimum(tile[family.vector] * family.lanes, most)
+    levels = moved(family.walk, tile, machine)
+    slowest = _greatest(*(level.cycles for level in levels))
+    waiting = np.maximum(slowest - prices.cycles, 0.0)
+    return Prices((*prices.parts, ("caches", waiting)), prices.fits, levels)
 
 
 def _greatest(*cycles: Cycles) -> Cycles:

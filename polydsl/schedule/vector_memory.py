@@ -1,0 +1,79 @@
+"""What the loops of a `VectorPlan` move between caches, for many candidates at once.
+
+The loops are those over tiles, then those of the reduction; inside of them is one
+execution of the register tile. `schedule.reuse` counts the lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from polydsl.base.machine import Machine
+from polydsl.schedule.reuse.footprint import Counts, Reference, lines, spread
+from polydsl.schedule.reuse.traffic import Nest, traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Loops around references: `loops` are indices, outermost first, `extents` their
+    points and those of what is written out whole; `outer` of the loops are around the
+    stores of a reduction's results."""
+
+    references: tuple[Reference, ...]
+    loops: tuple[str, ...]
+    extents: Mapping[str, int]
+    outer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The bytes that come from one level of memory, and the cycles that they take."""
+
+    level: str
+    bytes: Counts
+    cycles: Counts
+
+
+def moved(
+    walk: Walk, tile: Mapping[str, Counts], machine: Machine
+) -> tuple[Moved, ...]:
+    """Return what comes from every level beyond L1; *tile* holds the points of each
+    index in one execution of the register tile, one number for each candidate."""
+    found: list[Moved] = []
+    beyond = [(c.name, c.load) for c in machine.caches[1:]]
+    beyond.append(("memory", machine.memory.load))
+    nests: dict[int, Nest] = {}
+    for cache, (name, rate) in zip(machine.caches, beyond):
+        if cache.line not in nests:
+            nests[cache.line] = _nest(walk, tile, cache.line)
+        capacity = np.full(1, float(cache.capacity // cache.line))
+        total = traffic(nests[cache.line], capacity).sum(axis=0) * cache.line
+        found.append(Moved(name, total, total / rate))
+    return tuple(found)
+
+
+def _nest(walk: Walk, tile: Mapping[str, Counts], line: int) -> Nest:
+    """Return the loops with what they touch."""
+    whole = {d: np.full_like(tile[d], float(n)) for d, n in walk.extents.items()}
+    count = len(next(iter(tile.values()))) if tile else 1
+    depth, size = len(walk.loops), len(walk.references)
+    footprint = np.empty((depth + 1, size, count))
+    share = np.empty_like(footprint)
+    for d in range(depth + 1):
+        inside = {*walk.loops[d:]}
+        extents = {n: whole[n] if n in inside else tile[n] for n in walk.extents}
+        for a, reference in enumerate(walk.references):
+            footprint[d, a] = lines(reference, extents, line)
+            share[d, a] = spread(reference, extents, line)
+    trips = np.empty((depth, count))
+    moves = np.empty((depth, size, count), np.bool_)
+    for d, name in enumerate(walk.loops):
+        trips[d] = np.ceil(whole[name] / tile[name])
+        for a, reference in enumerate(walk.references):
+            moves[d, a] = name in reference.indices
+    place = np.array([walk.outer if r.is_written else depth for r in walk.references])
+    places = np.broadcast_to(place.reshape(size, 1), (size, count))
+    return Nest(trips, footprint, share, moves, places)
