@@ -13,6 +13,7 @@ from typing import get_args
 
 from polydsl.base.diagnostics import ArgumentError
 from polydsl.base.providers import BUILT_IN, PROVIDER_NAMES
+from polydsl.schedule.matrix_point import MatrixPoint
 from polydsl.schedule.point import Point
 
 Ranker = OneOf["reuse", "polyrank", "pairwise-net"]
@@ -59,8 +60,8 @@ class Preference:
 
     def without_libraries(self) -> Preference:
         """Return the preference without what needs a library's microkernels."""
-        own = (entry for entry in self.chosen if entry[1].microkernel == BUILT_IN)
-        return replace(self, microkernel=BUILT_IN, chosen=tuple(own))
+        own = tuple(entry for entry in self.chosen if not _needs_library(entry[1]))
+        return replace(self, microkernel=BUILT_IN, chosen=own)
 
     def point(self, subject: str) -> Point | None:
         """Return the point that is forced for a decision, if one is."""
@@ -77,6 +78,10 @@ PLAIN = Preference()
 
 def _subject(entry: tuple[str, Point]) -> str:
     return entry[0]
+
+
+def _needs_library(point: Point) -> bool:
+    return isinstance(point, MatrixPoint) and point.microkernel != BUILT_IN
 
 
 def _ranker(name: str) -> Ranker:
