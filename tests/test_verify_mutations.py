@@ -326,8 +326,10 @@ MUTATIONS: tuple[tuple[str, str, Change, str], ...] = (
     ),
     (
         "depthwise_long",
-        "the tail of the vectors is missing",
-        lambda nest: in_body(nest, lambda n: None if _is_tail(n) else n),
+        "the tail of the vectors is too short",
+        lambda nest: in_body(
+            nest, lambda n: replace(n, hi=number(4)) if _is_tail(n) else n
+        ),
         "never executed",
     ),
     ("matmul", "a product is done twice", twice(BatchReduceGemm), "more than once"),
@@ -483,13 +485,13 @@ MUTATIONS: tuple[tuple[str, str, Change, str], ...] = (
         store(
             lambda n: replace(n, index=(*n.index[:-1], number(0))) if n.instance else n
         ),
-        "odd subscripts",
+        "is not filled",
     ),
 )
 
 
 def _is_tail(node: Node) -> bool:
-    return isinstance(node, Loop) and node.var == "c_tile'" and node.lo != number(0)
+    return isinstance(node, Loop) and node.var == "lane'" and node.hi != number(16)
 
 
 def _shifted(load: Any) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from polydsl.base.functions import identity
+from polydsl.base.dtypes import widen
 from polydsl.base.machine import Machine
 from polydsl.base.providers import BUILT_IN
 from polydsl.poly.dependences import Dependences
@@ -22,6 +23,11 @@ from polydsl.schedule.tree import Tree
 from polydsl.schedule.vector_builder import VectorSetting
 from polydsl.schedule.vector_choice import choose_vector_plan
 from polydsl.semantics.program import Literal
+
+
+PLAIN_MARGIN = 2.0
+"""A product leaves the microkernel for loops that are so many times cheaper: the two
+are priced by different models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +134,22 @@ class _Group:
         if choice[0].microkernel != BUILT_IN:
             # Asked for by name: not to be compared with what does without it.
             return choice
-        plain = self._vector(initialize, (update,), ())[1].cost
         packed = choice[1].cost
-        if plain is not None and packed is not None and plain.cycles < packed.cycles:
+        assert packed is not None
+        limit = packed.cycles / PLAIN_MARGIN
+        if self._fewest_cycles(update) > limit:
+            return choice
+        plain = self._vector(initialize, (update,), ())[1].cost
+        if plain is not None and plain.cycles < limit:
             return NoContraction(
                 f"plain loops cost less than its {packed.text(self.machine)}"
             )
         return choice
+
+    def _fewest_cycles(self, update: Statement) -> float:
+        """Return the cycles of a product's multiply-adds alone."""
+        lanes = self.machine.lanes(widen(update.value.dtype))
+        return update.points / lanes / self.machine.fma_per_cycle
 
     def _reductions(
         self, initialize: Statement | None, others: list[tuple[Statement, str]]
