@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from polydsl.base.functions import identity
 from polydsl.base.dtypes import widen
+from polydsl.base.functions import identity
 from polydsl.base.machine import Machine
 from polydsl.base.providers import BUILT_IN
 from polydsl.poly.dependences import Dependences
@@ -23,7 +23,6 @@ from polydsl.schedule.tree import Tree
 from polydsl.schedule.vector_builder import VectorSetting
 from polydsl.schedule.vector_choice import choose_vector_plan
 from polydsl.semantics.program import Literal
-
 
 PLAIN_MARGIN = 2.0
 """A product leaves the microkernel for loops that are so many times cheaper: the two
