@@ -315,7 +315,7 @@ EXAMPLES: tuple[Case, ...] = (
         for n in range(6)
     ),
     _channels_first(),
-    *(_channels_first(bound=frozenset({"x"}), shuffle=n) for n in range(6)),
+    *(_channels_first(bound=frozenset({"x"}), shuffle=n) for n in range(12)),
     _dilated(5, 33),
     _dilated(5, 33, placings=(PLAIN, Placing("transposed", 0))),
     *(_dilated(3, 17, shuffle=n) for n in range(6)),

@@ -142,7 +142,7 @@ def shuffled(seed: int | None) -> Iterator[None]:
 
     def prices(family: Family, counts: Counts, machine: Machine) -> Prices:
         own = np.random.default_rng(zlib.crc32(f"{seed} {family}".encode()))
-        chance = own.uniform(0.1, 1.0, len(counts)) * 2.0**32
+        chance = own.uniform(0.3, 1.0, len(counts)) * 2.0**32
         fits = price(family, counts, machine).fits
         return Prices((("chance", chance),), fits)
 
