@@ -40,8 +40,8 @@ from polydsl.driver.specialization import Specialization
 from polydsl.driver.stages import Compilation, Listener, compile_until, ignore
 from polydsl.driver.toolchain import Toolchain, toolchain
 from polydsl.loops.nest import LoopNest
-from polydsl.schedule.decision import Cost
-from polydsl.schedule.matrix_plan import MatrixPlan
+from polydsl.schedule.matrix_model import Prediction
+from polydsl.schedule.matrix_reuse import Reuse
 from polydsl.schedule.vector_model import Counts, Family, Prices, price
 from polydsl.semantics.oracle.compare import UNDECIDED_SHARE, compare
 from polydsl.semantics.oracle.evaluate import evaluate
@@ -135,10 +135,11 @@ def shuffled(seed: int | None) -> Iterator[None]:
         return
     rng = np.random.default_rng(seed)
 
-    def cost(plan: MatrixPlan, *_: Any) -> Cost:
+    def predict(reuse: Reuse) -> Prediction:
         # Most products stay products.
-        chance = zlib.crc32(f"{seed} {plan.describe()}".encode()) / 4
-        return Cost((("chance", chance),))
+        count = len(reuse.batch)
+        chance = ("multiply-adds", rng.integers(0, 1 << 30, count).astype(float))
+        return Prediction((chance,), (), np.zeros((0, count)), np.zeros((0, count)))
 
     def prices(family: Family, counts: Counts, machine: Machine) -> Prices:
         own = np.random.default_rng(zlib.crc32(f"{seed} {family}".encode()))
@@ -146,20 +147,19 @@ def shuffled(seed: int | None) -> Iterator[None]:
         fits = price(family, counts, machine).fits
         return Prices((("chance", chance),), fits)
 
-    products = "polydsl.schedule.matrix_candidates."
     vectors = "polydsl.schedule.vector_candidates."
     shapes = tuple(
         [(1, 1), (2, 1), (3, 2), (5, 1), (4, 3)][i] for i in rng.permutation(5)[:3]
     )
     changed = {
-        "polydsl.schedule.matrix_choice.matrix_cost": cost,
+        "polydsl.schedule.matrix_search.predict": predict,
+        "polydsl.schedule.matrix_search.BUDGET": 1000,
         "polydsl.schedule.vector_choice.price": prices,
         "polydsl.schedule.vector_builder.MOST_COPIES": 64,
         f"{vectors}LONGEST_SIDE": int(rng.choice([3, 7])),
         "polydsl.schedule.provider_cost.tile_shapes": lambda *given: shapes,
-        f"{products}DEPTH_BLOCK": int(rng.choice([1, 2, 3, 512])),
-        f"{products}ROW_POINTS": int(rng.choice([1, 4, 256])),
-        f"{products}PARALLEL_PRODUCTS": int(rng.choice([0, 1 << 19])),
+        "polydsl.schedule.matrix_space.LEAST_DEPTH": int(rng.choice([1, 2, 3, 16])),
+        "polydsl.schedule.matrix_family.ROW_POINTS": int(rng.choice([1, 4, 256])),
         f"{vectors}PARALLEL_POINTS": int(rng.choice([0, 1 << 15])),
         f"{vectors}CHUNK": int(rng.choice([3, 8, 20])),
         "polydsl.loops.copies.PARALLEL_POINTS": int(rng.choice([0, 1 << 16])),

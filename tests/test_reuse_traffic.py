@@ -1,4 +1,4 @@
-"""The closed form of traffic against an exact simulation of a cache, on random loops."""
+"""The closed form of traffic against an exact cache, on random loops."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from lru_simulation import misses
 
-from polydsl.schedule.reuse.footprint import Axis, Extents, Reference, lines
+from polydsl.schedule.reuse.footprint import (
+    Axis,
+    Counts,
+    Extents,
+    Reference,
+    lines,
+    progressions,
+)
 from polydsl.schedule.reuse.traffic import Nest, traffic
 
 LINE = 16
@@ -95,7 +102,7 @@ def predicted(program: Program, capacity: float) -> dict[str, float]:
     names = {index for index, _, _ in program.loops}
     footprint = np.array(
         [
-            [lines(r, extents(program, names, d), LINE) for r in program.references]
+            [touched(r, extents(program, names, d)) for r in program.references]
             for d in range(depth + 1)
         ]
     )
@@ -106,7 +113,7 @@ def predicted(program: Program, capacity: float) -> dict[str, float]:
         ]
     )
     nest = Nest(
-        np.array([[float(trips)] for _, trips, _ in program.loops]),
+        np.array([[[float(trips)]] for _, trips, _ in program.loops]),
         footprint,
         np.ones_like(footprint),
         moves,
@@ -114,6 +121,11 @@ def predicted(program: Program, capacity: float) -> dict[str, float]:
     )
     moved = traffic(nest, np.array([capacity]))[:, 0]
     return {r.tensor: float(m) for r, m in zip(program.references, moved)}
+
+
+def touched(array: Reference, found: Extents) -> Counts:
+    """Return the lines of an array that loops touch."""
+    return lines(progressions(array, found), array.element, LINE)
 
 
 def extents(program: Program, names: set[str], depth: int) -> Extents:

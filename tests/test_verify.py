@@ -6,12 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from matrix_loops import in_chunks
 from verify_harness import alternatives, case, run
 from verify_kernels import GROUPED, KERNELS, NCHW, NHWC, convolution, matmul
 
 from polydsl.loops.nest import BatchReduceGemm, Columns, GuardedRows, Rows, walk
-from polydsl.schedule.matrix_plan import MatrixPlan
 
 SETTINGS = {
     "plain": {},
@@ -43,23 +41,11 @@ def test_every_plan_is_proved_and_right(text, shapes, constants, bound) -> None:
     first = case(text, shapes, constants, bound, vector_bytes=16)
     wanted = run(first, first.nest)
     for number, other in enumerate(alternatives(first, bound)):
-        chunked = other.planned(lambda p, n=number: _cut(p, n))
         other.verify()
-        chunked.verify()
         if number % 5 == 0:
-            found = run(chunked, chunked.nest)
+            found = run(other, other.nest)
             for name, value in wanted.items():
                 np.testing.assert_allclose(found[name], value, rtol=1e-3, atol=1e-4)
-
-
-def _cut(plan: MatrixPlan, number: int) -> MatrixPlan:
-    """Return a plan with rows, depth and taps cut in some way."""
-    return in_chunks(
-        plan,
-        1 + number % 3,
-        depth_block=max(1, plan.depth_block // (1 + number % 2)),
-        taps_block=min(1 + number % 4, plan.extent(plan.taps)),
-    )
 
 
 RESNET = (

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matrix_loops import in_chunks, with_loops
+from matrix_loops import INNER
 from nest_mutations import mutations
-from verify_harness import Case, alternatives, case, in_body, once, run
+from verify_harness import Case, case, in_body, once, pointed, run
 from verify_kernels import (
     KERNELS,
     NHWC,
@@ -45,7 +45,7 @@ from polydsl.loops.nest import (
     Var,
 )
 from polydsl.loops.verify_forms import Unproved
-from polydsl.schedule.matrix_plan import MatrixPlan
+from polydsl.schedule.matrix_point import MatrixPoint, Reading, TileLoop
 
 Change = Callable[[Any], Any]
 
@@ -108,28 +108,37 @@ def entry(position: int, amount: int) -> Callable[[Buffer], Buffer]:
 
 def guarded() -> Case:
     """Borders through a row table; weights packed for each panel; taps in blocks."""
-    first = case(*convolution(NHWC, 1, 3, 5, 20, 3, padding=1), vector_bytes=16)
-    for other in alternatives(first):
-        (plan,) = other.schedule.plans
-        assert isinstance(plan, MatrixPlan)
-        if plan.a.rows == "guarded" and plan.b.pack:
-            return other.planned(
-                lambda p: with_loops(p, parallel="columns", taps_block=4)
-            )
-    raise AssertionError("no plan guards its rows")
+    point = MatrixPoint(
+        False,
+        ("p", "q"),
+        ("k",),
+        ("c",),
+        *(5, 8, 3, 4),
+        tuple(TileLoop(axis) for axis in ("columns", "taps", "depth", "rows")),
+        Reading("in place"),
+        Reading("packed", 1),
+        parallel=0,
+    )
+    return pointed(case(*CONVOLUTION, vector_bytes=16), point)
 
 
 def chunked() -> Case:
     """A padded copy; rows in chunks with a tail behind a guard; depth in blocks."""
-    first = case(*convolution(NHWC, 1, 3, 5, 20, 3, padding=1), vector_bytes=16)
-    for other in alternatives(first):
-        (plan,) = other.schedule.plans
-        assert isinstance(plan, MatrixPlan)
-        if plan.a.padded and not plan.b.pack and plan.extent(plan.rows) % 4:
-            return other.planned(
-                lambda p: in_chunks(p, 2, depth_block=2, taps_block=1, row_tile=4)
-            )
-    raise AssertionError("no plan pads its rows")
+    point = MatrixPoint(
+        False,
+        ("p", "q"),
+        ("k",),
+        ("c",),
+        *(4, 8, 2, 1),
+        (TileLoop("rows", 4), *(TileLoop(axis) for axis in INNER)),
+        Reading("padded"),
+        Reading("in place"),
+        parallel=0,
+    )
+    return pointed(case(*CONVOLUTION, vector_bytes=16), point)
+
+
+CONVOLUTION = convolution(NHWC, 1, 3, 5, 20, 3, padding=1)
 
 
 def kernel(name: str) -> Case:

@@ -22,9 +22,11 @@ from polydsl.poly.extract import extract
 from polydsl.poly.prove import prove
 from polydsl.poly.scop import Scop
 from polydsl.schedule.contraction import Contraction, match
-from polydsl.schedule.matrix_candidates import matrix_candidates
-from polydsl.schedule.matrix_choice import orient
+from polydsl.schedule.matrix_builder import build
+from polydsl.schedule.matrix_family import families
 from polydsl.schedule.matrix_plan import MatrixPlan
+from polydsl.schedule.matrix_point import MatrixPoint
+from polydsl.schedule.matrix_space import Space
 from polydsl.schedule.schedule import Plan, Schedule, schedule
 from polydsl.schedule.setting import Setting
 from polydsl.semantics.check import check_module
@@ -159,18 +161,36 @@ def nodes_of(nodes: tuple[Node, ...]) -> Iterator[Node]:
             yield from nodes_of(node.body)
 
 
-def alternatives(found: Case, bound: tuple[str, ...] = ()) -> Iterator[Case]:
-    """Yield the case with every other plan that was priced for its products."""
+def pointed(found: Case, point: MatrixPoint) -> Case:
+    """Return the case with its only product scheduled as a point says."""
+    ((setting, matched, plan),) = products(found)
+    other = build(setting, matched, point, plan.initialize)
+    assert isinstance(other, MatrixPlan), other
+    return found.planned(lambda _: other)
+
+
+def products(
+    found: Case, bound: tuple[str, ...] = ()
+) -> Iterator[tuple[Setting, Contraction, MatrixPlan]]:
+    """Yield the products of a case with the plans that it has for them."""
     layout = default_layout(found.scop)
     target = replace(machine(cores=2), vector_bytes=16)
     for plan in found.schedule.plans:
-        if not isinstance(plan, MatrixPlan):
-            continue
-        statement = found.scop.statement(plan.contraction.statement)
-        setting = Setting(found.scop, statement, layout, target, frozenset(bound))
-        matched = match(found.scop, statement)
-        assert isinstance(matched, Contraction)
-        oriented = orient(setting, matched)
-        assert oriented is not None
-        for other in matrix_candidates(setting, oriented, plan.initialize):
-            yield found.planned(lambda _, other=other: other)
+        if isinstance(plan, MatrixPlan):
+            statement = found.scop.statement(plan.contraction.statement)
+            setting = Setting(found.scop, statement, layout, target, frozenset(bound))
+            matched = match(found.scop, statement)
+            assert isinstance(matched, Contraction)
+            yield setting, matched, plan
+
+
+def alternatives(found: Case, bound: tuple[str, ...] = ()) -> Iterator[Case]:
+    """Yield the case with its products scheduled in other ways, drawn at random."""
+    rng = np.random.default_rng(0)
+    for setting, matched, plan in products(found, bound):
+        for family in families(setting, matched, plan.initialize):
+            batch = Space(setting, family).draw(rng, 2)
+            for number in range(len(batch)):
+                other = build(setting, matched, batch.point(number), plan.initialize)
+                if isinstance(other, MatrixPlan):
+                    yield found.planned(lambda _, other=other: other)

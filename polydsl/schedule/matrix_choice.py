@@ -1,8 +1,4 @@
-"""The choice of a `MatrixPlan`: candidates, their predicted cycles, the best.
-
-A plain cost in cycles ranks the candidates: multiply-adds at the register tile's
-rate, calls, loads and stores of C, copies, and strides that the caches dislike.
-"""
+"""The choice of a `MatrixPlan`: the best schedule that the search finds, and why."""
 
 from __future__ import annotations
 
@@ -10,12 +6,19 @@ from dataclasses import replace
 
 from polydsl.base.providers import BUILT_IN
 from polydsl.schedule.contraction import Contraction
-from polydsl.schedule.decision import Cost, Decision, Rejected
-from polydsl.schedule.matrix_candidates import matrix_candidates
-from polydsl.schedule.matrix_cost import matrix_cost
+from polydsl.schedule.decision import Candidate, Cost, Decision, Rejected
+from polydsl.schedule.matrix_batch import single
+from polydsl.schedule.matrix_builder import Refused, build
+from polydsl.schedule.matrix_family import family_of, refusals
+from polydsl.schedule.matrix_model import predict
 from polydsl.schedule.matrix_plan import MatrixPlan
-from polydsl.schedule.provider_fit import refusal
+from polydsl.schedule.matrix_point import MatrixPoint
+from polydsl.schedule.matrix_reuse import Reuse
+from polydsl.schedule.matrix_search import Found, search
 from polydsl.schedule.setting import Setting
+
+EXPLAINED = 5
+"""So many rejected candidates are explained."""
 
 
 def choose_matrix_plan(
@@ -27,49 +30,86 @@ def choose_matrix_plan(
     The provider of microkernels is the one that the setting names; where it serves no
     candidate, the record says why and the built-in one is taken.
     """
-    oriented = orient(setting, contraction)
-    if oriented is None:
-        return None
-    candidates = [
-        (plan, refusal(plan, setting.layout))
-        for plan in matrix_candidates(setting, oriented, initialize)
+    found = search(setting, contraction, initialize)
+    legal = [
+        (plan, candidate)
+        for candidate in found.candidates
+        if isinstance(
+            plan := build(setting, contraction, candidate.point, initialize), MatrixPlan
+        )
     ]
-    served = [plan for plan, why in candidates if not why]
-    if not served and setting.microkernel != BUILT_IN:
-        own = replace(setting, microkernel=BUILT_IN)
-        choice = choose_matrix_plan(own, contraction, initialize)
-        return choice and _refusing(setting, choice, [why for _, why in candidates])
-    ranked = sorted(
-        (
-            (matrix_cost(plan, setting.machine, setting.layout), number, plan)
-            for number, plan in enumerate(served)
-        ),
-        key=lambda entry: (entry[0].cycles, entry[1]),
-    )
-    cost, _, plan = ranked[0]
+    if not legal:
+        return _without_library(setting, contraction, initialize)
+    (plan, best), *others = legal
     rejected = tuple(
-        Rejected(other.describe(), price, _why(price, cost))
-        for price, _, other in ranked[1:6]
+        Rejected(other.describe(), candidate.cost, why(candidate.cost, best.cost))
+        for other, candidate in others[:EXPLAINED]
     )
-    reason = (
-        "every index moves two of its three tensors: a product; "
-        f"cheapest of {len(ranked)} candidates"
+    alternatives = tuple(candidate for _, candidate in legal)
+    decision = Decision(
+        subject_of(setting),
+        plan.describe(),
+        _reason(found),
+        best.cost,
+        rejected,
+        alternatives,
     )
-    subject = f"{setting.statement.name} ({setting.statement.tensor})"
-    return plan, Decision(subject, plan.describe(), reason, cost, rejected)
+    return plan, decision
 
 
-def _refusing(
-    setting: Setting, choice: tuple[MatrixPlan, Decision], reasons: list[str]
-) -> tuple[MatrixPlan, Decision]:
-    """Record that the provider asked for serves no candidate."""
+def _without_library(
+    setting: Setting, contraction: Contraction, initialize: str | None
+) -> tuple[MatrixPlan, Decision] | None:
+    """Choose for the built-in provider, where another one serves no candidate."""
+    if setting.microkernel == BUILT_IN:
+        return None
+    own = replace(setting, microkernel=BUILT_IN)
+    choice = choose_matrix_plan(own, contraction, initialize)
+    if choice is None:
+        return None
     plan, decision = choice
-    why = "; ".join(dict.fromkeys(reasons))
-    refused = Rejected(f"brgemm by {setting.microkernel}", None, why)
+    reasons = "; ".join(refusals(setting, contraction, initialize))
+    refused = Rejected(f"brgemm by {setting.microkernel}", None, reasons)
     return plan, replace(decision, rejected=(refused, *decision.rejected))
 
 
-def _why(price: Cost, best: Cost) -> str:
+def forced_matrix_plan(
+    setting: Setting,
+    contraction: Contraction,
+    initialize: str | None,
+    point: MatrixPoint,
+) -> tuple[MatrixPlan, Decision] | Refused:
+    """Return the plan of a given point, or why there is none."""
+    plan = build(setting, contraction, point, initialize)
+    if isinstance(plan, Refused):
+        return plan
+    family = family_of(setting, contraction, point, initialize)
+    assert family is not None
+    prediction = predict(Reuse(single(family, point), setting))
+    cost = prediction.cost(0, setting.machine)
+    reason = "its schedule was given"
+    alternatives = (Candidate(point, cost),)
+    subject = subject_of(setting)
+    decision = Decision(subject, plan.describe(), reason, cost, (), alternatives)
+    return plan, decision
+
+
+def subject_of(setting: Setting) -> str:
+    """Return the name of a decision about a statement."""
+    return f"{setting.statement.name} ({setting.statement.tensor})"
+
+
+def _reason(found: Found) -> str:
+    reason = (
+        "every index moves two of its three tensors: a product; "
+        f"cheapest of {found.priced} candidates"
+    )
+    if found.is_spent:
+        reason += ", where the search ended because its budget was spent"
+    return reason
+
+
+def why(price: Cost, best: Cost) -> str:
     """Return the part of a cost that makes it dearer than the best."""
     least = dict(best.parts)
     name, extra = max(
@@ -78,14 +118,3 @@ def _why(price: Cost, best: Cost) -> str:
     if extra <= 0:
         return "it costs the same"
     return f"{price.cycles / max(best.cycles, 1.0):.2f} times the cycles, for {name}"
-
-
-def orient(setting: Setting, contraction: Contraction) -> Contraction | None:
-    """Make the side along which C is contiguous the columns."""
-    offset = contraction.c.offset(setting.layout[contraction.c.tensor])
-    sizes = contraction.sizes
-    for candidate in (contraction, contraction.swapped()):
-        moving = [d for d in candidate.columns if sizes[d] > 1]
-        if any(offset.coefficient(d) == 1 for d in moving):
-            return candidate
-    return None

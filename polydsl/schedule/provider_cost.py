@@ -15,48 +15,48 @@ from polydsl.base.dtypes import DType
 from polydsl.base.inner_product import MULTIPLY_ADD, InnerProduct
 from polydsl.base.machine import Machine
 from polydsl.base.providers import Provider
-from polydsl.schedule.register_tile import even_rows, tile_efficiency, tile_shapes
+from polydsl.schedule.register_tile import (
+    TileCycles,
+    even_rows,
+    tile_cycles,
+    tile_shapes,
+)
+
+LONG_PRODUCT = 512
+"""The length of reduction for which the cut of a block is chosen."""
 
 
-def microkernel_efficiency(
+def block_cycles(
     provider: Provider,
     machine: Machine,
     dtype: DType,
     *,
     rows: int,
     columns: int,
-    products: int,
-    batch: int = 1,
     has_row_table: bool = False,
     inner: InnerProduct = MULTIPLY_ADD,
-) -> float:
-    """Return the share of the machine's multiply-adds that one call reaches, 0 to 1.
-
-    The arguments are those of `tile_efficiency`, which answers for the built-in one.
-    """
+) -> TileCycles:
+    """Return the cycles of one call; the arguments are those of `tile_cycles`, which
+    answers for the built-in provider."""
     if provider.is_general:
-        return tile_efficiency(
+        return tile_cycles(
             machine,
             dtype,
             rows=rows,
             columns=columns,
-            products=products,
-            batch=batch,
             has_row_table=has_row_table,
             inner=inner,
         )
-    if min(rows, columns, products, batch) < 1:
-        return 0.0
-    lanes = machine.lanes(dtype)
-    useful = rows * columns / lanes * products / machine.fma_per_cycle
-    inside = min(
-        _block_cycles(machine, dtype, (rows, columns), shape, (products, batch))
-        for shape in tile_shapes(machine, dtype)
+    cuts = (
+        _cut(machine, dtype, (rows, columns), s) for s in tile_shapes(machine, dtype)
     )
+    inside = min(cuts, key=lambda cut: cut.total(LONG_PRODUCT, 1))
     position = provider.position_cycles
     if provider.rereads_result:
-        position += rows * ceil(columns / lanes)
-    return useful / (inside + provider.call_cycles + batch * position)
+        position += rows * ceil(columns / machine.lanes(dtype))
+    return TileCycles(
+        inside.step, inside.position + position, inside.ends + provider.call_cycles
+    )
 
 
 def block_shapes(
@@ -102,29 +102,21 @@ def _tallest(
         rows //= 2
 
 
-def _block_cycles(
-    machine: Machine,
-    dtype: DType,
-    block: tuple[int, int],
-    shape: tuple[int, int],
-    length: tuple[int, int],
-) -> float:
+def _cut(
+    machine: Machine, dtype: DType, block: tuple[int, int], shape: tuple[int, int]
+) -> TileCycles:
     """Return the cycles of a block that is cut into register tiles of one shape."""
     (rows, columns), (most_rows, vectors) = block, shape
-    (products, batch), lanes = length, machine.lanes(dtype)
-    total = 0.0
-    for wide in _parts(columns, vectors * lanes):
-        for tall in even_rows(rows, most_rows):
-            share = tile_efficiency(
-                machine,
-                dtype,
-                rows=tall,
-                columns=wide,
-                products=products,
-                batch=batch,
-            )
-            total += tall * wide / lanes * products / machine.fma_per_cycle / share
-    return total
+    tiles = [
+        tile_cycles(machine, dtype, rows=tall, columns=wide)
+        for wide in _parts(columns, vectors * machine.lanes(dtype))
+        for tall in even_rows(rows, most_rows)
+    ]
+    return TileCycles(
+        sum(tile.step for tile in tiles),
+        sum(tile.position for tile in tiles),
+        sum(tile.ends for tile in tiles),
+    )
 
 
 def _parts(total: int, most: int) -> tuple[int, ...]:

@@ -11,6 +11,8 @@ tile. Everything is a pure function of the machine's numbers.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from polydsl.base.diagnostics import bug
 from polydsl.base.dtypes import DType
 from polydsl.base.inner_product import MULTIPLY_ADD, InnerProduct, work
@@ -120,17 +122,51 @@ def tile_efficiency(
     """
     if min(rows, columns, products, batch) < 1:
         return 0.0
-    lanes = machine.lanes(dtype)
-    vectors = -(-columns // lanes)
-    step = _step_cycles(machine, rows, vectors, inner)
-    position = _position_cycles(rows, has_row_table=has_row_table)
-    ends = _ends_cycles(machine, rows, vectors, inner)
-    cycles = products * step + batch * position + ends
+    tile = tile_cycles(
+        machine,
+        dtype,
+        rows=rows,
+        columns=columns,
+        has_row_table=has_row_table,
+        inner=inner,
+    )
     # A partial vector costs as much as a whole one.
-    useful = rows * columns / lanes * products / machine.fma_per_cycle
-    share = useful / cycles
+    useful = rows * columns / machine.lanes(dtype) * products / machine.fma_per_cycle
+    return useful / tile.total(products, batch)
+
+
+@dataclass(frozen=True, slots=True)
+class TileCycles:
+    """The cycles of a tile, by what they are spent for: a `step` of the reduction, a
+    `position` of the batch, and the start and end of a call."""
+
+    step: float
+    position: float
+    ends: float
+
+    def total(self, products: int, batch: int) -> float:
+        """Return the cycles of a reduction of *products* over *batch* positions."""
+        return products * self.step + batch * self.position + self.ends
+
+
+def tile_cycles(
+    machine: Machine,
+    dtype: DType,
+    *,
+    rows: int,
+    columns: int,
+    has_row_table: bool = False,
+    inner: InnerProduct = MULTIPLY_ADD,
+) -> TileCycles:
+    """Return the cycles of a tile with operands in L1."""
+    vectors = -(-columns // machine.lanes(dtype))
     fits = fits_registers(machine, rows, vectors, inner)
-    return share if fits else share * _SPILLING
+    slower = 1.0 if fits else 1.0 / _SPILLING
+    return TileCycles(
+        _step_cycles(machine, rows, vectors, inner) * slower,
+        _position_cycles(rows, has_row_table=has_row_table) * slower,
+        _ends_cycles(machine, rows, vectors, inner) * slower,
+    )
 
 
 def accumulator_sets(

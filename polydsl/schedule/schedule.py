@@ -3,9 +3,11 @@ the tree that the plans make."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from polydsl.base.diagnostics import ArgumentError
 from polydsl.base.dtypes import widen
 from polydsl.base.functions import identity
 from polydsl.base.machine import Machine
@@ -14,7 +16,13 @@ from polydsl.poly.dependences import Dependences
 from polydsl.poly.scop import Scop, Statement
 from polydsl.schedule.contraction import NoContraction, match
 from polydsl.schedule.decision import Decision, Rejected
-from polydsl.schedule.matrix_choice import choose_matrix_plan
+from polydsl.schedule.matrix_builder import Refused
+from polydsl.schedule.matrix_choice import (
+    choose_matrix_plan,
+    forced_matrix_plan,
+    subject_of,
+)
+from polydsl.schedule.matrix_point import MatrixPoint
 from polydsl.schedule.operand import Layout
 from polydsl.schedule.plan_tree import Plan, plan_tree
 from polydsl.schedule.preference import PLAIN, Preference
@@ -62,6 +70,7 @@ def schedule(
         ).choose()
         plans += [plan for plan, _ in chosen]
         decisions += [decision for _, decision in chosen]
+    _check_subjects(preference, decisions)
     tree = plan_tree(scop, tuple(plans), dependences)
     return Schedule(tuple(plans), tuple(decisions), tree)
 
@@ -127,6 +136,10 @@ class _Group:
             self.preference.microkernel or BUILT_IN,
         )
         name = None if initialize is None else initialize.name
+        point = self.preference.point(subject_of(setting))
+        if isinstance(point, MatrixPoint):
+            forced = forced_matrix_plan(setting, matched, name, point)
+            return _possible(subject_of(setting), forced)
         choice = choose_matrix_plan(setting, matched, name)
         if choice is None:
             return NoContraction("no row or column index has step 1 in the result")
@@ -183,6 +196,26 @@ class _Group:
         plan, decision = choose_vector_plan(setting)
         refused = tuple(Rejected("brgemm", None, reason) for reason in reasons)
         return plan, replace(decision, rejected=refused + decision.rejected)
+
+
+def _possible(subject: str, choice: Choice | Refused) -> Choice:
+    """Return a schedule that was given. Raises `ArgumentError` where there is none."""
+    if isinstance(choice, Refused):
+        raise ArgumentError(
+            f"the schedule given for {subject} is not possible: {choice.reason}"
+        )
+    return choice
+
+
+def _check_subjects(preference: Preference, decisions: Sequence[Decision]) -> None:
+    """Raise `ArgumentError` where a point is given for no decision."""
+    known = [decision.subject for decision in decisions]
+    for subject, _ in preference.chosen:
+        if subject not in known:
+            raise ArgumentError(
+                f"a schedule is given for {subject}, which is not decided about; "
+                f"the decisions are about {', '.join(known)}"
+            )
 
 
 def _is_identity(initialize: Statement, update: Statement) -> bool:

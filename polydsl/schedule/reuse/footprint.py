@@ -12,7 +12,7 @@ is section 5 of the notes on the published method, extended to coefficients.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -69,44 +69,53 @@ def subscripts(axis: Axis, extents: Extents) -> tuple[Counts, Counts]:
     return np.minimum(count, axis.extent), step
 
 
-def lines(reference: Reference, extents: Extents, line: int) -> Counts:
-    """Return how many lines of `line` bytes a reference touches.
+Progression: TypeAlias = tuple[Counts, Counts]
+"""How many places something touches, and the bytes between two of them."""
+
+
+def progressions(reference: Reference, extents: Extents) -> tuple[Progression, ...]:
+    """Return what a reference touches along each of its axes, the nearest one first."""
+    moving = (axis for axis in reference.axes if axis.stride and axis.terms)
+    found = []
+    for axis in sorted(moving, key=lambda axis: abs(axis.stride)):
+        count, step = subscripts(axis, extents)
+        found.append((count, step * abs(axis.stride)))
+    return tuple(found)
+
+
+def lines(along: Sequence[Progression], element: int, line: int) -> Counts:
+    """Return how many lines of `line` bytes an array touches, whose elements have
+    `element` bytes and lie at the sums of *along*, nearest first.
 
     Subscripts that leave less than a line between them make one run of lines; others
     make a run each. A run that does not start on a line, as for all that is not a
     multiple of one, touches part of a line more on average.
     """
-    span = np.full(1, float(reference.element))
+    span = np.full(1, float(element))
     runs = np.ones(1)
     is_aligned = np.ones(1, dtype=bool)
-    for axis in sorted(reference.axes, key=lambda axis: abs(axis.stride)):
-        if axis.stride == 0:
-            continue
-        count, step = subscripts(axis, extents)
-        gap = step * abs(axis.stride)
+    for count, gap in along:
         joins = (runs == 1) & (gap <= np.maximum(span, line))
         span = np.where(joins, span + (count - 1) * gap, span)
         runs = np.where(joins, runs, runs * count)
         is_aligned = is_aligned & (joins | (count == 1) | (np.mod(gap, line) == 0))
     whole = np.ceil(span / line)
-    ragged = span / line + (1.0 - reference.element / line)
+    ragged = span / line + (1.0 - element / line)
     return runs * np.where(is_aligned, whole, ragged)
 
 
-def spread(reference: Reference, extents: Extents, line: int) -> Counts:
-    """Return the share of a cache's sets that the lines of a reference may lie in.
+def spread(along: Sequence[Progression], line: int) -> Counts:
+    """Return the share of a cache's sets that the lines of an array may lie in.
 
     Addresses within a page choose the set, as far as a program can know. What moves by
     whole pages stays in the same sets; smaller steps add sets until all are used.
     """
     places = np.ones(1)
     most = PAGE // line
-    for axis in sorted(reference.axes, key=lambda axis: abs(axis.stride)):
-        count, step = subscripts(axis, extents)
-        gap = step * abs(axis.stride)
+    for count, gap in along:
         # A step of 1.5 pages visits every half page.
         common = np.gcd(np.rint(gap).astype(np.int64), PAGE).astype(np.float64)
-        stops = np.minimum(count, np.maximum(PAGE / np.maximum(common, 1.0), 1.0))
+        stops = np.minimum(count, PAGE / np.maximum(common, 1.0))
         inside = np.minimum(places + (count - 1) * gap / line, most)
         places = np.where(gap < line, inside, np.minimum(places * stops, most))
     return places / most

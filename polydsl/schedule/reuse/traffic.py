@@ -24,11 +24,12 @@ Flags = NDArray[np.bool_]
 class Nest:
     """Loops around references, for many candidates at once, outermost first.
 
-    `trips[d]` counts the iterations of loop d. Of D loops and A references,
-    `footprint[d, a]` is what the loops from d on touch of reference a in lines, for d
-    from 0 (everything) to D (one iteration of all loops); `spread[d, a]` the share of
-    the cache's sets that it may lie in. `moves[d, a]` says whether loop d moves it.
-    Shapes: (D, n), (D + 1, A, n), (D + 1, A, n), (D, A, n).
+    `trips[d, a]` counts the iterations of loop d, as reference a sees them: a shorter
+    last one is part of one. Of D loops and A references, `footprint[d, a]` is what the
+    loops from d on touch of reference a in lines, for d from 0 (everything) to D (one
+    iteration of all loops); `spread[d, a]` the share of the cache's sets that it may
+    lie in. `moves[d, a]` says whether loop d moves it.
+    Shapes: (D, A, n), (D + 1, A, n), (D + 1, A, n), (D, A, n).
 
     `place[a]` is the number of loops around the accesses to reference a, shape (A, n):
     D for what is used in the innermost loop, less for what is packed or stored outside.
@@ -45,7 +46,7 @@ def traffic(nest: Nest, capacity: Counts) -> Table:
     """Return the lines of each reference that enter a cache of `capacity` lines while
     the loops run, from an empty cache; shape (A, n)."""
     depth = len(nest.trips)
-    moved = nest.footprint[depth]
+    moved: Table = nest.footprint[depth]
     # Between two uses of a reference lies all that the loops touch from the first one
     # on that moves it, at or inside a loop: `inner`; and anew what only the loop itself
     # moves of all that those loops keep touching: of `fixed`.

@@ -1,0 +1,1 @@
+"""How good the chosen schedules are: against many others, measured."""

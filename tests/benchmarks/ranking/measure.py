@@ -1,0 +1,101 @@
+"""Compiling and timing one kernel with given schedules."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from polydsl.driver.compiler import begin
+from polydsl.driver.request import Request
+from polydsl.driver.specialization import Specialization
+from polydsl.driver.stages import compile_until
+from polydsl.driver.toolchain import toolchain
+from polydsl.schedule.decision import Decision
+from polydsl.schedule.point import Point
+from tests.benchmarks.ranking.workloads import Workload
+from tests.benchmarks.timing import interleave
+
+Run = Callable[[], object]
+
+QUICK_SECONDS = 0.05
+"""How long a first look at one schedule lasts, at least one call beside the first."""
+SLOW = 3.0
+"""A schedule whose first call takes so many times the best one's is not run again."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A workload whose schedules are measured."""
+
+    workload: Workload
+    plain: Specialization
+
+    @staticmethod
+    def of(workload: Workload) -> Subject:
+        """Return a workload compiled as it is by default."""
+        known = {name: workload.arrays[name] for name in workload.bound}
+        kernel = workload.kernel
+        if known or workload.constants:
+            kernel = kernel.bind(**known, **workload.constants)
+        return Subject(workload, kernel.specialize(*_passed(workload)))
+
+    def run(self, chosen: Mapping[str, Point] | None = None) -> Run:
+        """Return a call of the kernel with some decisions made for it, one thread."""
+        native = self.plain if chosen is None else self._compiled(chosen)
+        arrays = _passed(self.workload)
+        return lambda: native(*arrays, threads=1)
+
+    def predicted(self, chosen: Mapping[str, Point] | None = None) -> float:
+        """Return the predicted seconds of a call; 0 where a part has no prediction."""
+        request = self.plain.request
+        wanted = replace(request, preference=request.preference.choosing(chosen or {}))
+        decisions = _decisions(wanted)
+        costs = [d.cost for d in decisions if d.cost is not None]
+        cycles = sum(cost.cycles for cost in costs)
+        return toolchain().machine.seconds(cycles)
+
+    def describe(self) -> str:
+        """Return what was chosen."""
+        return "; ".join(d.chosen for d in _decisions(self.plain.request))
+
+    def _compiled(self, chosen: Mapping[str, Point]) -> Specialization:
+        request = self.plain.request
+        wanted = replace(request, preference=request.preference.choosing(chosen))
+        known = {name: self.workload.arrays[name] for name in self.workload.bound}
+        return Specialization(wanted, toolchain(), known)
+
+
+def _decisions(request: Request) -> tuple[Decision, ...]:
+    state = compile_until(begin(request, toolchain()), "tree")
+    assert state.schedule is not None
+    return state.schedule.decisions
+
+
+def _passed(workload: Workload) -> list[np.ndarray[Any, Any]]:
+    return [a for name, a in workload.arrays.items() if name not in workload.bound]
+
+
+def quick(run: Run, best: float) -> float:
+    """Return the least time of a few calls in seconds; of one if that is hopeless."""
+    start = time.perf_counter()
+    run()
+    first = time.perf_counter() - start
+    if first > SLOW * best:
+        return first
+    least, end = first, time.perf_counter() + QUICK_SECONDS
+    while True:
+        start = time.perf_counter()
+        run()
+        now = time.perf_counter()
+        least = min(least, now - start)
+        if now >= end:
+            return least
+
+
+def finally_(runs: list[Run], seconds: float) -> tuple[float, ...]:
+    """Return the least time of each in seconds, measured in turns."""
+    return interleave(runs, seconds=seconds, rounds=8)

@@ -1,0 +1,95 @@
+"""The decisions of a kernel with the spaces that their schedules are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from polydsl.driver.compiler import begin
+from polydsl.driver.request import Request
+from polydsl.driver.stages import compile_until
+from polydsl.driver.toolchain import toolchain
+from polydsl.schedule.contraction import Contraction, NoContraction, match
+from polydsl.schedule.matrix_batch import single
+from polydsl.schedule.matrix_builder import build
+from polydsl.schedule.matrix_choice import subject_of
+from polydsl.schedule.matrix_family import Family, families, family_of
+from polydsl.schedule.matrix_plan import MatrixPlan
+from polydsl.schedule.matrix_point import MatrixPoint
+from polydsl.schedule.matrix_space import Space
+from polydsl.schedule.point import Point
+from polydsl.schedule.setting import Setting
+
+
+class DecisionSpace(Protocol):
+    """All schedules of one decision."""
+
+    @property
+    def subject(self) -> str:
+        """What the decision is about."""
+        ...
+
+    def draw(self, rng: np.random.Generator) -> Point | None:
+        """Return a schedule drawn over the space; None where it is not legal."""
+        ...
+
+    def neighbours(self, point: Point) -> tuple[Point, ...]:
+        """Return legal schedules that differ in a single respect."""
+        ...
+
+
+@dataclass(frozen=True)
+class ProductSpace:
+    """The schedules of a product."""
+
+    setting: Setting
+    contraction: Contraction
+    initialize: str | None
+    families: tuple[Family, ...]
+
+    @property
+    def subject(self) -> str:
+        """What the decision is about."""
+        return subject_of(self.setting)
+
+    def draw(self, rng: np.random.Generator) -> Point | None:
+        """Return a schedule drawn over the families, then over one of them."""
+        family = self.families[int(rng.integers(len(self.families)))]
+        point = Space(self.setting, family).draw(rng, 1).point(0)
+        return point if self._is_legal(point) else None
+
+    def neighbours(self, point: Point) -> tuple[Point, ...]:
+        """Return the neighbours in the family of a point."""
+        assert isinstance(point, MatrixPoint)
+        family = family_of(self.setting, self.contraction, point, self.initialize)
+        assert family is not None
+        near = Space(self.setting, family).neighbours(single(family, point), 0)
+        found = (near.point(n) for n in range(len(near)))
+        legal = dict.fromkeys(p for p in found if p != point and self._is_legal(p))
+        return tuple(legal)
+
+    def _is_legal(self, point: Point) -> bool:
+        assert isinstance(point, MatrixPoint)
+        plan = build(self.setting, self.contraction, point, self.initialize)
+        return isinstance(plan, MatrixPlan)
+
+
+def spaces(request: Request) -> Iterator[DecisionSpace]:
+    """Yield the space of every decision of a kernel that has more than one choice."""
+    tools = toolchain()
+    state = compile_until(begin(request, tools), "tree")
+    scop, schedule = state.scop, state.schedule
+    assert scop is not None and schedule is not None
+    layout = request.layout(scop)
+    for plan in schedule.plans:
+        if not isinstance(plan, MatrixPlan):
+            continue
+        statement = scop.statement(plan.contraction.statement)
+        matched = match(scop, statement)
+        assert not isinstance(matched, NoContraction)
+        setting = Setting(scop, statement, layout, state.machine, request.bound)
+        found = families(setting, matched, plan.initialize)
+        yield ProductSpace(setting, matched, plan.initialize, found)
