@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import assert_never
 
 from polydsl.base.providers import BUILT_IN
 from polydsl.schedule.contraction import Contraction
@@ -13,6 +14,7 @@ from polydsl.schedule.matrix_family import family_of, refusals
 from polydsl.schedule.matrix_model import predict
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_point import MatrixPoint
+from polydsl.schedule.matrix_published import published
 from polydsl.schedule.matrix_reuse import Reuse
 from polydsl.schedule.matrix_search import Found, search
 from polydsl.schedule.setting import Setting
@@ -30,7 +32,7 @@ def choose_matrix_plan(
     The provider of microkernels is the one that the setting names; where it serves no
     candidate, the record says why and the built-in one is taken.
     """
-    found = search(setting, contraction, initialize)
+    found = _found(setting, contraction, initialize)
     legal = [
         (plan, candidate)
         for candidate in found.candidates
@@ -49,12 +51,23 @@ def choose_matrix_plan(
     decision = Decision(
         subject_of(setting),
         plan.describe(),
-        _reason(found),
+        _reason(setting, found),
         best.cost,
         rejected,
         alternatives,
     )
     return plan, decision
+
+
+def _found(setting: Setting, contraction: Contraction, initialize: str | None) -> Found:
+    """Return the best candidates by the setting's ranker."""
+    match setting.ranker:
+        case "reuse":
+            return search(setting, contraction, initialize)
+        case "polyrank" | "pairwise-net" as ranker:
+            return published(ranker, setting, contraction, initialize)
+        case _:
+            assert_never(setting.ranker)
 
 
 def _without_library(
@@ -99,10 +112,12 @@ def subject_of(setting: Setting) -> str:
     return f"{setting.statement.name} ({setting.statement.tensor})"
 
 
-def _reason(found: Found) -> str:
+def _reason(setting: Setting, found: Found) -> str:
+    by = setting.ranker
+    best = "cheapest" if by == "reuse" else f"ranked first by {by}"
     reason = (
         "every index moves two of its three tensors: a product; "
-        f"cheapest of {found.priced} candidates"
+        f"{best} of {found.priced} candidates"
     )
     if found.is_spent:
         reason += ", where the search ended because its budget was spent"

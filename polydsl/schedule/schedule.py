@@ -134,6 +134,7 @@ class _Group:
             self.machine,
             self.bound,
             self.preference.microkernel or BUILT_IN,
+            self.preference.ranker,
         )
         name = None if initialize is None else initialize.name
         point = self.preference.point(subject_of(setting))

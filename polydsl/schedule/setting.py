@@ -9,6 +9,7 @@ from polydsl.base.providers import BUILT_IN
 from polydsl.base.source import Span
 from polydsl.poly.scop import Scop, Statement
 from polydsl.schedule.operand import Layout
+from polydsl.schedule.preference import Ranker
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,8 @@ class Setting:
     """What a choice is made for: the program, the layout and the machine.
 
     `bound` are the tensors whose elements are known once and for ever, `microkernel`
-    names the provider whose microkernels are planned for.
+    names the provider whose microkernels are planned for, `ranker` who orders the
+    candidates.
     """
 
     scop: Scop
@@ -25,6 +27,7 @@ class Setting:
     machine: Machine
     bound: frozenset[str]
     microkernel: str = BUILT_IN
+    ranker: Ranker = "reuse"
 
     @property
     def span(self) -> Span:
