@@ -11,7 +11,7 @@ from unittest.mock import patch
 from polydsl.poly.terms import Linear
 from polydsl.schedule.contraction import Contraction
 from polydsl.schedule.decision import Cost, Decision
-from polydsl.schedule.matrix_builder import Refused, build
+from polydsl.schedule.matrix_builder import build
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_point import (
     AXES,
@@ -20,6 +20,7 @@ from polydsl.schedule.matrix_point import (
     TileLoop,
     point_axis,
 )
+from polydsl.schedule.refused import Refused
 from polydsl.schedule.setting import Setting
 
 TRIES = 40

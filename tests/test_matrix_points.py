@@ -27,10 +27,11 @@ from verify_kernels import GROUPED, NCHW, NHWC, convolution, matmul
 from polydsl.loops.generate import default_layout, generate
 from polydsl.poly.dependences import analyze
 from polydsl.schedule.contraction import Contraction, match
-from polydsl.schedule.matrix_builder import Refused, build
+from polydsl.schedule.matrix_builder import build
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_point import MatrixPoint, Reading, TileLoop
 from polydsl.schedule.plan_tree import plan_tree
+from polydsl.schedule.refused import Refused
 from polydsl.schedule.schedule import Plan, Schedule
 from polydsl.schedule.setting import Setting
 from polydsl.schedule.tree import render

@@ -1,4 +1,4 @@
-"""Products scheduled by the published rankers: right results, and whose choice it was."""
+"""Products scheduled by published rankers: right results, and whose choice it was."""
 
 from __future__ import annotations
 

@@ -25,14 +25,8 @@ from polydsl.schedule.matrix_point import (
     point_axis,
 )
 from polydsl.schedule.operand import Operand, flat_step, row_major
+from polydsl.schedule.refused import Refused
 from polydsl.schedule.setting import Setting
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Why a point is not possible."""
-
-    reason: str
 
 
 class _Impossible(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import assert_never
 
@@ -9,7 +10,7 @@ from polydsl.base.providers import BUILT_IN
 from polydsl.schedule.contraction import Contraction
 from polydsl.schedule.decision import Candidate, Cost, Decision, Rejected
 from polydsl.schedule.matrix_batch import single
-from polydsl.schedule.matrix_builder import Refused, build
+from polydsl.schedule.matrix_builder import build
 from polydsl.schedule.matrix_family import family_of, refusals
 from polydsl.schedule.matrix_model import predict
 from polydsl.schedule.matrix_plan import MatrixPlan
@@ -17,6 +18,7 @@ from polydsl.schedule.matrix_point import MatrixPoint
 from polydsl.schedule.matrix_published import published
 from polydsl.schedule.matrix_reuse import Reuse
 from polydsl.schedule.matrix_search import Found, search
+from polydsl.schedule.refused import Refused
 from polydsl.schedule.setting import Setting
 
 EXPLAINED = 5
@@ -33,13 +35,7 @@ def choose_matrix_plan(
     candidate, the record says why and the built-in one is taken.
     """
     found = _found(setting, contraction, initialize)
-    legal = [
-        (plan, candidate)
-        for candidate in found.candidates
-        if isinstance(
-            plan := build(setting, contraction, candidate.point, initialize), MatrixPlan
-        )
-    ]
+    legal = list(_legal(setting, contraction, initialize, found))
     if not legal:
         return _without_library(setting, contraction, initialize)
     (plan, best), *others = legal
@@ -68,6 +64,18 @@ def _found(setting: Setting, contraction: Contraction, initialize: str | None) -
             return published(ranker, setting, contraction, initialize)
         case _:
             assert_never(setting.ranker)
+
+
+def _legal(
+    setting: Setting, contraction: Contraction, initialize: str | None, found: Found
+) -> Iterator[tuple[MatrixPlan, Candidate]]:
+    """Yield the candidates of which a plan can be made."""
+    for candidate in found.candidates:
+        point = candidate.point
+        assert isinstance(point, MatrixPoint)
+        plan = build(setting, contraction, point, initialize)
+        if isinstance(plan, MatrixPlan):
+            yield plan, candidate
 
 
 def _without_library(

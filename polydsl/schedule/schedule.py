@@ -16,7 +16,6 @@ from polydsl.poly.dependences import Dependences
 from polydsl.poly.scop import Scop, Statement
 from polydsl.schedule.contraction import NoContraction, match
 from polydsl.schedule.decision import Decision, Rejected
-from polydsl.schedule.matrix_builder import Refused
 from polydsl.schedule.matrix_choice import (
     choose_matrix_plan,
     forced_matrix_plan,
@@ -26,10 +25,13 @@ from polydsl.schedule.matrix_point import MatrixPoint
 from polydsl.schedule.operand import Layout
 from polydsl.schedule.plan_tree import Plan, plan_tree
 from polydsl.schedule.preference import PLAIN, Preference
+from polydsl.schedule.refused import Refused
 from polydsl.schedule.setting import Setting
 from polydsl.schedule.tree import Tree
 from polydsl.schedule.vector_builder import VectorSetting
-from polydsl.schedule.vector_choice import choose_vector_plan
+from polydsl.schedule.vector_choice import choose_vector_plan, forced_vector_plan
+from polydsl.schedule.vector_choice import subject_of as loops_subject
+from polydsl.schedule.vector_point import VectorPoint
 from polydsl.semantics.program import Literal
 
 PLAIN_MARGIN = 2.0
@@ -127,6 +129,9 @@ class _Group:
         matched = match(self.scop, update)
         if isinstance(matched, NoContraction):
             return matched
+        loops = loops_subject(self._loops(initialize, (update,)))
+        if isinstance(self.preference.point(loops), VectorPoint):
+            return NoContraction("loops are given for it")
         setting = Setting(
             self.scop,
             update,
@@ -191,12 +196,21 @@ class _Group:
         updates: tuple[Statement, ...],
         reasons: tuple[str, ...],
     ) -> Choice:
-        setting = VectorSetting(
-            self.scop, self.layout, self.machine, self.tensor, initialize, updates
-        )
+        setting = self._loops(initialize, updates)
+        subject = loops_subject(setting)
+        point = self.preference.point(subject)
+        if isinstance(point, VectorPoint):
+            return _possible(subject, forced_vector_plan(setting, point))
         plan, decision = choose_vector_plan(setting)
         refused = tuple(Rejected("brgemm", None, reason) for reason in reasons)
         return plan, replace(decision, rejected=refused + decision.rejected)
+
+    def _loops(
+        self, initialize: Statement | None, updates: tuple[Statement, ...]
+    ) -> VectorSetting:
+        return VectorSetting(
+            self.scop, self.layout, self.machine, self.tensor, initialize, updates
+        )
 
 
 def _possible(subject: str, choice: Choice | Refused) -> Choice:

@@ -13,6 +13,7 @@ from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.substitute import resolve
 from polydsl.poly.terms import Interval, Linear
 from polydsl.schedule.operand import Layout
+from polydsl.schedule.refused import Refused
 from polydsl.schedule.vector_plan import Run, VectorPlan
 from polydsl.schedule.vector_point import VectorPoint
 from polydsl.semantics.program import Index, Pad, walk
@@ -66,13 +67,6 @@ class VectorSetting:
         ranges = next(s.ranges for s in reversed(self.statements) if index in s.dims)
         lo, hi = ranges[index]
         return max(hi - lo + 1, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Why a point has no plan."""
-
-    reason: str
 
 
 def build(setting: VectorSetting, point: VectorPoint) -> VectorPlan | Refused:

@@ -15,6 +15,7 @@ from polydsl.schedule.decision import (
     LevelCost,
     Rejected,
 )
+from polydsl.schedule.refused import Refused
 from polydsl.schedule.vector_builder import VectorSetting, build
 from polydsl.schedule.vector_candidates import counts_of, families, point_of
 from polydsl.schedule.vector_model import (
@@ -47,15 +48,47 @@ def choose_vector_plan(setting: VectorSetting) -> tuple[VectorPlan, Decision]:
         bug(f"{setting.tensor} has no schedule")
     (plan, cost), *others = found
     rejected = tuple(Rejected(p.describe(), c, _why(c, cost)) for p, c in others)
-    names = ", ".join(s.name for s in setting.statements)
     reason = "its register tile takes the least time"
     if plan.point.vector is None:
         reason = plan.scalar_reason or "it has no loop"
-    subject = f"{names} ({setting.tensor})"
     alternatives = tuple(Candidate(p.point, c) for p, c in found)
     return plan, Decision(
-        subject, plan.describe(), reason, cost, rejected, alternatives
+        subject_of(setting), plan.describe(), reason, cost, rejected, alternatives
     )
+
+
+def forced_vector_plan(
+    setting: VectorSetting, point: VectorPoint
+) -> tuple[VectorPlan, Decision] | Refused:
+    """Return the plan of a given point, or why there is none."""
+    plan = build(setting, point)
+    if isinstance(plan, Refused):
+        return plan
+    subject, cost = subject_of(setting), price_of(setting, point)
+    alternatives = () if cost is None else (Candidate(point, cost),)
+    reason = "its schedule was given"
+    return plan, Decision(subject, plan.describe(), reason, cost, (), alternatives)
+
+
+def price_of(setting: VectorSetting, point: VectorPoint) -> Cost | None:
+    """Return the predicted cost of a point's register tile; None where no family has
+    it. The order of its loops is not priced."""
+    size = {u.index: u.count for u in point.unrolled}
+    tile = (*size, *((point.vector,) if point.vector else ()))
+    counts = np.array([[*size.values(), *((point.vectors,) if point.vector else ())]])
+    for family in families(setting):
+        wanted = (family.vector, family.taps, family.tile)
+        if wanted == (point.vector, point.taps, tile):
+            prices = price(family, counts, setting.machine)
+            whole = with_memory(prices, family, counts, setting.machine)
+            return _cost_of(whole, 0, setting.machine)
+    return None
+
+
+def subject_of(setting: VectorSetting) -> str:
+    """Return the name of a decision about statements."""
+    names = ", ".join(s.name for s in setting.statements)
+    return f"{names} ({setting.tensor})"
 
 
 def _why(cost: Cost, best: Cost) -> str:

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from polydsl.base.machine import Machine
-from polydsl.schedule.reuse.footprint import Counts, Reference, lines, spread
+from polydsl.schedule.reuse.footprint import (
+    Counts,
+    Reference,
+    lines,
+    progressions,
+    spread,
+)
 from polydsl.schedule.reuse.traffic import Nest, traffic
 
 
@@ -66,9 +72,10 @@ def _nest(walk: Walk, tile: Mapping[str, Counts], line: int) -> Nest:
         inside = {*walk.loops[d:]}
         extents = {n: whole[n] if n in inside else tile[n] for n in walk.extents}
         for a, reference in enumerate(walk.references):
-            footprint[d, a] = lines(reference, extents, line)
-            share[d, a] = spread(reference, extents, line)
-    trips = np.empty((depth, count))
+            along = progressions(reference, extents)
+            footprint[d, a] = lines(along, reference.element, line)
+            share[d, a] = spread(along, line)
+    trips = np.empty((depth, size, count))
     moves = np.empty((depth, size, count), np.bool_)
     for d, name in enumerate(walk.loops):
         trips[d] = np.ceil(whole[name] / tile[name])
