@@ -237,9 +237,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "vector loops",
         "an accumulator goes on from what is in the tensor",
-        "polydsl/loops/vector.py",
+        "polydsl/loops/vector_tile.py",
         "        if initialize is None:\n",
-        "        if generator.updates:\n",
+        "        if group.updates:\n",
         unproved=True,
     ),
     Mutation(
@@ -253,7 +253,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "vector loops",
         "the points of an unrolled index are all the first one",
-        "polydsl/loops/vector.py",
+        "polydsl/loops/vector_tile.py",
         "                values[d] = plus(values[d], offset)\n",
         "                values[d] = plus(values[d], times(offset, 0))\n",
         unproved=True,

@@ -41,7 +41,7 @@ def test_a_whole_nest() -> None:
         "  rows: i32[3] constant\n"
         "prepare:\n"
         "  for k in 0..5:\n"
-        "    for j in 0..8 [vector 16]:\n"
+        "    for j in 0..8 [vector 16 by 4]:\n"
         "      p[k, j] = b[j, k]\n"
         "body:\n"
         "  for i in 0..2 [parallel]:\n"
@@ -50,7 +50,7 @@ def test_a_whole_nest() -> None:
         "      A = a@(i * 15 + rows[m] + k)\n"
         "      B = p@(k*8 + n)\n"
         "    for u in 0..3:\n"
-        "      for j in 0..8 [vector 16]:\n"
+        "      for j in 0..8 [vector 16 by 4]:\n"
         "        c[i * 3 + u, j] = relu(t[u, j])\n"
     )
 

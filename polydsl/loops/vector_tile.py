@@ -1,0 +1,270 @@
+"""One register tile of a `VectorPlan`: its statements at every point of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from types import MappingProxyType
+from typing import TypeAlias
+
+from polydsl.base.dtypes import DType
+from polydsl.loops.expressions import Defined, Translation
+from polydsl.loops.nest import (
+    Accumulate,
+    Expr,
+    Instance,
+    Load,
+    Loop,
+    Node,
+    Store,
+    Var,
+)
+from polydsl.loops.terms import ZERO, minimum, minus, number, plus, times
+from polydsl.poly.scop import Scop, Statement
+from polydsl.poly.terms import Interval
+from polydsl.schedule.vector_plan import VectorPlan
+
+Values = dict[str, Expr]
+
+UNROLLED, LANE = "u'", "lane'"
+"""Loop variables of a register tile, marked so that no index is called like them."""
+
+
+NOTHING: Mapping[str, Expr] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where the loops so far have led to in one index: `tiles` tiles of `size` points
+    from `start` on, the last of which ends at `end` if it is cut off."""
+
+    start: Expr
+    size: int
+    tiles: int
+    end: int | None = None
+
+
+Spans: TypeAlias = Mapping[str, Span]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The statements of a plan, as the loops see them."""
+
+    scop: Scop
+    plan: VectorPlan
+    defined: Mapping[str, Defined]
+
+    @property
+    def initialize(self) -> Statement | None:
+        """The statement that gives the first value, if one does."""
+        name = self.plan.initialize
+        return None if name is None else self.scop.statement(name)
+
+    @property
+    def updates(self) -> tuple[Statement, ...]:
+        """The statements that combine into it."""
+        return tuple(self.scop.statement(name) for name in self.plan.updates)
+
+    @property
+    def model(self) -> Statement:
+        """The statement whose left-hand indices the loops run over."""
+        last = self.updates[-1] if self.updates else self.initialize
+        assert last is not None
+        return last
+
+    @property
+    def register(self) -> str:
+        """The name of the buffer of accumulators."""
+        return f"{self.model.name}_acc"
+
+    @property
+    def dtype(self) -> DType:
+        """The type of the tensor that is defined."""
+        return self.scop.tensor(self.plan.tensor).dtype
+
+    @property
+    def is_tiled(self) -> bool:
+        """Whether the vector index is cut into register tiles; the others are."""
+        point = self.plan.point
+        in_tiles = bool(self.updates or point.unrolled)
+        return in_tiles and point.vector in self.model.left
+
+    def translation(self, values: Mapping[str, Expr]) -> Translation:
+        """Return how to write the statements over the given loop variables."""
+        box: dict[str, Interval] = {}
+        for statement in (self.initialize, *self.updates):
+            box.update(statement.ranges if statement else {})
+        return Translation(self.scop, values, box, self.defined)
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterTile:
+    """The register tile at one place of the loops around it."""
+
+    group: Group
+    spans: Spans
+
+    @property
+    def vector(self) -> str | None:
+        """The vector index, if there is one."""
+        return self.group.plan.point.vector
+
+    @property
+    def vectors(self) -> int:
+        """The vectors of the vector index that lie side by side."""
+        if not self.group.is_tiled or self.vector is None:
+            return 1
+        return self.spans[self.vector].size // self.group.plan.lanes
+
+    @property
+    def sides(self) -> tuple[tuple[str, int], ...]:
+        """The unrolled indices and how many points of them there are."""
+        unrolled = self.group.plan.point.unrolled
+        return tuple((u.index, self.spans[u.index].size) for u in unrolled)
+
+    # Statements
+
+    def assignment(self) -> Node:
+        """Return the store of an element that is computed at once."""
+        model = self.group.model
+        values = self._values(model)
+        translate = self.group.translation(values)
+        return Store(
+            model.tensor,
+            translate.subscripts(model.subscripts),
+            translate.expression(model.value),
+            _instance(model, values),
+        )
+
+    def first(self) -> Node:
+        """Return the store of an accumulator's first value."""
+        group, initialize = self.group, self.group.initialize
+        values = self._values(group.model)
+        translate = group.translation(values)
+        if initialize is None:
+            place = translate.subscripts(group.model.subscripts)
+            held = Load(group.plan.tensor, place, group.dtype)
+            return Store(group.register, self._index(), held)
+        value = translate.expression(initialize.value)
+        instance = _instance(initialize, values)
+        return Store(group.register, self._index(), value, instance)
+
+    def last(self) -> Node:
+        """Return the store of an accumulator's last value."""
+        group = self.group
+        translate = group.translation(self._values(group.model))
+        place = translate.subscripts(group.model.subscripts)
+        result = Load(group.register, self._index(), group.dtype)
+        return Store(group.plan.tensor, place, result)
+
+    def update(self, update: Statement) -> Node:
+        """Return one step of the reduction for the whole tile."""
+        if self.vector is None or self.vector not in update.reduced:
+            return self.each(self._accumulate(update, {}))
+        lo, hi = update.ranges[self.vector]
+        points = product(*(range(count) for _, count in self.sides))
+        names = [_unrolled(d) for d, _ in self.sides]
+        body = tuple(
+            self._accumulate(update, dict(zip(names, map(number, point))))
+            for point in points
+        )
+        return Loop(
+            self.vector,
+            number(lo),
+            number(hi + 1),
+            body,
+            kind="vector",
+            lanes=self.group.plan.lanes,
+            vectors=self.group.plan.point.vectors,
+        )
+
+    def _accumulate(self, update: Statement, fixed: Mapping[str, Expr]) -> Node:
+        values = self._values(update, fixed)
+        assert update.combine is not None
+        return Accumulate(
+            self.group.register,
+            self._index(fixed),
+            update.combine,
+            self.group.translation(values).expression(update.value),
+            _instance(update, values),
+        )
+
+    # Places
+
+    def _values(
+        self, statement: Statement, fixed: Mapping[str, Expr] = NOTHING
+    ) -> Values:
+        """Return the value of every dimension of a statement at a point of the tile."""
+        values: Values = {d: Var(d) for d in statement.dims}
+        for d, span in self.spans.items():
+            if self.group.is_tiled or d != self.vector:
+                values[d] = span.start
+        for d, count in self.sides:
+            if count > 1:
+                offset = fixed.get(_unrolled(d), Var(_unrolled(d)))
+                values[d] = plus(values[d], offset)
+        if self.group.is_tiled and self.vector is not None:
+            values[self.vector] = plus(self._start(), Var(LANE))
+        return {d: values[d] for d in statement.dims}
+
+    def _start(self) -> Expr:
+        """Return where a vector of the tile starts."""
+        assert self.vector is not None
+        start = self.spans[self.vector].start
+        if self.vectors == 1:
+            return start
+        return plus(start, times(Var(UNROLLED), self.group.plan.lanes))
+
+    def _index(self, fixed: Mapping[str, Expr] = NOTHING) -> tuple[Expr, ...]:
+        """Return the subscripts of the register buffer at a point of the tile."""
+        index: list[Expr] = []
+        for d, count in self.sides:
+            name = _unrolled(d)
+            index.append(fixed.get(name, Var(name)) if count > 1 else ZERO)
+        if self.group.is_tiled:
+            index += [Var(UNROLLED) if self.vectors > 1 else ZERO, Var(LANE)]
+        return tuple(index)
+
+    def each(self, node: Node) -> Node:
+        """Run a node at every point of the tile."""
+        plan = self.group.plan
+        if self.group.is_tiled and self.vector is not None:
+            lanes: Expr = number(plan.lanes)
+            end = self.spans[self.vector].end
+            if end is not None:
+                lanes = minimum(lanes, minus(number(end), self._start()))
+            node = Loop(LANE, ZERO, lanes, (node,), kind="vector", lanes=plan.lanes)
+            node = _written_out(UNROLLED, self.vectors, node)
+        elif not self.group.updates and self.vector is not None:
+            node = self._row(node, self.vector)
+        for d, count in reversed(self.sides):
+            node = _written_out(_unrolled(d), count, node)
+        return node
+
+    def _row(self, node: Node, vector: str) -> Node:
+        """Return the vector loop over a whole index, or over a chunk of it."""
+        lo, hi = self.group.model.ranges[vector]
+        first: Expr = number(lo)
+        last: Expr = number(hi + 1)
+        span = self.spans.get(vector)
+        if span is not None:
+            last = minimum(plus(span.start, number(span.size)), last)
+            first = span.start
+        lanes = self.group.plan.lanes
+        return Loop(vector, first, last, (node,), kind="vector", lanes=lanes)
+
+
+def _written_out(name: str, count: int, node: Node) -> Node:
+    if count == 1:
+        return node
+    return Loop(name, ZERO, number(count), (node,), kind="unrolled")
+
+
+def _unrolled(index: str) -> str:
+    return f"{index}_u'"
+
+
+def _instance(statement: Statement, values: Mapping[str, Expr]) -> Instance:
+    return Instance(statement.name, tuple((d, values[d]) for d in statement.dims))
