@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal as OneOf
 from typing import TypeAlias, TypeVar, assert_never
 
@@ -200,6 +201,7 @@ class Work:
     registers: int
 
 
+@cache
 def work(inner: InnerProduct, *, has_fma: bool) -> Work:
     """Return the work of an inner product. What occurs twice is computed once."""
     terms = frozenset(_terms(inner.function))

@@ -35,12 +35,14 @@ OVERLAP = 4.0
 longest."""
 CALL_CYCLES = 10.0
 """The loops around a microkernel call."""
-CONTIGUOUS_COPY_CYCLES = 0.3
+SOFTNESS = 1.0
+"""How much more than a cache holds must be touched until nothing of it is left."""
+CONTIGUOUS_COPY_CYCLES = 0.4
 """Copying one element where source and copy are contiguous."""
-SHORT_COPY_CYCLES = 0.8
-"""... in runs shorter than a vector."""
-GATHER_COPY_CYCLES = 1.5
-"""... where the source has a stride."""
+TURNED_COPY_CYCLES = 1.5
+"""... where blocks of vectors are transposed."""
+GATHER_COPY_CYCLES = 1.8
+"""... where the source has a stride, or runs are shorter than a vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def predict(reuse: Reuse) -> Prediction:
     copies = _copies(reuse, reuse.setting)
     moved, transfer = _transfers(reuse, machine)
     busy = arithmetic + calls + stores + copies
-    waits = _norm(busy, transfer.sum(axis=0)) - busy
+    waits = _norm(np.vstack([busy, transfer])) - busy
     return Prediction(
         (
             ("multiply-adds", arithmetic),
@@ -97,8 +99,9 @@ def predict(reuse: Reuse) -> Prediction:
     )
 
 
-def _norm(busy: Counts, transfer: Counts) -> Counts:
-    return np.asarray((busy**OVERLAP + transfer**OVERLAP) ** (1 / OVERLAP))
+def _norm(cycles: Table) -> Counts:
+    """Return what all together take of things that overlap, shape (things, n)."""
+    return np.asarray((cycles**OVERLAP).sum(axis=0) ** (1 / OVERLAP))
 
 
 # Arithmetic
@@ -192,23 +195,28 @@ def _copy_cycles(factor: Factor, setting: Setting, lanes: Counts | None) -> Coun
     assert copy is not None
     box = {d: (0, n - 1) for d, n in zip(copy.dims, copy.extents)}
     along = steps(copy.value, copy.dims[-1], setting.layout, {}, box)
-    is_contiguous = along == (1,) or bool(copy.turned)
-    plain = CONTIGUOUS_COPY_CYCLES if is_contiguous else GATHER_COPY_CYCLES
+    plain = GATHER_COPY_CYCLES
+    if along == (1,):
+        plain = CONTIGUOUS_COPY_CYCLES
+    elif copy.turned:
+        plain = TURNED_COPY_CYCLES
     if lanes is None:
         return np.full(1, plain)
-    return np.where(lanes < copy.lanes, max(plain, SHORT_COPY_CYCLES), plain)
+    return np.where(lanes < copy.lanes, GATHER_COPY_CYCLES, plain)
 
 
 # Transfers
 
 
-def entering(reuse: Reuse, nest: Nest, capacity: float) -> Table:
-    """Return the lines of each array that enter an empty cache of so many lines; shape
-    (arrays, n).
+def entering(
+    reuse: Reuse, nest: Nest, capacity: float, softness: float = 0.0
+) -> Table:
+    """Return the lines of each array that enter an empty cache of so many lines, as
+    `traffic` counts them; shape (arrays, n).
 
     A packed copy that does not fit is gone when it is read after it was filled.
     """
-    entered = traffic(nest, np.full(1, capacity))
+    entered = traffic(nest, np.full(1, capacity), softness)
     for number, array in enumerate(reuse.arrays):
         if array.is_filled:
             filled = np.take_along_axis(
@@ -222,8 +230,7 @@ def entering(reuse: Reuse, nest: Nest, capacity: float) -> Table:
 def _transfers(reuse: Reuse, machine: Machine) -> tuple[Table, Table]:
     """Return the bytes that come from L2, L3 and memory, and their cycles.
 
-    What fits a cache altogether is still there from the call before. What is written
-    comes in and goes out again.
+    What is written comes in and goes out again.
     """
     line = machine.caches[0].line
     nest = reuse.nest(line)
@@ -232,9 +239,7 @@ def _transfers(reuse: Reuse, machine: Machine) -> tuple[Table, Table]:
     stores = (*(c.store for c in machine.caches[1:]), machine.memory.store)
     moved, took = [], []
     for cache, load, store in zip(machine.caches, loads, stores):
-        capacity = cache.capacity / line
-        stays = nest.footprint[0].sum(axis=0) <= capacity
-        entered = np.where(stays, 0.0, entering(reuse, nest, capacity)) * line
+        entered = _steady(reuse, nest, cache.capacity / line) * line
         read = np.where(is_written, 0.0, entered).sum(axis=0)
         written = np.where(is_written, entered, 0.0).sum(axis=0)
         moved.append(read + 2 * written)
@@ -242,12 +247,20 @@ def _transfers(reuse: Reuse, machine: Machine) -> tuple[Table, Table]:
     return np.array(moved), np.array(took)
 
 
+def _steady(reuse: Reuse, nest: Nest, capacity: float) -> Table:
+    """Return the lines that enter a cache in a call like the one before it: none where
+    everything fits."""
+    stays = nest.footprint[0].sum(axis=0) <= capacity
+    if stays.all():
+        return np.zeros(nest.footprint[0].shape)
+    return np.where(stays, 0.0, entering(reuse, nest, capacity, SOFTNESS))
+
+
 def _translation(reuse: Reuse, machine: Machine) -> Counts:
     """Return the cycles of waiting for addresses of pages to be translated."""
     nest = reuse.nest(machine.page)
     total = np.zeros(len(reuse.batch))
     for tlb in machine.tlbs:
-        pages = traffic(nest, np.full(1, float(tlb.entries))).sum(axis=0)
-        stays = nest.footprint[0].sum(axis=0) <= tlb.entries
-        total = total + np.where(stays, 0.0, pages) * tlb.miss
+        pages = _steady(reuse, nest, float(tlb.entries)).sum(axis=0)
+        total = total + pages * tlb.miss
     return total

@@ -140,8 +140,11 @@ class Space:
 
     @cached_property
     def _blocks(self) -> tuple[tuple[int, int], ...]:
-        """Blocks of the reduction (depth, taps) for a first look, the whole first."""
-        return tuple(product(self.depths[:4], self.taps))
+        """Blocks of the reduction (depth, taps) for a first look, the whole first, then
+        one of the two cut."""
+        whole = self.taps[0]
+        cut = ((self.depths[0], taps) for taps in self.taps[1:])
+        return (*((depth, whole) for depth in self.depths[:4]), *cut)
 
     def _loops(self, order: tuple[int, ...]) -> Iterator[_Column]:
         """Yield an order of loops with every span, and with factors packed whole and as

@@ -12,6 +12,7 @@ tile. Everything is a pure function of the machine's numbers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from polydsl.base.diagnostics import bug
 from polydsl.base.dtypes import DType
@@ -29,8 +30,8 @@ _VECTORS = (1, 2, 3, 4, 6)
 _CALL_CYCLES = 4.0
 _ROW_CYCLES = 2.0
 _POSITION_CYCLES = 1.0
-_POINTER_CYCLES = 0.5
-_SPILLED_POINTER_CYCLES = 2.5
+_POINTER_CYCLES = 0.1
+_SPILLED_POINTER_CYCLES = 4.0
 _ADDRESS_REGISTERS = 12
 # A tile that does not fit the registers measured 0.2 to 0.5 of the speed of one that
 # does; the lower end, since one that fits is always at hand.
@@ -72,6 +73,7 @@ def max_rows(machine: Machine, vectors: int, inner: InnerProduct = MULTIPLY_ADD)
     return next(fitting, 0)
 
 
+@cache
 def tile_shapes(
     machine: Machine, dtype: DType, inner: InnerProduct = MULTIPLY_ADD
 ) -> tuple[tuple[int, int], ...]:
@@ -226,9 +228,9 @@ def _position_cycles(rows: int, *, has_row_table: bool) -> float:
     """Return the cycles that go into the addresses of one position of the batch."""
     if not has_row_table:
         return _POSITION_CYCLES
-    spills = rows > _ADDRESS_REGISTERS
-    pointer = _SPILLED_POINTER_CYCLES if spills else _POINTER_CYCLES
-    return _POSITION_CYCLES + rows * pointer
+    spilled = max(rows - _ADDRESS_REGISTERS, 0)
+    pointers = rows * _POINTER_CYCLES + spilled * _SPILLED_POINTER_CYCLES
+    return _POSITION_CYCLES + pointers
 
 
 def _ends_cycles(

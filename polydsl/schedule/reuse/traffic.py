@@ -42,9 +42,14 @@ class Nest:
     place: NDArray[np.int64]
 
 
-def traffic(nest: Nest, capacity: Counts) -> Table:
+def traffic(nest: Nest, capacity: Counts, softness: float = 0.0) -> Table:
     """Return the lines of each reference that enter a cache of `capacity` lines while
-    the loops run, from an empty cache; shape (A, n)."""
+    the loops run, from an empty cache; shape (A, n).
+
+    With `softness` 0 the cache drops what was used longest ago, so that what is a
+    little too large is lost altogether. Caches of real machines lose a part of it: all
+    at (1 + softness) times the capacity, in proportion between.
+    """
     depth = len(nest.trips)
     moved: Table = nest.footprint[depth]
     # Between two uses of a reference lies all that the loops touch from the first one
@@ -57,13 +62,22 @@ def traffic(nest: Nest, capacity: Counts) -> Table:
         fresh = nest.footprint[d] - nest.footprint[d + 1]
         fresh = np.where(is_moving, fresh / np.maximum(nest.trips[d] - 1, 1), 0.0)
         between = inner + np.minimum(fixed, fresh).sum(axis=1)
-        fits = (between <= capacity) & (
-            nest.footprint[d + 1] <= nest.spread[d + 1] * capacity
+        kept = np.minimum(
+            _kept(between, capacity, softness),
+            _kept(nest.footprint[d + 1], nest.spread[d + 1] * capacity, softness),
         )
         again = nest.trips[d] * moved
-        moved = np.where(fits, np.minimum(nest.footprint[d], again), again)
+        moved = again + kept * (np.minimum(nest.footprint[d], again) - again)
         moved = np.where(nest.place <= d, nest.footprint[d], moved)
         inner = np.where(is_moving, nest.footprint[d].sum(axis=0), inner)
-        kept = np.where(nest.moves[d], 0.0, nest.footprint[d])
-        fixed = np.where(is_moving[:, None], kept, fixed)
+        still = np.where(nest.moves[d], 0.0, nest.footprint[d])
+        fixed = np.where(is_moving[:, None], still, fixed)
     return moved
+
+
+def _kept(used: Table, room: Table, softness: float) -> Table:
+    """Return the share of what was used before that is still in a cache, where *used*
+    lines were touched since and *room* are there."""
+    if softness == 0.0:
+        return (used <= room).astype(np.float64)
+    return np.clip(1.0 - (used / room - 1.0) / softness, 0.0, 1.0)
