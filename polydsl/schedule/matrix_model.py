@@ -1,8 +1,9 @@
 """The predicted time of product schedules: arithmetic, copies, and traffic.
 
 The microkernel's cycles and those of making copies add up. What crosses each boundary
-between caches is computed by the reuse analysis; its cycles overlap with arithmetic, as
-far as hardware fetches ahead: the norm of both, with an exponent, is what both take.
+between caches is computed by the reuse analysis; its cycles overlap with the work that
+needs the data, arithmetic or copying, as far as hardware fetches ahead: the norm of
+all, with an exponent, is what they take together.
 """
 
 from __future__ import annotations
@@ -82,8 +83,10 @@ def predict(reuse: Reuse) -> Prediction:
     arithmetic, calls, stores = _compute(reuse, machine)
     copies = _copies(reuse, reuse.setting)
     moved, transfer = _transfers(reuse, machine)
-    busy = arithmetic + calls + stores + copies
-    waits = _norm(np.vstack([busy, transfer])) - busy
+    is_source = np.array([array.name == "source" for array in reuse.arrays])
+    busy = arithmetic + calls + stores
+    waits = _norm(busy, transfer[:, ~is_source].sum(axis=1)) - busy
+    waits += _norm(copies, transfer[:, is_source].sum(axis=1)) - copies
     return Prediction(
         (
             ("multiply-adds", arithmetic),
@@ -94,14 +97,15 @@ def predict(reuse: Reuse) -> Prediction:
             ("address translation", _translation(reuse, machine)),
         ),
         ("L2", "L3", "memory"),
-        moved,
-        transfer,
+        moved.sum(axis=1),
+        transfer.sum(axis=1),
     )
 
 
-def _norm(cycles: Table) -> Counts:
-    """Return what all together take of things that overlap, shape (things, n)."""
-    return np.asarray((cycles**OVERLAP).sum(axis=0) ** (1 / OVERLAP))
+def _norm(busy: Counts, transfer: Table) -> Counts:
+    """Return what work and transfers (levels, n) that overlap take together."""
+    total = busy**OVERLAP + (transfer**OVERLAP).sum(axis=0)
+    return np.asarray(total ** (1 / OVERLAP))
 
 
 # Arithmetic
@@ -208,9 +212,7 @@ def _copy_cycles(factor: Factor, setting: Setting, lanes: Counts | None) -> Coun
 # Transfers
 
 
-def entering(
-    reuse: Reuse, nest: Nest, capacity: float, softness: float = 0.0
-) -> Table:
+def entering(reuse: Reuse, nest: Nest, capacity: float, softness: float = 0.0) -> Table:
     """Return the lines of each array that enter an empty cache of so many lines, as
     `traffic` counts them; shape (arrays, n).
 
@@ -228,10 +230,8 @@ def entering(
 
 
 def _transfers(reuse: Reuse, machine: Machine) -> tuple[Table, Table]:
-    """Return the bytes that come from L2, L3 and memory, and their cycles.
-
-    What is written comes in and goes out again.
-    """
+    """Return the bytes that come from L2, L3 and memory for each array, and their
+    cycles, shape (levels, arrays, n). What is written comes in and goes out again."""
     line = machine.caches[0].line
     nest = reuse.nest(line)
     is_written = np.array([array.is_written for array in reuse.arrays])[:, None]
@@ -240,10 +240,8 @@ def _transfers(reuse: Reuse, machine: Machine) -> tuple[Table, Table]:
     moved, took = [], []
     for cache, load, store in zip(machine.caches, loads, stores):
         entered = _steady(reuse, nest, cache.capacity / line) * line
-        read = np.where(is_written, 0.0, entered).sum(axis=0)
-        written = np.where(is_written, entered, 0.0).sum(axis=0)
-        moved.append(read + 2 * written)
-        took.append(read / load + written / store)
+        moved.append(np.where(is_written, 2 * entered, entered))
+        took.append(entered / np.where(is_written, store, load))
     return np.array(moved), np.array(took)
 
 
