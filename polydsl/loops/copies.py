@@ -59,10 +59,9 @@ def copy_loops(
     inner = (copy.turned, stored[-1]) if copy.turned else (stored[-1],)
     body = _turned(scop, copy, values) if copy.turned else _rows(scop, copy, values)
     threads = not is_private and prod(copy.shape) >= PARALLEL_POINTS
-    for position, d in reversed(tuple(enumerate(stored))):
-        if d in inner:
-            continue
-        kind: LoopKind = "parallel" if position == 0 and threads else "sequential"
+    order = copy.order or tuple(d for d in stored if d not in inner)
+    for d in reversed(order):
+        kind: LoopKind = "parallel" if d == order[0] and threads else "sequential"
         body = (Loop(d, ZERO, _end(copy, d, values), body, kind=kind),)
     return body
 

@@ -13,10 +13,33 @@ from polydsl.schedule.matrix_plan import Copy, Limit, Side
 from polydsl.schedule.matrix_point import Axis, point_axis
 from polydsl.schedule.operand import Layout, Operand
 from polydsl.schedule.vector_access import step
-from polydsl.semantics.program import Access, Call, Expr, Index, Literal, Pad, Select
+from polydsl.semantics.program import (
+    Access,
+    Call,
+    Expr,
+    Index,
+    Literal,
+    Pad,
+    Select,
+    accesses,
+)
 
 
-def turned(copy: Copy, layout: Layout) -> Copy:
+def arranged(copy: Copy, layout: Layout) -> Copy:
+    """Return the copy with the order of its loops: as the source lies in memory, so
+    that it is read in long runs, and transposed in blocks where that is possible."""
+    copy = _turned(copy, layout)
+    box = {d: (0, n - 1) for d, n in zip(copy.dims, copy.extents)}
+    inner = {copy.turned, copy.dims[-1]}
+    outer = [d for d in copy.stored if d not in inner]
+    (access, *_) = accesses(copy.value)
+    moves = {d: step(access, d, layout, {}, box) for d in outer}
+    if None not in moves.values():
+        outer.sort(key=lambda d: -abs(moves[d] or 0))
+    return replace(copy, order=tuple(outer))
+
+
+def _turned(copy: Copy, layout: Layout) -> Copy:
     """Return the copy with the dimension along which its source is contiguous, if that
     is not the last and the copy is plain: no padding, no lanes that stay empty."""
     box = {d: (0, n - 1) for d, n in zip(copy.dims, copy.extents)}

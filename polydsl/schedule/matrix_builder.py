@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from polydsl.poly.terms import Linear
 from polydsl.schedule.contraction import Contraction
-from polydsl.schedule.copies import Packing, Part, pack_copy, pad_copy, turned
+from polydsl.schedule.copies import Packing, Part, arranged, pack_copy, pad_copy
 from polydsl.schedule.matrix_plan import Copy, Factor, MatrixPlan, RowMode, Side
 from polydsl.schedule.matrix_point import (
     AXES,
@@ -325,7 +325,7 @@ class _Frame:
             prepared=operand.tensor in self.setting.bound and not loops,
             lanes=self.setting.machine.lanes(self.contraction.dtype),
         )
-        return turned(pack, self.setting.layout)
+        return arranged(pack, self.setting.layout)
 
     def _moves(self, operand: Operand, axis: Axis, loop: TileLoop) -> bool:
         """Whether another part of a factor is read in every iteration of a loop."""

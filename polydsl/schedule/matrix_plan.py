@@ -55,7 +55,8 @@ class Copy:
     first dimensions, of which the buffer holds one value only. A prepared copy is
     filled once, when its source is bound. Where the source is not contiguous along the
     last dimension but along another one, that is `turned`: square blocks of the two are
-    transposed.
+    transposed. `order` are the loops over the other dimensions, outermost first; those
+    of the buffer where it is empty.
     """
 
     tensor: str
@@ -69,6 +70,7 @@ class Copy:
     is_pack: bool
     lanes: int
     turned: str = ""
+    order: tuple[str, ...] = ()
     limits: tuple[Limit, ...] = ()
     loops: int = 0
 
