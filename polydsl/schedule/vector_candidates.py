@@ -52,7 +52,7 @@ FEW_ROWS = 4
 """... where the rows of a tile are apart in memory and nothing slides."""
 MOST_VECTORS = 8
 """... and so many vectors."""
-MOST_TAPS = 64
+MOST_TAPS = 16
 """So many points of the reduced indices are written out, at most."""
 LANE = "lane'"
 """The index of a lane in its vector, marked so that no other one is called like it."""
