@@ -24,20 +24,22 @@ from polydsl.schedule.matrix_reuse import Reuse
 from polydsl.schedule.provider_cost import block_cycles
 from polydsl.schedule.register_tile import TileCycles
 from polydsl.schedule.reuse.footprint import Counts
-from polydsl.schedule.reuse.traffic import Nest, Table, traffic
+from polydsl.schedule.reuse.times import overlapped
+from polydsl.schedule.reuse.traffic import (
+    SOFTNESS,
+    Nest,
+    Table,
+    steady_traffic,
+    traffic,
+)
 from polydsl.schedule.setting import Setting
 from polydsl.schedule.vector_access import steps
 
 Kind: TypeAlias = tuple[str, DType, InnerProduct]
 """What a microkernel computes, and who provides it."""
 
-OVERLAP = 4.0
-"""The exponent of the norm: 1 adds arithmetic and transfers, infinity hides all but the
-longest."""
 CALL_CYCLES = 10.0
 """The loops around a microkernel call."""
-SOFTNESS = 1.0
-"""How much more than a cache holds must be touched until nothing of it is left."""
 CONTIGUOUS_COPY_CYCLES = 0.4
 """Copying one element where source and copy are contiguous."""
 TURNED_COPY_CYCLES = 1.5
@@ -85,8 +87,8 @@ def predict(reuse: Reuse) -> Prediction:
     moved, transfer = _transfers(reuse, machine)
     is_source = np.array([array.name == "source" for array in reuse.arrays])
     busy = arithmetic + calls + stores
-    waits = _norm(busy, transfer[:, ~is_source].sum(axis=1)) - busy
-    waits += _norm(copies, transfer[:, is_source].sum(axis=1)) - copies
+    waits = overlapped(busy, transfer[:, ~is_source].sum(axis=1)) - busy
+    waits += overlapped(copies, transfer[:, is_source].sum(axis=1)) - copies
     return Prediction(
         (
             ("multiply-adds", arithmetic),
@@ -100,12 +102,6 @@ def predict(reuse: Reuse) -> Prediction:
         moved.sum(axis=1),
         transfer.sum(axis=1),
     )
-
-
-def _norm(busy: Counts, transfer: Table) -> Counts:
-    """Return what work and transfers (levels, n) that overlap take together."""
-    total = busy**OVERLAP + (transfer**OVERLAP).sum(axis=0)
-    return np.asarray(total ** (1 / OVERLAP))
 
 
 # Arithmetic
@@ -259,6 +255,6 @@ def _translation(reuse: Reuse, machine: Machine) -> Counts:
     nest = reuse.nest(machine.page)
     total = np.zeros(len(reuse.batch))
     for tlb in machine.tlbs:
-        pages = _steady(reuse, nest, float(tlb.entries)).sum(axis=0)
+        pages = steady_traffic(nest, float(tlb.entries)).sum(axis=0)
         total = total + pages * tlb.miss
     return total

@@ -86,18 +86,18 @@ class Space:
 
     @cached_property
     def taps(self) -> tuple[int, ...]:
-        """Blocks of taps: all, those of the inner indices together, single ones."""
+        """Blocks of taps: all, half, those of inner indices together, single ones."""
         plan = self.family.plan
         sizes = plan.contraction.sizes
         found, block = [1], 1
         for d in reversed(plan.taps):
             block *= sizes[d]
             found.append(block)
-        return tuple(sorted({*found}, reverse=True))
+        return tuple(sorted({*found, ceil(block / 2)}, reverse=True))
 
     def heights(self, columns: int) -> tuple[int, ...]:
         """Return every number of rows that a tile of so many columns may have."""
-        most = max(rows for rows, wide in self.tiles if wide == columns)
+        most = max((rows for rows, wide in self.tiles if wide >= columns), default=1)
         return tuple(range(1, most + 1))
 
     @cached_property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import combinations, permutations
+from itertools import combinations, permutations, product
 from math import prod
 from typing import TypeAlias
 
@@ -70,20 +70,33 @@ def families(setting: VectorSetting) -> Iterator[Family]:
         is_row = vector in setting.model.reduced
         statement = setting.model if is_row else heaviest(setting)
         operands = tuple(operands_of(setting, statement, vector))
-        for taps in _tap_sets(setting, statement, vector):
-            for tile in _tiles(setting, vector):
-                yield Family(
-                    {d: max(units(setting, vector, d), 1) for d in statement.dims},
-                    taps,
-                    tile,
-                    vector,
-                    setting.lanes if vector else 1,
-                    statement.reduced,
-                    operands,
-                    _instructions(setting, statement),
-                    bool(setting.updates),
-                    _walk(setting, statement, taps, vector),
-                )
+        plain = loop_order(setting)
+        forms = product(_tap_sets(setting, statement, vector), _tiles(setting, vector))
+        for taps, tile in forms:
+            yield Family(
+                {d: max(units(setting, vector, d), 1) for d in statement.dims},
+                taps,
+                tile,
+                vector,
+                setting.lanes if vector else 1,
+                statement.reduced,
+                operands,
+                _instructions(setting, statement),
+                bool(setting.updates),
+                _walk(setting, statement, taps, vector, plain),
+            )
+
+
+def reordered(setting: VectorSetting, family: Family) -> Iterator[Family]:
+    """Yield a family with one or two of its outer loops inside of the others."""
+    walk = family.walk
+    plain, inner = walk.loops[: walk.outer], walk.loops[walk.outer :]
+    moving = [d for d in plain if setting.extent(d) > 1]
+    lasts = (*((d,) for d in moving), *permutations(moving, 2))
+    orders = ((*(d for d in plain if d not in last), *last) for last in lasts)
+    for order in dict.fromkeys(orders):
+        if order != plain:
+            yield replace(family, walk=replace(walk, loops=(*order, *inner)))
 
 
 def heaviest(setting: VectorSetting) -> Statement:
@@ -198,7 +211,8 @@ def point_of(
     vector = family.vector
     unrolled = tuple(Unrolled(d, size[d]) for d in family.tile if d != vector)
     in_tiles = bool(setting.updates or unrolled)
-    looped = [d for d in loop_order(setting) if in_tiles or d != vector]
+    order = family.walk.loops[: family.walk.outer]
+    looped = [d for d in order if in_tiles or d != vector]
     loops = tuple(IndexLoop(d) for d in looped)
     parallel = -1
     if heaviest(setting).points >= PARALLEL_POINTS and setting.has_own_elements:
@@ -291,11 +305,11 @@ def _walk(
     statement: Statement,
     taps: tuple[str, ...],
     vector: str | None,
+    outer: tuple[str, ...],
 ) -> Walk:
     """Return the loops around register tiles and what they touch."""
     reads = tuple(_reference(setting, statement, r.access) for r in statement.reads)
     store = _reference(setting, statement, written(setting, statement))
-    outer = loop_order(setting)
     inner = (d for d in statement.reduced if d not in (*taps, vector))
     last = (vector,) if vector in statement.reduced and vector else ()
     return Walk(

@@ -17,7 +17,12 @@ from polydsl.schedule.decision import (
 )
 from polydsl.schedule.refused import Refused
 from polydsl.schedule.vector_builder import VectorSetting, build
-from polydsl.schedule.vector_candidates import counts_of, families, point_of
+from polydsl.schedule.vector_candidates import (
+    counts_of,
+    families,
+    point_of,
+    reordered,
+)
 from polydsl.schedule.vector_model import (
     Counts,
     Family,
@@ -31,6 +36,8 @@ from polydsl.schedule.vector_point import VectorPoint
 SHOWN = 5
 """So many of the best candidates that were not taken are kept in the record."""
 
+PATIENCE = 1.02
+"""Other orders of the loops are tried where caches take more than this of the time."""
 KEPT = 1.25
 """Families whose cheapest member may not come within this of the best come last."""
 
@@ -106,13 +113,24 @@ def ranked(setting: VectorSetting) -> Iterator[tuple[VectorPoint, Cost]]:
     limit = np.inf
     while rest and rest[0][2].cycles[0] <= limit:
         family, counts, prices = rest.pop(0)
-        whole = with_memory(prices, family, counts, setting.machine)
-        limit = min(limit, whole.cycles.min() * KEPT)
-        found.append((family, counts, whole))
+        for ordered in _orders(setting, family, counts, prices):
+            whole = with_memory(prices, ordered, counts, setting.machine)
+            limit = min(limit, whole.cycles.min() * KEPT)
+            found.append((ordered, counts, whole))
     yield from _in_order(setting, found)
     for family, counts, prices in rest:
         whole = with_memory(prices, family, counts, setting.machine)
         yield from _in_order(setting, [(family, counts, whole)])
+
+
+def _orders(
+    setting: VectorSetting, family: Family, counts: Counts, prices: Prices
+) -> Iterator[Family]:
+    """Yield a family, and with other orders of its loops where it waits for caches."""
+    yield family
+    whole = with_memory(prices, family, counts, setting.machine)
+    if whole.cycles.min() > PATIENCE * prices.cycles.min():
+        yield from reordered(setting, family)
 
 
 def _in_order(

@@ -19,7 +19,7 @@ from polydsl.schedule.reuse.footprint import (
     progressions,
     spread,
 )
-from polydsl.schedule.reuse.traffic import Nest, traffic
+from polydsl.schedule.reuse.traffic import Nest, steady_traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,9 @@ def moved(
     for cache, (name, rate) in zip(machine.caches, beyond):
         if cache.line not in nests:
             nests[cache.line] = _nest(walk, tile, cache.line)
-        capacity = np.full(1, float(cache.capacity // cache.line))
-        total = traffic(nests[cache.line], capacity).sum(axis=0) * cache.line
+        capacity = float(cache.capacity // cache.line)
+        entered = steady_traffic(nests[cache.line], capacity)
+        total = entered.sum(axis=0) * cache.line
         found.append(Moved(name, total, total / rate))
     return tuple(found)
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polydsl.base.machine import Machine
+from polydsl.schedule.reuse.times import overlapped
 from polydsl.schedule.vector_memory import Moved, Walk, moved
 
 Counts: TypeAlias = NDArray[np.int64]
@@ -143,17 +144,15 @@ def price(family: Family, counts: Counts, machine: Machine) -> Prices:
 def with_memory(
     prices: Prices, family: Family, counts: Counts, machine: Machine
 ) -> Prices:
-    """Return the prices with what waiting for caches and memory adds.
-
-    All levels work at the same time, so that the slowest counts.
-    """
+    """Return the prices with what waiting for caches and memory adds: they work at the
+    same time as the core, as far as hardware fetches ahead."""
     tile = {d: e.astype(np.float64) for d, e in _extents(family, counts).items()}
     if family.vector is not None:
         most = float(max(family.walk.extents[family.vector], 1))
         tile[family.vector] = np.minimum(tile[family.vector] * family.lanes, most)
     levels = moved(family.walk, tile, machine)
-    slowest = _greatest(*(level.cycles for level in levels))
-    waiting = np.maximum(slowest - prices.cycles, 0.0)
+    waiting = overlapped(prices.cycles, [level.cycles for level in levels])
+    waiting -= prices.cycles
     return Prices((*prices.parts, ("caches", waiting)), prices.fits, levels)
 
 

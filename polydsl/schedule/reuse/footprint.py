@@ -110,12 +110,15 @@ def spread(along: Sequence[Progression], line: int) -> Counts:
     Addresses within a page choose the set, as far as a program can know. What moves by
     whole pages stays in the same sets; smaller steps add sets until all are used.
     """
-    places = np.ones(1)
+    run, runs = np.ones(1), np.ones(1)
+    common = np.full(1, PAGE, np.int64)
     most = PAGE // line
     for count, gap in along:
-        # A step of 1.5 pages visits every half page.
-        common = np.gcd(np.rint(gap).astype(np.int64), PAGE).astype(np.float64)
-        stops = np.minimum(count, PAGE / np.maximum(common, 1.0))
-        inside = np.minimum(places + (count - 1) * gap / line, most)
-        places = np.where(gap < line, inside, np.minimum(places * stops, most))
-    return places / most
+        joins = gap < line
+        run = np.where(joins, run + (count - 1) * gap / line, run)
+        # Runs start at multiples of what all their distances have in common.
+        apart = ~joins & (count > 1)
+        together = np.gcd(common, np.rint(gap).astype(np.int64))
+        common = np.where(apart, together, common)
+        runs = np.where(apart, runs * count, runs)
+    return np.minimum(run * np.minimum(runs, PAGE / common), most) / most

@@ -20,6 +20,10 @@ Table = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
+SOFTNESS = 1.0
+"""How much more than a real cache holds must be touched until nothing of it is left."""
+
+
 @dataclass(frozen=True, slots=True)
 class Nest:
     """Loops around references, for many candidates at once, outermost first.
@@ -73,6 +77,15 @@ def traffic(nest: Nest, capacity: Counts, softness: float = 0.0) -> Table:
         still = np.where(nest.moves[d], 0.0, nest.footprint[d])
         fixed = np.where(is_moving[:, None], still, fixed)
     return moved
+
+
+def steady_traffic(nest: Nest, capacity: float) -> Table:
+    """Return the lines of each reference that enter a real cache while the loops run
+    again and again; shape (A, n). What fits altogether is still there."""
+    stays = nest.footprint[0].sum(axis=0) <= capacity
+    if stays.all():
+        return np.zeros(nest.footprint[0].shape)
+    return np.where(stays, 0.0, traffic(nest, np.full(1, capacity), SOFTNESS))
 
 
 def _kept(used: Table, room: Table, softness: float) -> Table:
