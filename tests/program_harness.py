@@ -155,6 +155,7 @@ def shuffled(seed: int | None) -> Iterator[None]:
     changed = {
         "polydsl.schedule.matrix_search.predict": predict,
         "polydsl.schedule.matrix_search.BUDGET": 1000,
+        "polydsl.schedule.matrix_search.SHORT": 0,
         "polydsl.schedule.vector_choice.price": prices,
         "polydsl.schedule.vector_builder.MOST_COPIES": 64,
         f"{vectors}LONGEST_SIDE": int(rng.choice([3, 7])),

@@ -137,7 +137,7 @@ def extents(program: Program, names: set[str], depth: int) -> Extents:
 
 
 @pytest.mark.random
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.one_of(products(), windows()), st.sampled_from((8, 16, 32, 64, 128)))
 def test_traffic_is_that_of_an_exact_cache(program: Program, capacity: int) -> None:
     """Where it does not hinge on a few lines more or less of capacity; most programs

@@ -144,7 +144,7 @@ def test_random_points_run_as_machine_code(isa: str) -> None:
     """The oracle says what comes out; one thread and two give the same bits."""
     found: list[VectorPlan] = []
 
-    @settings(SETTINGS, max_examples=14)
+    @settings(SETTINGS, max_examples=7)
     @given(st.sampled_from(KERNELS), st.integers(0, 1 << 20))
     def check(drawn: tuple[str, dict[str, tuple[int, ...]]], seed: int) -> None:
         text, shapes = drawn

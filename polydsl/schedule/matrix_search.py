@@ -9,6 +9,7 @@ layout and the machine.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -25,6 +26,8 @@ from polydsl.schedule.setting import Setting
 
 BUDGET = 60_000
 """So many candidates are priced at most."""
+SHORT = 1 << 21
+"""A product of fewer multiply-adds takes microseconds: fewer candidates are priced."""
 KEPT = 6
 """The candidates whose neighbours are tried."""
 TRIED = 100
@@ -48,12 +51,14 @@ def search(setting: Setting, contraction: Contraction, initialize: str | None) -
     has no index of stride one."""
     spaces = [Space(setting, f) for f in families(setting, contraction, initialize)]
     state = _State(setting)
+    is_short = prod(contraction.sizes.values()) < SHORT
     for space in spaces:
         if state.priced < BUDGET:
-            state.add(space, space.coarse())
+            state.add(space, space.coarse(is_short=is_short))
     tried: set[MatrixPoint] = set()
     while state.priced < BUDGET:
-        fresh = [s for s in state.best(KEPT) if s.point not in tried]
+        kept = state.best(1 if is_short else KEPT)
+        fresh = [s for s in kept if s.point not in tried]
         if not fresh:
             break
         for scored in fresh:

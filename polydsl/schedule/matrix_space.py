@@ -121,13 +121,16 @@ class Space:
 
     # A first look
 
-    def coarse(self) -> Batch:
+    def coarse(self, *, is_short: bool = False) -> Batch:
         """Return the candidates of a first look: every register tile and block of the
-        reduction with every order of loops that is listed."""
+        reduction with every order of loops that is listed. For a short product the
+        best two tiles, and the reduction in one block."""
         grids = []
-        for is_cut, blocks in ((False, self._blocks[:1]), (True, self._blocks[1:])):
+        tiles = self.tiles[:2] if is_short else self.tiles
+        cuts = () if is_short else self._blocks[1:]
+        for is_cut, blocks in ((False, self._blocks[:1]), (True, cuts)):
             orders = ORDERS if is_cut else UNCUT
-            chosen = list(product(self.tiles, blocks))
+            chosen = list(product(tiles, blocks))
             if chosen:
                 loops = [column for order in orders for column in self._loops(order)]
                 grids += [(chosen, loops)]
