@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import ceil
 from typing import Any
 
 from polydsl.schedule.matrix_plan import Factor, MatrixPlan
@@ -27,17 +26,6 @@ def with_loops(
     place = axes.index(parallel) if parallel else -1
     a, b = (_placed(factor, running) for factor in (plan.a, plan.b))
     return replace(plan, loops=running, parallel=place, a=a, b=b)
-
-
-def in_chunks(plan: MatrixPlan, chunks: int, **chosen: Any) -> MatrixPlan:
-    """Return a plan whose rows are cut in so many parts outside the panels, which
-    threads share."""
-    plan = replace(plan, **chosen)
-    each = ceil(plan.side("rows").tiles / chunks)
-    if not 1 < each < plan.side("rows").tiles:
-        return with_loops(plan)
-    names = (*map(point_axis, plan.outer), f"rows:{each}", *INNER)
-    return with_loops(plan, ", ".join(names), f"rows:{each}")
 
 
 def _runs(plan: MatrixPlan, loop: TileLoop) -> bool:

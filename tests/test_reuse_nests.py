@@ -19,11 +19,12 @@ from polydsl.schedule.contraction import Contraction, NoContraction, match
 from polydsl.schedule.matrix_batch import Batch, single
 from polydsl.schedule.matrix_builder import build
 from polydsl.schedule.matrix_family import families, family_of
-from polydsl.schedule.matrix_model import entering
+from polydsl.schedule.matrix_model import refilled
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_reuse import Reuse
 from polydsl.schedule.matrix_search import search
 from polydsl.schedule.matrix_space import Space
+from polydsl.schedule.reuse.traffic import traffic
 from polydsl.schedule.schedule import Schedule
 from polydsl.schedule.setting import Setting
 from polydsl.schedule.tree import Sequence
@@ -79,7 +80,9 @@ def lines_of(nest: LoopNest) -> list[tuple[str, int]]:
 def predicted(batch: Batch, setting: Setting, capacity: float) -> float:
     """Return the lines that enter a cache of so many, by the model."""
     reuse = Reuse(batch, setting)
-    return float(entering(reuse, reuse.nest(LINE, conflicts=False), capacity).sum())
+    nest = reuse.nest(LINE, conflicts=False)
+    entering = traffic(nest, np.full(1, capacity)) + refilled(reuse, nest, capacity)
+    return float(entering.sum())
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -28,7 +28,7 @@ from polydsl.driver.cli_kernels import (
     list_kernels,
     list_library,
 )
-from polydsl.driver.cli_options import Session, force_isa
+from polydsl.driver.cli_options import Session, force_isa, seconds_option
 from polydsl.driver.cli_output import Screen
 
 DONE, WRONG, USAGE, FAILED, BUG = 0, 1, 2, 3, 70
@@ -82,14 +82,7 @@ def check_command(session: Session, files: tuple[str, ...]) -> int:
     is_flag=True,
     help="Measure this machine and keep the numbers, to choose schedules by.",
 )
-@click.option(
-    "--seconds",
-    type=click.FloatRange(min=0),
-    metavar="S",
-    default=10.0,
-    show_default=True,
-    help="How long --calibrate repeats its rounds.",
-)
+@seconds_option(10.0, "How long --calibrate repeats its rounds.")
 @click.option(
     "--forget-calibration",
     "is_forgetting",

@@ -22,6 +22,7 @@ from polydsl.driver.cli_options import (
     force_isa,
     given_of,
     kernel_arguments,
+    seconds_option,
     threads_option,
     tune_option,
     words_of,
@@ -51,14 +52,7 @@ from polydsl.driver.stages import STAGE_NAMES
     help="Save a result; one -o for each, in the order of return.",
 )
 @threads_option
-@click.option(
-    "--seconds",
-    type=click.FloatRange(min=0),
-    metavar="S",
-    default=1.0,
-    show_default=True,
-    help="How long to repeat the call for its best time.",
-)
+@seconds_option(1.0, "How long to repeat the call for its best time.")
 @click.option(
     "--random",
     "distribution",
@@ -167,14 +161,7 @@ def _specialized(
     help="Peers: PyTorch, or this kernel with the microkernels of a library.",
 )
 @threads_option
-@click.option(
-    "--seconds",
-    type=click.FloatRange(min=0),
-    metavar="S",
-    default=2.0,
-    show_default=True,
-    help="How long all sides together run.",
-)
+@seconds_option(2.0, "How long all sides together run.")
 @click.option("--json", "is_json", is_flag=True, help="Print JSON instead of a table.")
 @click.pass_obj
 def bench_command(
@@ -200,14 +187,7 @@ def bench_command(
 @click.command("tune")
 @partial(kernel_arguments, required=False)
 @threads_option
-@click.option(
-    "--seconds",
-    type=click.FloatRange(min=0),
-    metavar="S",
-    default=5.0,
-    show_default=True,
-    help="How long to compile and measure schedules.",
-)
+@seconds_option(5.0, "How long to compile and measure schedules.")
 @click.option("-o", "output", type=RESULT_FILE, help="Write the result to a file too.")
 @click.option(
     "--export", "export", type=RESULT_FILE, help="Write all kept results to a file."

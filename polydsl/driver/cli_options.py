@@ -20,6 +20,7 @@ LEAD = "..."
 
 Reader = Callable[[str, str], Any]
 F = TypeVar("F", bound=Callable[..., Any])
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 Pairs = tuple[tuple[str, Any], ...]
 
 
@@ -160,6 +161,18 @@ tune_option = click.option(
     help="Measure schedules for so many seconds, unless that was done before.",
 )
 """The option of commands that compile a kernel."""
+
+
+def seconds_option(default: float, explanation: str) -> Decorator:
+    """Return the option `--seconds S` of a command that measures."""
+    return click.option(
+        "--seconds",
+        type=click.FloatRange(min=0),
+        metavar="S",
+        default=default,
+        show_default=True,
+        help=explanation,
+    )
 
 
 def words_of(values: Sequence[str]) -> tuple[str, ...]:

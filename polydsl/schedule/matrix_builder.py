@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import prod
 
 from polydsl.poly.terms import Linear
 from polydsl.schedule.contraction import Contraction
@@ -152,9 +153,7 @@ class _Builder:
         }[axis]
         if tile < 1:
             raise _Impossible(f"a tile has {tile} of the {axis}")
-        extent = 1
-        for d in dims:
-            extent *= self.contraction.sizes[d]
+        extent = prod(self.contraction.sizes[d] for d in dims)
         return Side(dims, extent, min(tile, extent))
 
     def _check_loops(self, sides: dict[Axis, Side]) -> None:

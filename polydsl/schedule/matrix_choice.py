@@ -9,14 +9,12 @@ from typing import assert_never
 from polydsl.base.providers import BUILT_IN
 from polydsl.schedule.contraction import Contraction
 from polydsl.schedule.decision import Candidate, Cost, Decision, Rejected
-from polydsl.schedule.matrix_batch import single
 from polydsl.schedule.matrix_builder import build
 from polydsl.schedule.matrix_family import family_of, refusals
-from polydsl.schedule.matrix_model import predict
+from polydsl.schedule.matrix_model import cost_of
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_point import MatrixPoint
 from polydsl.schedule.matrix_published import published
-from polydsl.schedule.matrix_reuse import Reuse
 from polydsl.schedule.matrix_search import Found, search
 from polydsl.schedule.refused import Refused
 from polydsl.schedule.setting import Setting
@@ -106,8 +104,7 @@ def forced_matrix_plan(
         return plan
     family = family_of(setting, contraction, point, initialize)
     assert family is not None
-    prediction = predict(Reuse(single(family, point), setting))
-    cost = prediction.cost(0, setting.machine)
+    cost = cost_of(setting, family, point)
     reason = "its schedule was given"
     alternatives = (Candidate(point, cost),)
     subject = subject_of(setting)

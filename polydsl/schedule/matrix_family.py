@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
+from math import prod
 
 from polydsl.poly.terms import Linear
 from polydsl.schedule.contraction import Contraction
@@ -240,17 +241,10 @@ def _depth_chains(
     )
     ordered = sorted(allowed, key=lambda d: abs(by.coefficient(d)))
     chains = [_grow(first, ordered, in_place, sizes) for first in ordered]
-    longest = max(chains, key=lambda chain: _points(chain, sizes))
+    longest = max(chains, key=lambda chain: prod(sizes[d] for d in chain))
     yield longest
     if len(longest) > 1:
         yield longest[-1:]
-
-
-def _points(dims: tuple[str, ...], sizes: dict[str, int]) -> int:
-    total = 1
-    for d in dims:
-        total *= sizes[d]
-    return total
 
 
 def _offset(

@@ -19,19 +19,16 @@ from polydsl.base.inner_product import InnerProduct
 from polydsl.base.machine import Machine
 from polydsl.base.providers import provider_named
 from polydsl.schedule.decision import Cost, LevelCost
+from polydsl.schedule.matrix_batch import single
+from polydsl.schedule.matrix_family import Family
 from polydsl.schedule.matrix_plan import Factor
+from polydsl.schedule.matrix_point import MatrixPoint
 from polydsl.schedule.matrix_reuse import Reuse
 from polydsl.schedule.provider_cost import block_cycles
 from polydsl.schedule.register_tile import TileCycles
 from polydsl.schedule.reuse.footprint import Counts
 from polydsl.schedule.reuse.times import overlapped
-from polydsl.schedule.reuse.traffic import (
-    SOFTNESS,
-    Nest,
-    Table,
-    steady_traffic,
-    traffic,
-)
+from polydsl.schedule.reuse.traffic import Nest, Table, steady_traffic
 from polydsl.schedule.setting import Setting
 from polydsl.schedule.vector_access import steps
 
@@ -102,6 +99,12 @@ def predict(reuse: Reuse) -> Prediction:
         moved.sum(axis=1),
         transfer.sum(axis=1),
     )
+
+
+def cost_of(setting: Setting, family: Family, point: MatrixPoint) -> Cost:
+    """Return the predicted cost of one point of a family."""
+    prediction = predict(Reuse(single(family, point), setting))
+    return prediction.cost(0, setting.machine)
 
 
 # Arithmetic
@@ -208,21 +211,18 @@ def _copy_cycles(factor: Factor, setting: Setting, lanes: Counts | None) -> Coun
 # Transfers
 
 
-def entering(reuse: Reuse, nest: Nest, capacity: float, softness: float = 0.0) -> Table:
-    """Return the lines of each array that enter an empty cache of so many lines, as
-    `traffic` counts them; shape (arrays, n).
-
-    A packed copy that does not fit is gone when it is read after it was filled.
-    """
-    entered = traffic(nest, np.full(1, capacity), softness)
+def refilled(reuse: Reuse, nest: Nest, capacity: float) -> Table:
+    """Return the lines of each array that leave a cache of so many lines between being
+    packed and being read: of copies that do not fit; shape (arrays, n)."""
+    lines = np.zeros(nest.footprint[0].shape)
     for number, array in enumerate(reuse.arrays):
         if array.is_filled:
             filled = np.take_along_axis(
                 nest.footprint[:, number], array.anew[None], axis=0
             )[0]
             again = reuse.executions(array.anew) * filled
-            entered[number] += np.where(filled > capacity, again, 0.0)
-    return entered
+            lines[number] = np.where(filled > capacity, again, 0.0)
+    return lines
 
 
 def _transfers(reuse: Reuse, machine: Machine) -> tuple[Table, Table]:
@@ -235,19 +235,12 @@ def _transfers(reuse: Reuse, machine: Machine) -> tuple[Table, Table]:
     stores = (*(c.store for c in machine.caches[1:]), machine.memory.store)
     moved, took = [], []
     for cache, load, store in zip(machine.caches, loads, stores):
-        entered = _steady(reuse, nest, cache.capacity / line) * line
+        capacity = cache.capacity / line
+        entered = steady_traffic(nest, capacity) + refilled(reuse, nest, capacity)
+        entered *= line
         moved.append(np.where(is_written, 2 * entered, entered))
         took.append(entered / np.where(is_written, store, load))
     return np.array(moved), np.array(took)
-
-
-def _steady(reuse: Reuse, nest: Nest, capacity: float) -> Table:
-    """Return the lines that enter a cache in a call like the one before it: none where
-    everything fits."""
-    stays = nest.footprint[0].sum(axis=0) <= capacity
-    if stays.all():
-        return np.zeros(nest.footprint[0].shape)
-    return np.where(stays, 0.0, entering(reuse, nest, capacity, SOFTNESS))
 
 
 def _translation(reuse: Reuse, machine: Machine) -> Counts:

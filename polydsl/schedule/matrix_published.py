@@ -11,11 +11,10 @@ import numpy as np
 
 from polydsl.schedule.contraction import Contraction
 from polydsl.schedule.decision import Candidate
-from polydsl.schedule.matrix_batch import Batch, Numbers, single
+from polydsl.schedule.matrix_batch import Batch, Numbers
 from polydsl.schedule.matrix_family import Family, families
-from polydsl.schedule.matrix_model import predict
+from polydsl.schedule.matrix_model import cost_of
 from polydsl.schedule.matrix_point import MatrixPoint
-from polydsl.schedule.matrix_reuse import Reuse
 from polydsl.schedule.matrix_search import SHOWN, Found
 from polydsl.schedule.matrix_space import Space
 from polydsl.schedule.published.rank import PublishedRanker, rank
@@ -39,7 +38,8 @@ def published(
     scores = rank(ranker, points, contraction, setting.machine)
     best = np.argsort(scores, kind="stable")[:SHOWN].tolist()
     candidates = tuple(
-        _candidate(setting, pool[points[number]], points[number]) for number in best
+        Candidate(point, cost_of(setting, pool[point], point))
+        for point in (points[number] for number in best)
     )
     return Found(candidates, len(points), False)
 
@@ -60,8 +60,3 @@ def _with_tile(batch: Batch, tile: tuple[int, int]) -> Numbers:
     """Return the candidates that have a register tile."""
     rows, columns = tile
     return np.flatnonzero((batch.row_tile == rows) & (batch.column_tile == columns))
-
-
-def _candidate(setting: Setting, family: Family, point: MatrixPoint) -> Candidate:
-    prediction = predict(Reuse(single(family, point), setting))
-    return Candidate(point, prediction.cost(0, setting.machine))

@@ -113,8 +113,7 @@ def ranked(setting: VectorSetting) -> Iterator[tuple[VectorPoint, Cost]]:
     limit = np.inf
     while rest and rest[0][2].cycles[0] <= limit:
         family, counts, prices = rest.pop(0)
-        for ordered in _orders(setting, family, counts, prices):
-            whole = with_memory(prices, ordered, counts, setting.machine)
+        for ordered, whole in _orders(setting, family, counts, prices):
             limit = min(limit, whole.cycles.min() * KEPT)
             found.append((ordered, counts, whole))
     yield from _in_order(setting, found)
@@ -125,12 +124,14 @@ def ranked(setting: VectorSetting) -> Iterator[tuple[VectorPoint, Cost]]:
 
 def _orders(
     setting: VectorSetting, family: Family, counts: Counts, prices: Prices
-) -> Iterator[Family]:
-    """Yield a family, and with other orders of its loops where it waits for caches."""
-    yield family
+) -> Iterator[tuple[Family, Prices]]:
+    """Yield a family with its whole prices, and with other orders of its loops where it
+    waits for caches."""
     whole = with_memory(prices, family, counts, setting.machine)
+    yield family, whole
     if whole.cycles.min() > PATIENCE * prices.cycles.min():
-        yield from reordered(setting, family)
+        for ordered in reordered(setting, family):
+            yield ordered, with_memory(prices, ordered, counts, setting.machine)
 
 
 def _in_order(

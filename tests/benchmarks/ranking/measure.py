@@ -58,6 +58,17 @@ class Subject:
         cycles = sum(cost.cycles for cost in costs)
         return toolchain().machine.seconds(cycles)
 
+    def chosen_points(self) -> dict[str, Point]:
+        """Return the point of every decision as it is by default."""
+        decisions = _decisions(self.plain.request)
+        return {d.subject: d.alternatives[0].point for d in decisions if d.alternatives}
+
+    def result_bytes(self) -> int:
+        """Return the size of the results."""
+        results = self.run()()
+        arrays = results if isinstance(results, tuple) else (results,)
+        return sum(np.asarray(array).nbytes for array in arrays)
+
     def describe(self) -> str:
         """Return what was chosen."""
         return "; ".join(d.chosen for d in _decisions(self.plain.request))
