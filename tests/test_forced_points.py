@@ -62,6 +62,23 @@ def test_a_given_point_is_what_is_compiled() -> None:
     assert request({SUBJECT: other}).identity() != asked.identity()
 
 
+def test_a_loop_over_an_index_of_one_point_may_be_given() -> None:
+    """Such a loop is left out of the plan, and of what the model prices."""
+    text = """
+kernel product(a: f32[N, M, K], b: f32[K, L]) -> f32[N, M, L]:
+    c[n, i, j] += a[n, i, k] * b[k, j]
+    return c
+"""
+    kernel = polydsl.loads(text).product
+    a = A[None]
+    point = replace(POINT, loops=(TileLoop("n"), *POINT.loops), b=Reading("packed", 2))
+    asked = Request(
+        kernel.library, "product", {"a": layout_of(a), "b": layout_of(B)}, {}
+    ).choosing({SUBJECT: point})
+    result = Specialization(asked, toolchain(), {})(a, B)
+    np.testing.assert_allclose(result, a @ B, rtol=1e-5, atol=1e-5)
+
+
 def test_an_impossible_point_is_refused() -> None:
     wrong = replace(POINT, rows=("j",))
     with pytest.raises(ArgumentError, match=r"given for S1 \(c\) is not possible: "):

@@ -106,17 +106,20 @@ def axis_names(family: Family) -> tuple[str, ...]:
 
 
 def single(family: Family, point: MatrixPoint) -> Batch:
-    """Return a point of a family as a batch of one."""
+    """Return a point of a family as a batch of one, without loops over an outer
+    dimension that has one point."""
     names = axis_names(family)
+    is_kept = [loop.axis in names for loop in point.loops]
+    loops = [loop for loop, kept in zip(point.loops, is_kept) if kept]
     numbers = (
         [point.row_tile],
         [point.column_tile],
         [point.depth_block],
         [point.taps_block],
-        [[names.index(loop.axis)] for loop in point.loops],
-        [[loop.tiles] for loop in point.loops],
-        [point.a.loops],
-        [point.b.loops],
+        [[names.index(loop.axis)] for loop in loops],
+        [[loop.tiles] for loop in loops],
+        [sum(is_kept[: point.a.loops])],
+        [sum(is_kept[: point.b.loops])],
     )
     arrays = (np.array(n, dtype=np.int64) for n in numbers)
     return Batch(family, *arrays)
