@@ -204,6 +204,26 @@ def reduction(n: int, lanes: int, combine: Combine, dtype: DType) -> LoopNest:
     )
 
 
+def row_reductions(
+    rows: int, n: int, lanes: int, combine: Combine, dtype: DType, *, together: bool
+) -> LoopNest:
+    """Combine each row of x with an element of z: all rows in one vector loop, or each
+    in a loop of its own."""
+    updates = [
+        Accumulate("z", (number(r),), combine, Load("x", (number(r), J), dtype))
+        for r in range(rows)
+    ]
+    body = [vector("j", n, lanes, *updates)]
+    if not together:
+        body = [vector("j", n, lanes, update) for update in updates]
+    buffers = [
+        array("x", rows, n, dtype=dtype),
+        array("z", rows, dtype=dtype, written=True),
+    ]
+    first = loop("i", rows, Store("z", (I,), Load("x", (I, number(0)), dtype)))
+    return nest(buffers, first, *body)
+
+
 def packed_product(tiles: int, rows: int, columns: int, depth: int) -> LoopNest:
     """relu(a @ b) with b packed beforehand, by microkernels into private scratch."""
     row_starts = np.arange(rows, dtype=np.int32) * depth

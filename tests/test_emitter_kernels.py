@@ -125,6 +125,30 @@ def test_reductions_of_every_type(
     check(worker, kernels.reduction(n, 16, combine, DTYPES[dtype]), isa)
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    rows=st.integers(1, 21),
+    n=st.sampled_from([16, 37]),
+    lanes=LANES,
+    combine=st.sampled_from(["add", "mul", "max", "min"]),
+    dtype=st.sampled_from([F32, F64, I32, U8]),
+)
+def test_rows_are_combined_together_as_each_alone(
+    worker: Worker, rows: int, n: int, lanes: int, combine: Combine, dtype: DType
+) -> None:
+    """Their lanes are combined side by side, in the same order: the same bits."""
+    both = [
+        kernels.row_reductions(rows, n, lanes, combine, dtype, together=together)
+        for together in (True, False)
+    ]
+    arguments = kernels.random_arguments(both[0])
+    for isa in ROWS:
+        found, alone = (worker.run(nest, isa, arguments)["z"] for nest in both)
+        np.testing.assert_array_equal(found, alone)
+        wanted = interpreted(both[0], arguments)["z"]
+        np.testing.assert_allclose(found, wanted, rtol=3e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf])
 def test_sums_keep_nan_and_infinity(worker: Worker, isa: str, special: float) -> None:
     nest = kernels.reduction(37, 16, "add", F32)

@@ -19,6 +19,7 @@ from polydsl.schedule.reuse.footprint import (
     Reference,
     lines,
     progressions,
+    spread,
 )
 from polydsl.schedule.reuse.traffic import Nest, traffic
 
@@ -158,3 +159,44 @@ def test_what_all_loops_touch_is_moved_once_into_a_large_cache(
     exact = dict.fromkeys(model, 0)
     exact.update(misses(trace(program), 10**9))
     assert model == exact
+
+
+SETS, WAYS = 64, 12
+
+
+@pytest.mark.parametrize("gap", [1, 2, 8, 64])
+@pytest.mark.parametrize("count", [10, 40, 60, 300, 500])
+def test_arrays_that_lie_in_the_same_sets_drive_each_other_out(
+    gap: int, count: int
+) -> None:
+    """Two arrays of `count` lines, `gap` lines apart, are read ten times over: all stay
+    where the sets that they lie in hold both, and nothing does where they do not."""
+    along = [(np.full(1, float(count)), np.full(1, gap * 64.0))]
+    share = spread(along, 4, 64)
+    footprint = np.full((3, 2, 1), float(count))
+    footprint[2] = 1.0
+    nest = Nest(
+        np.array([[[10.0], [10.0]], [[float(count)], [float(count)]]]),
+        footprint,
+        np.stack([[share] * 2, [share] * 2, [np.full(1, 1 / SETS)] * 2]),
+        np.array([[[False]] * 2, [[True]] * 2]),
+        np.full((2, 1), 2),
+    )
+    model = traffic(nest, np.full(1, float(SETS * WAYS))).sum()
+    exact = set_misses(10, count, gap)
+    assert model == exact
+
+
+def set_misses(times: int, count: int, gap: int) -> int:
+    """Return the misses of an exact cache with sets, both arrays starting in set 0."""
+    total = 0
+    for number in range(SETS):
+        uses = [
+            (name, n * gap)
+            for _ in range(times)
+            for n in range(count)
+            for name in "ab"
+            if n * gap % SETS == number
+        ]
+        total += sum(misses(iter(uses), WAYS).values())
+    return total

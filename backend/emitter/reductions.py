@@ -10,7 +10,9 @@ an order that depends on the loop and the target only.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from llvmlite import ir
 
@@ -24,6 +26,9 @@ from polydsl.backend.llvm_types import constant, register_type
 from polydsl.base.dtypes import DType
 from polydsl.base.functions import Combine, identity
 from polydsl.loops.nest import Accumulate
+
+SHUFFLED_BYTES = 16
+"""Every ISA shuffles freely within so many bytes of two vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +64,34 @@ def reduce_lanes(
     builder.store(new, place)
 
 
-def close_reduction(scope: Scope, reduction: Reduction) -> None:
-    """Combine the partial results with the location."""
-    node, builder = reduction.node, scope.builder
-    parts = [builder.load(place, typ=reduction.kind) for place in reduction.slots]
+def close_reductions(scope: Scope, reductions: Sequence[Reduction]) -> None:
+    """Combine the partial results with the locations, in order."""
+    alike = groupby(reductions, key=lambda r: (r.node.combine, str(r.kind)))
+    for _, group in alike:
+        found = tuple(group)
+        node = found[0].node
+        parts = [_one_vector(scope, reduction) for reduction in found]
+        if node.combine in ("and", "or"):
+            lanes = every_lane if node.combine == "and" else any_lane
+            totals = [lanes(scope.builder, part) for part in parts]
+        else:
+            totals = totals_of(scope, node, parts)
+        for reduction, total in zip(found, totals):
+            _add_to_place(scope, reduction.node, total)
+
+
+def _one_vector(scope: Scope, reduction: Reduction) -> ir.Value:
+    """Combine the vectors of one accumulation pairwise."""
+    load, node = scope.builder.load, reduction.node
+    parts = [load(place, typ=reduction.kind) for place in reduction.slots]
     while len(parts) > 1:
         pairs = zip(parts[::2], parts[1::2])
         rest = parts[len(parts) - len(parts) % 2 :]
         parts = [combined(scope, node, left, right) for left, right in pairs] + rest
-    total = _across(scope, node, parts[0])
+    return parts[0]
+
+
+def _add_to_place(scope: Scope, node: Accumulate, total: ir.Value) -> None:
     memo: Memo = {}
     buffer = scope.kernel.buffer(node.buffer)
     place = emit_place(scope, node.buffer, node.index, memo)
@@ -75,19 +99,81 @@ def close_reduction(scope: Scope, reduction: Reduction) -> None:
     store_element(scope, buffer, place, result)
 
 
-def _across(scope: Scope, node: Accumulate, vector: ir.Value) -> ir.Value:
-    """Combine the lanes of a vector: its halves, then their halves."""
-    builder = scope.builder
-    if node.combine in ("and", "or"):
-        return (every_lane if node.combine == "and" else any_lane)(builder, vector)
-    count = vector.type.count
-    while count > 2:
-        count //= 2
-        low = shuffle(builder, vector, vector, list(range(count)))
-        high = shuffle(builder, vector, vector, list(range(count, 2 * count)))
-        vector = combined(scope, node, low, high)
-    first, second = (builder.extract_element(vector, I32(i)) for i in range(2))
-    return combined(scope, node, first, second)
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Partial results of several accumulations side by side in a vector, `width` lanes
+    of each; `numbers` says of which."""
+
+    value: ir.Value
+    numbers: tuple[int, ...]
+    width: int
+
+
+def totals_of(
+    scope: Scope, node: Accumulate, vectors: Sequence[ir.Value]
+) -> list[ir.Value]:
+    """Combine the lanes of each vector: its halves, then their halves.
+
+    The halves of two vectors become one, so that each step halves what is left of all:
+    16 vectors of 16 lanes take 15 combinations and 30 shuffles, not 64 of each.
+    """
+    lanes = vectors[0].type.count
+    rows = [_Rows(vector, (n,), lanes) for n, vector in enumerate(vectors)]
+    while rows[0].width > 1:
+        rows = [_halved(scope, node, *pair) for pair in _pairs(rows)]
+    found = {
+        number: scope.builder.extract_element(part.value, I32(lane))
+        if len(part.numbers) > 1
+        else part.value
+        for part in rows
+        for lane, number in enumerate(part.numbers)
+    }
+    return [found[number] for number in range(len(vectors))]
+
+
+def _pairs(rows: Sequence[_Rows]) -> Iterator[tuple[_Rows, ...]]:
+    """Yield two vectors of equally many accumulations, or one that finds no other."""
+    place = 0
+    while place < len(rows):
+        pair = tuple(rows[place : place + 2])
+        if len({len(part.numbers) for part in pair}) > 1:
+            pair = pair[:1]
+        yield pair
+        place += len(pair)
+
+
+def _halved(scope: Scope, node: Accumulate, *parts: _Rows) -> _Rows:
+    """Combine the halves of what one or two vectors hold.
+
+    Where a half is shorter than 16 bytes, the two vectors alternate within each 16, for
+    shuffles within these are cheapest.
+    """
+    width, count = parts[0].width, len(parts[0].numbers)
+    is_short = width * node.value.dtype.bytes <= SHUFFLED_BYTES
+    together = SHUFFLED_BYTES // node.value.dtype.bytes // width if is_short else count
+    order = [
+        (source, row)
+        for block in range(0, count, together)
+        for source in range(len(parts))
+        for row in range(block, min(block + together, count))
+    ]
+    low = [
+        (source * count + row) * width + lane
+        for source, row in order
+        for lane in range(width // 2)
+    ]
+    high = [lane + width // 2 for lane in low]
+    halves = (_picked(scope, parts, picks) for picks in (low, high))
+    numbers = tuple(parts[source].numbers[row] for source, row in order)
+    return _Rows(combined(scope, node, *halves), numbers, width // 2)
+
+
+def _picked(scope: Scope, parts: Sequence[_Rows], picks: list[int]) -> ir.Value:
+    """Return the picked lanes of one or two vectors; a single one as a scalar."""
+    first, last = parts[0].value, parts[-1].value
+    if len(picks) == 1:
+        return scope.builder.extract_element(first, I32(picks[0]))
+    return shuffle(scope.builder, first, last, picks)
 
 
 def _start(combine: Combine, dtype: DType) -> float:

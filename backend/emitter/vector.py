@@ -26,7 +26,7 @@ from polydsl.backend.emitter.lanes import Lanes
 from polydsl.backend.emitter.ranges import Interval
 from polydsl.backend.emitter.reductions import (
     Reduction,
-    close_reduction,
+    close_reductions,
     open_reduction,
     reduce_lanes,
 )
@@ -95,9 +95,7 @@ def emit_vector_loop(scope: Scope, loop: Loop) -> None:
     with when(builder, runs if extent.trips is None else None):
         plan = _plan(lanes, loop, extent)
         rest = _emit_blocks(scope, plan)
-        for reduction in plan.reductions:
-            if reduction is not None:
-                close_reduction(scope, reduction)
+        close_reductions(scope, [r for r in plan.reductions if r is not None])
         if rest is not None:
             _emit_points(scope, loop, (rest, extent.hi), extent)
 

@@ -232,7 +232,7 @@ class Reuse:
                 along = self._along[number]
                 touched = lines(along, element, line)
                 if conflicts and line < PAGE:
-                    room[:, number] = spread(along, line)
+                    room[:, number] = spread(along, element, line)
             else:
                 points = prod(self.spans[axis] for axis in array.axes)
                 touched = np.ceil(points * element / line)

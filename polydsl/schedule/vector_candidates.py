@@ -23,6 +23,7 @@ from polydsl.schedule.vector_access import step
 from polydsl.schedule.vector_builder import VectorSetting, border
 from polydsl.schedule.vector_memory import Walk
 from polydsl.schedule.vector_model import (
+    DIVISION_INSTRUCTIONS,
     FUNCTION_INSTRUCTIONS,
     Counts,
     Factors,
@@ -49,7 +50,7 @@ CHUNK = 8_192
 LONGEST_SIDE = 16
 """A register tile has so many points of one index, at most."""
 FEW_ROWS = 4
-"""... where the rows of a tile are apart in memory and nothing slides."""
+"""... where the rows of a tile are apart in memory and share nothing."""
 MOST_VECTORS = 8
 """... and so many vectors."""
 MOST_TAPS = 16
@@ -81,7 +82,7 @@ def families(setting: VectorSetting) -> Iterator[Family]:
                 setting.lanes if vector else 1,
                 statement.reduced,
                 operands,
-                _instructions(setting, statement),
+                _instructions(setting, statement, vector),
                 bool(setting.updates),
                 _walk(setting, statement, taps, vector, plain),
             )
@@ -97,6 +98,14 @@ def reordered(setting: VectorSetting, family: Family) -> Iterator[Family]:
     for order in dict.fromkeys(orders):
         if order != plain:
             yield replace(family, walk=replace(walk, loops=(*order, *inner)))
+
+
+def with_loops(family: Family, point: VectorPoint) -> Family:
+    """Return the family of a point with its outer loops in the order of the point."""
+    walk = family.walk
+    plain, inner = walk.loops[: walk.outer], walk.loops[walk.outer :]
+    order = dict.fromkeys((*(loop.index for loop in point.loops), *plain))
+    return replace(family, walk=replace(walk, loops=(*order, *inner)))
 
 
 def heaviest(setting: VectorSetting) -> Statement:
@@ -131,8 +140,7 @@ def _tiles(setting: VectorSetting, vector: str | None) -> Iterator[tuple[str, ..
         for d in setting.model.left
         if d != vector and d not in setting.conditioned and setting.extent(d) > 1
     ]
-    is_row = vector not in setting.model.left
-    sides = 1 if is_row or not setting.updates else 2
+    sides = 2 if setting.updates else 1
     if not setting.updates:
         free = [d for d in free if _is_shared(setting, d)]
     for count in range(1, sides + 1):
@@ -188,7 +196,7 @@ def _sizes(setting: VectorSetting, family: Family, d: str) -> list[int]:
     extent = family.extents[d]
     if d != family.vector:
         most, least = LONGEST_SIDE if family.is_reduction else FEW_ROWS, 2
-        if family.vector in family.reduced:
+        if family.vector in family.reduced and not _shares(family, d):
             most = FEW_ROWS
     elif not family.is_reduction:
         return [1]
@@ -198,6 +206,18 @@ def _sizes(setting: VectorSetting, family: Family, d: str) -> list[int]:
         return [n for n in (1, 2, 4, 8) if n <= extent]
     wanted = range(least, min(most, extent) + 1)
     return sorted({-(-extent // -(-extent // n)) for n in wanted})
+
+
+def _shares(family: Family, d: str) -> bool:
+    """Whether points of an index that lie side by side load something in common: what
+    does not move with it, or slides along with another index of the tile."""
+    others = {*family.tile} - {d, family.vector}
+    for operand in family.operands:
+        axes = [{name for name, _ in factors} for factors in operand.axes]
+        moving = [names for names in axes if d in names]
+        if not moving or any(names & others for names in moving):
+            return True
+    return False
 
 
 # Points
@@ -359,7 +379,10 @@ def _move(
 
 
 def _is_aligned(setting: VectorSetting, access: Access, moves: Moves) -> bool:
-    """Whether an access moves by whole vectors only, but for its lanes."""
+    """Whether an access moves by whole vectors only, but for its lanes, from where a
+    vector begins: of the arrays that a caller passes only the elements are aligned."""
+    if setting.scop.tensor(access.tensor).role == "input":
+        return False
     names = {d for found in moves if found for d in found} - {LANE}
     steps = [_move(setting, access, moves, d) for d in names]
     return all(s is not None and s % setting.lanes == 0 for s in steps)
@@ -372,9 +395,11 @@ def _border_share(setting: VectorSetting, access: Access) -> float:
     return 1.0 - prod(1.0 - border(setting, d) for d in left)
 
 
-def _instructions(setting: VectorSetting, statement: Statement) -> float:
+def _instructions(
+    setting: VectorSetting, statement: Statement, vector: str | None
+) -> float:
     """Return the vector instructions of one point."""
-    total = _value_instructions(statement.value)
+    total = _value_instructions(statement.value, vector)
     if statement.combine is None:
         return total
     value = statement.value
@@ -383,13 +408,20 @@ def _instructions(setting: VectorSetting, statement: Statement) -> float:
     return total if is_fused else total + 1.0
 
 
-def _value_instructions(expr: Expr) -> float:
+def _value_instructions(expr: Expr, vector: str | None) -> float:
+    """Return the instructions of an expression, without the parts that are the same for
+    all points of the vector index: those are computed once for many."""
+    names = {n.name for n in walk(expr) if isinstance(n, Index)}
+    if vector is not None and vector not in names:
+        return 0.0
     match expr:
         case Access() | Pad() | Literal() | Size():
             return 0.0
+        case Call("div" | "sqrt"):
+            own = DIVISION_INSTRUCTIONS
         case Call(function):
             is_long = FUNCTIONS[function].rule == "float"
             own = FUNCTION_INSTRUCTIONS if is_long else 1.0
         case _:
             own = 1.0
-    return own + sum(_value_instructions(operand) for operand in children(expr))
+    return own + sum(_value_instructions(e, vector) for e in children(expr))

@@ -22,6 +22,7 @@ from polydsl.schedule.vector_candidates import (
     families,
     point_of,
     reordered,
+    with_loops,
 )
 from polydsl.schedule.vector_model import (
     Counts,
@@ -78,16 +79,16 @@ def forced_vector_plan(
 
 
 def price_of(setting: VectorSetting, point: VectorPoint) -> Cost | None:
-    """Return the predicted cost of a point's register tile; None where no family has
-    it. The order of its loops is not priced."""
+    """Return the predicted cost of a point; None where no family has its tile."""
     size = {u.index: u.count for u in point.unrolled}
     tile = (*size, *((point.vector,) if point.vector else ()))
     counts = np.array([[*size.values(), *((point.vectors,) if point.vector else ())]])
     for family in families(setting):
         wanted = (family.vector, family.taps, family.tile)
         if wanted == (point.vector, point.taps, tile):
-            prices = price(family, counts, setting.machine)
-            whole = with_memory(prices, family, counts, setting.machine)
+            ordered = with_loops(family, point)
+            prices = price(ordered, counts, setting.machine)
+            whole = with_memory(prices, ordered, counts, setting.machine)
             return _cost_of(whole, 0, setting.machine)
     return None
 
@@ -131,6 +132,7 @@ def _orders(
     yield family, whole
     if whole.cycles.min() > PATIENCE * prices.cycles.min():
         for ordered in reordered(setting, family):
+            prices = price(ordered, counts, setting.machine)
             yield ordered, with_memory(prices, ordered, counts, setting.machine)
 
 

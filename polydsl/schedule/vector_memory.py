@@ -17,9 +17,13 @@ from polydsl.schedule.reuse.footprint import (
     Reference,
     lines,
     progressions,
+    runs,
     spread,
 )
 from polydsl.schedule.reuse.traffic import Nest, steady_traffic
+
+SCATTERED_CYCLES = 1.5
+"""Waiting for a line from beyond L2 that does not follow on the one before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +53,36 @@ def moved(
     """Return what comes from every level beyond L1; *tile* holds the points of each
     index in one execution of the register tile, one number for each candidate."""
     found: list[Moved] = []
+    scattered = _scattered(walk, tile, machine.caches[0].line)
     beyond = [(c.name, c.load) for c in machine.caches[1:]]
     beyond.append(("memory", machine.memory.load))
     nests: dict[int, Nest] = {}
-    for cache, (name, rate) in zip(machine.caches, beyond):
+    for depth, (cache, (name, rate)) in enumerate(zip(machine.caches, beyond)):
         if cache.line not in nests:
             nests[cache.line] = _nest(walk, tile, cache.line)
         capacity = float(cache.capacity // cache.line)
         entered = steady_traffic(nests[cache.line], capacity)
         total = entered.sum(axis=0) * cache.line
-        found.append(Moved(name, total, total / rate))
+        late = (entered * scattered).sum(axis=0) * SCATTERED_CYCLES if depth else 0.0
+        found.append(Moved(name, total, total / rate + late))
     return tuple(found)
+
+
+def _scattered(walk: Walk, tile: Mapping[str, Counts], line: int) -> Counts:
+    """Return for each reference and candidate whether its lines do not follow on one
+    another: the innermost loop that moves it leads past the end of what the register
+    tile touches in one run. Hardware fetches only what follows. Shape (A, n)."""
+    count = len(next(iter(tile.values()))) if tile else 1
+    found = np.zeros((len(walk.references), count), np.bool_)
+    for number, reference in enumerate(walk.references):
+        span = runs(progressions(reference, tile), reference.element, line).span
+        is_innermost = np.ones(count, np.bool_)
+        for name in reversed(walk.loops):
+            step = abs(reference.step(name)) * tile[name]
+            moves = is_innermost & (step > 0) & (tile[name] < walk.extents[name])
+            found[number] |= moves & (step > np.maximum(span, line))
+            is_innermost &= ~moves
+    return found
 
 
 def _nest(walk: Walk, tile: Mapping[str, Counts], line: int) -> Nest:
@@ -75,7 +98,7 @@ def _nest(walk: Walk, tile: Mapping[str, Counts], line: int) -> Nest:
         for a, reference in enumerate(walk.references):
             along = progressions(reference, extents)
             footprint[d, a] = lines(along, reference.element, line)
-            share[d, a] = spread(along, line)
+            share[d, a] = spread(along, reference.element, line)
     trips = np.empty((depth, size, count))
     moves = np.empty((depth, size, count), np.bool_)
     for d, name in enumerate(walk.loops):

@@ -26,18 +26,20 @@ Cycles: TypeAlias = NDArray[np.float64]
 Factors: TypeAlias = tuple[tuple[str, int], ...]
 """How much every index moves one subscript."""
 
-LOADS_PER_CYCLE = 2.0
-"""Vector loads that one core starts in a cycle."""
+LOADS_PER_CYCLE = 1.65
+"""Vector loads that one core sustains in a cycle, those that feed arithmetic."""
+CROSSING_LOADS = 1.75
+"""A load that touches two lines of the cache, in loads."""
 INSTRUCTIONS_PER_CYCLE = 5.0
 """Instructions that one core sustains in a cycle."""
-LOOP_CYCLES = 1.5
+LOOP_CYCLES = 1.0
 """The end of a loop's iteration."""
-TILE_CYCLES = 10.0
+TILE_CYCLES = 4.0
 """Starting and ending a register tile: addresses, and a pipeline that runs empty."""
-HORIZONTAL_CYCLES = 14.0
-"""Combining the lanes of one accumulator."""
 GATHER_LOADS = 4.0
 """A lane whose step in memory is no small number, in loads."""
+DIVISION_INSTRUCTIONS = 10.0
+"""A division or a square root of one vector, in instructions of the same time."""
 FUNCTION_INSTRUCTIONS = 24.0
 """A transcendental function, for one vector."""
 
@@ -112,33 +114,63 @@ def price(family: Family, counts: Counts, machine: Machine) -> Prices:
     taps = float(np.prod([family.extents[d] for d in family.taps], initial=1.0))
     tiles = _trips(family, family.extents.keys() - {*family.reduced}, extents)
     bodies = _trips(family, family.extents.keys(), extents)
-    loads = sum(
-        (_loads(o, family, extents, machine) for o in family.operands), 0.0 * size
-    )
-    arithmetic = size * taps * family.instructions
-    units = machine.fma_per_cycle
-    body = _greatest(
-        loads / LOADS_PER_CYCLE,
-        arithmetic / units,
-        (loads + arithmetic) / INSTRUCTIONS_PER_CYCLE,
-    )
-    chain = taps * machine.fma_latency if family.is_reduction else 0.0
-    waiting = np.maximum(chain - body, 0.0)
-    kept = size if family.is_reduction else np.ones_like(size)
-    live = sum((_live(o, family, extents) for o in family.operands), 1.0 + 0.0 * size)
-    ends = tiles * (TILE_CYCLES + 1.5 * size) * family.is_reduction
+    rows = size
     if family.vector in family.reduced:
         rows = size / extents[family.vector]
-        ends = tiles * (TILE_CYCLES + rows * HORIZONTAL_CYCLES)
+    kept = size if family.is_reduction else np.ones_like(size)
+    # Partial sums that begin and end in one body are combined as they come.
+    kept = np.where(bodies == tiles, 2.0 * rows, kept)
+    live = [_live(o, family, extents) for o in family.operands]
+    needed = sum(live, kept + 1.0)
+    loads = 0.0 * size
+    for operand, held in zip(family.operands, live):
+        spare = machine.vector_registers - needed + held
+        each = _loads(operand, family, extents, machine)
+        loads = loads + each * _executions(operand, family, extents, bodies, spare)
+    arithmetic = bodies * size * taps * family.instructions
+    across = 0.0 * tiles
+    if family.vector in family.reduced:
+        # The vectors of a row are combined, then the halves of rows, two at a time.
+        halvings = 3.0 * (rows - 1.0) + 2.0 * np.log2(family.lanes)
+        across = tiles * (size - rows + halvings)
+    busy = overlapped(
+        (arithmetic + across) / machine.fma_per_cycle,
+        (
+            loads / LOADS_PER_CYCLE,
+            (loads + arithmetic + across) / INSTRUCTIONS_PER_CYCLE,
+        ),
+    )
+    chain = bodies * taps * machine.fma_latency if family.is_reduction else 0.0
     return Prices(
         (
-            ("loads and arithmetic", bodies * body),
-            ("latency", bodies * waiting),
+            ("loads and arithmetic", busy),
+            ("latency", np.maximum(chain - busy, 0.0)),
             ("loops", bodies * LOOP_CYCLES),
-            ("results", ends),
+            ("results", tiles * (TILE_CYCLES + rows) * family.is_reduction),
         ),
-        kept + live <= machine.vector_registers,
+        needed <= machine.vector_registers,
     )
+
+
+def _executions(
+    operand: Operand,
+    family: Family,
+    extents: Mapping[str, Counts],
+    bodies: Cycles,
+    spare: Cycles,
+) -> Cycles:
+    """Return how often an access is loaded: once for the innermost loop that runs, if
+    it does not move with it and *spare* registers can hold it."""
+    names = {d for factors in operand.axes for d, _ in factors}
+    stays = _distinct(operand, family, extents) <= spare
+    is_innermost = np.ones_like(stays)
+    for d in reversed(family.walk.loops):
+        trips = _trips(family, (d,), extents)
+        runs = trips > 1
+        if d not in names:
+            bodies = np.where(is_innermost & stays & runs, bodies / trips, bodies)
+        is_innermost &= ~runs
+    return bodies
 
 
 def with_memory(
@@ -154,11 +186,6 @@ def with_memory(
     waiting = overlapped(prices.cycles, [level.cycles for level in levels])
     waiting -= prices.cycles
     return Prices((*prices.parts, ("caches", waiting)), prices.fits, levels)
-
-
-def _greatest(*cycles: Cycles) -> Cycles:
-    most: Cycles = np.max(cycles, axis=0)
-    return most
 
 
 def _extents(family: Family, counts: Counts) -> dict[str, Counts]:
@@ -208,7 +235,7 @@ def _loads(
     elif abs(operand.step) > 1:
         each = 1.0 + 2.0 * abs(operand.step)
     elif operand.step and not operand.is_aligned:
-        each = 1.0 + machine.vector_bytes / 64.0
+        each = 1.0 + (CROSSING_LOADS - 1.0) * machine.vector_bytes / 64.0
     return _distinct(operand, family, extents) * (each + operand.border)
 
 

@@ -53,6 +53,11 @@ class Reference:
         """The indices that move the reference."""
         return frozenset(name for axis in self.axes for name, _ in axis.terms)
 
+    def step(self, index: str) -> int:
+        """Return how many bytes an index moves the reference."""
+        moves = (a.stride * c for a in self.axes for n, c in a.terms if n == index)
+        return sum(moves)
+
 
 def subscripts(axis: Axis, extents: Extents) -> tuple[Counts, Counts]:
     """Return how many subscripts of an axis are touched, and the step between them."""
@@ -83,42 +88,63 @@ def progressions(reference: Reference, extents: Extents) -> tuple[Progression, .
     return tuple(found)
 
 
-def lines(along: Sequence[Progression], element: int, line: int) -> Counts:
-    """Return how many lines of `line` bytes an array touches, whose elements have
-    `element` bytes and lie at the sums of *along*, nearest first.
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The runs of lines that an array touches: `number` of them, of `span` bytes each.
+    `is_aligned` says that all begin alike on a line."""
+
+    span: Counts
+    number: Counts
+    is_aligned: NDArray[np.bool_]
+
+
+def runs(along: Sequence[Progression], element: int, line: int) -> Runs:
+    """Return the runs of an array whose elements have `element` bytes and lie at the
+    sums of *along*, nearest first.
 
     Subscripts that leave less than a line between them make one run of lines; others
-    make a run each. A run that does not start on a line, as for all that is not a
-    multiple of one, touches part of a line more on average.
+    make a run each.
     """
     span = np.full(1, float(element))
-    runs = np.ones(1)
+    number = np.ones(1)
     is_aligned = np.ones(1, dtype=bool)
     for count, gap in along:
-        joins = (runs == 1) & (gap <= np.maximum(span, line))
+        joins = (number == 1) & (gap <= np.maximum(span, line))
         span = np.where(joins, span + (count - 1) * gap, span)
-        runs = np.where(joins, runs, runs * count)
+        number = np.where(joins, number, number * count)
         is_aligned = is_aligned & (joins | (count == 1) | (np.mod(gap, line) == 0))
-    whole = np.ceil(span / line)
-    ragged = span / line + (1.0 - element / line)
-    return runs * np.where(is_aligned, whole, ragged)
+    return Runs(span, number, is_aligned)
 
 
-def spread(along: Sequence[Progression], line: int) -> Counts:
-    """Return the share of a cache's sets that the lines of an array may lie in.
+def lines(along: Sequence[Progression], element: int, line: int) -> Counts:
+    """Return how many lines of `line` bytes an array touches, in all its runs.
+
+    A run that does not start on a line, as for all that is not a multiple of one,
+    touches part of a line more on average.
+    """
+    found = runs(along, element, line)
+    whole = np.ceil(found.span / line)
+    ragged = found.span / line + (1.0 - element / line)
+    return found.number * np.where(found.is_aligned, whole, ragged)
+
+
+def spread(along: Sequence[Progression], element: int, line: int) -> Counts:
+    """Return the share of a cache's sets that the lines of an array may lie in, whose
+    elements have `element` bytes.
 
     Addresses within a page choose the set, as far as a program can know. What moves by
     whole pages stays in the same sets; smaller steps add sets until all are used.
     """
-    run, runs = np.ones(1), np.ones(1)
+    span, runs = np.full(1, float(element)), np.ones(1)
     common = np.full(1, PAGE, np.int64)
     most = PAGE // line
     for count, gap in along:
         joins = gap < line
-        run = np.where(joins, run + (count - 1) * gap / line, run)
+        span = np.where(joins, span + (count - 1) * gap, span)
         # Runs start at multiples of what all their distances have in common.
         apart = ~joins & (count > 1)
         together = np.gcd(common, np.rint(gap).astype(np.int64))
         common = np.where(apart, together, common)
         runs = np.where(apart, runs * count, runs)
+    run = np.ceil(span / line)
     return np.minimum(run * np.minimum(runs, PAGE / common), most) / most

@@ -59,21 +59,18 @@ def traffic(nest: Nest, capacity: Counts, softness: float = 0.0) -> Table:
     # Between two uses of a reference lies all that the loops touch from the first one
     # on that moves it, at or inside a loop: `inner`; and anew what only the loop itself
     # moves of all that those loops keep touching: of `fixed`.
-    inner = np.broadcast_to(moved.sum(axis=0), moved.shape)
+    inner = crowd(moved, nest.spread[depth])
     fixed = np.broadcast_to(moved, (len(moved), *moved.shape))
     for d in reversed(range(depth)):
         is_moving = nest.moves[d] & (nest.trips[d] > 1)
         fresh = nest.footprint[d] - nest.footprint[d + 1]
         fresh = np.where(is_moving, fresh / np.maximum(nest.trips[d] - 1, 1), 0.0)
         between = inner + np.minimum(fixed, fresh).sum(axis=1)
-        kept = np.minimum(
-            _kept(between, capacity, softness),
-            _kept(nest.footprint[d + 1], nest.spread[d + 1] * capacity, softness),
-        )
+        kept = _kept(between, capacity, softness)
         again = nest.trips[d] * moved
         moved = again + kept * (np.minimum(nest.footprint[d], again) - again)
         moved = np.where(nest.place <= d, nest.footprint[d], moved)
-        inner = np.where(is_moving, nest.footprint[d].sum(axis=0), inner)
+        inner = np.where(is_moving, crowd(nest.footprint[d], nest.spread[d]), inner)
         still = np.where(nest.moves[d], 0.0, nest.footprint[d])
         fixed = np.where(is_moving[:, None], still, fixed)
     return moved
@@ -86,6 +83,19 @@ def steady_traffic(nest: Nest, capacity: float) -> Table:
     if stays.all():
         return np.zeros(nest.footprint[0].shape)
     return np.where(stays, 0.0, traffic(nest, np.full(1, capacity), SOFTNESS))
+
+
+def crowd(lines: Table, spread: Table) -> Table:
+    """Return for each reference how many lines compete with its own: as if the cache
+    had no other sets than those it may lie in. Shapes (A, n).
+
+    What several references leave out of a cache is taken to be the same: the sets that
+    they share with the one that lies in fewer.
+    """
+    if (spread == 1.0).all():
+        return np.broadcast_to(lines.sum(axis=0), lines.shape)
+    together = np.maximum(spread[:, None], spread[None])
+    return np.asarray((lines[None] / together).sum(axis=1))
 
 
 def _kept(used: Table, room: Table, softness: float) -> Table:

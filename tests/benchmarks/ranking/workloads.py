@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import polydsl
+from polydsl.backend.arrays import aligned_bytes
 from polydsl.driver.kernel import Kernel
 from tests.benchmarks.layers import TEXT, convolution_rows
 
@@ -82,7 +83,13 @@ class Workload:
 
 
 def _random(rng: np.random.Generator, *shape: int) -> np.ndarray[Any, Any]:
-    return rng.standard_normal(shape, dtype=np.float32)
+    """Return random numbers that begin 16 bytes past a cache line, as NumPy's large
+    arrays do: where they lie by chance would decide what vector loads cost."""
+    values = rng.standard_normal(shape, dtype=np.float32)
+    memory = aligned_bytes(values.nbytes + 64)[16:]
+    array = memory[: values.nbytes].view(np.float32).reshape(shape)
+    array[:] = values
+    return array
 
 
 def convolutions() -> Iterator[Workload]:
