@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -35,7 +37,11 @@ from polydsl.schedule.vector_plan import VectorPlan
 from polydsl.schedule.vector_point import VectorPoint
 
 SHOWN = 5
-"""So many of the best candidates that were not taken are kept in the record."""
+"""So many of the best candidates that were not taken are explained."""
+ALTERNATIVES = 16
+"""So many candidates are kept in the record: tuning measures them."""
+ORDERS = 2
+"""... and so many of them with the same register tile."""
 
 PATIENCE = 1.02
 """Other orders of the loops are tried where caches take more than this of the time."""
@@ -45,17 +51,13 @@ KEPT = 1.25
 
 def choose_vector_plan(setting: VectorSetting) -> tuple[VectorPlan, Decision]:
     """Return the plan of one tensor's statements and the record of the choice."""
-    found: list[tuple[VectorPlan, Cost]] = []
-    for point, cost in ranked(setting):
-        plan = build(setting, point)
-        if isinstance(plan, VectorPlan):
-            found.append((plan, cost))
-        if len(found) > SHOWN:
-            break
+    found = list(islice(_different(setting), ALTERNATIVES))
     if not found:
         bug(f"{setting.tensor} has no schedule")
     (plan, cost), *others = found
-    rejected = tuple(Rejected(p.describe(), c, _why(c, cost)) for p, c in others)
+    rejected = tuple(
+        Rejected(p.describe(), c, _why(c, cost)) for p, c in others[:SHOWN]
+    )
     reason = "its register tile takes the least time"
     if plan.point.vector is None:
         reason = plan.scalar_reason or "it has no loop"
@@ -63,6 +65,18 @@ def choose_vector_plan(setting: VectorSetting) -> tuple[VectorPlan, Decision]:
     return plan, Decision(
         subject_of(setting), plan.describe(), reason, cost, rejected, alternatives
     )
+
+
+def _different(setting: VectorSetting) -> Iterator[tuple[VectorPlan, Cost]]:
+    """Yield plans, the cheapest first, `ORDERS` with the same register tile at most."""
+    orders: Counter[tuple[object, ...]] = Counter()
+    for point, cost in ranked(setting):
+        tile = (point.vector, point.vectors, frozenset(point.unrolled), point.taps)
+        if orders[tile] < ORDERS:
+            plan = build(setting, point)
+            if isinstance(plan, VectorPlan):
+                orders[tile] += 1
+                yield plan, cost
 
 
 def forced_vector_plan(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polydsl.base.machine import Machine
 from polydsl.schedule.reuse.footprint import (
@@ -68,7 +69,7 @@ def moved(
     return tuple(found)
 
 
-def _scattered(walk: Walk, tile: Mapping[str, Counts], line: int) -> Counts:
+def _scattered(walk: Walk, tile: Mapping[str, Counts], line: int) -> NDArray[np.bool_]:
     """Return for each reference and candidate whether its lines do not follow on one
     another: the innermost loop that moves it leads past the end of what the register
     tile touches in one run. Hardware fetches only what follows. Shape (A, n)."""

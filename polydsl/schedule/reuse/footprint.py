@@ -147,4 +147,4 @@ def spread(along: Sequence[Progression], element: int, line: int) -> Counts:
         common = np.where(apart, together, common)
         runs = np.where(apart, runs * count, runs)
     run = np.ceil(span / line)
-    return np.minimum(run * np.minimum(runs, PAGE / common), most) / most
+    return np.asarray(np.minimum(run * np.minimum(runs, PAGE / common), most) / most)
