@@ -7,6 +7,7 @@ once, which is how a candidate has fewer loops.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -15,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polydsl.schedule.matrix_family import Family
+from polydsl.schedule.matrix_plan import Factor
 from polydsl.schedule.matrix_point import (
     AXES,
-    How,
+    Axis,
     MatrixPoint,
     Reading,
     TileLoop,
@@ -26,6 +28,25 @@ from polydsl.schedule.matrix_point import (
 
 Numbers: TypeAlias = NDArray[np.int64]
 Flags: TypeAlias = NDArray[np.bool_]
+
+WHOLE = 1 << 40
+"""More tiles than any axis has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The loops of n candidates, those that run more than once first, in their order.
+
+    `count` loops run, at most D; what follows has no effect. `axis` and `tiles` have
+    shape (D, n), as in a `Batch`. `a_loops` and `b_loops` are the running loops around
+    the packing of a factor, of which the innermost one moves the factor.
+    """
+
+    axis: Numbers
+    tiles: Numbers
+    a_loops: Numbers
+    b_loops: Numbers
+    count: Numbers
 
 
 @dataclass(frozen=True)
@@ -52,17 +73,29 @@ class Batch:
     def __len__(self) -> int:
         return len(self.row_tile)
 
+    def take(self, numbers: Sequence[int]) -> Batch:
+        """Return some of the candidates."""
+        chosen = np.array(numbers, dtype=np.int64)
+        return Batch(
+            self.family,
+            self.row_tile[chosen],
+            self.column_tile[chosen],
+            self.depth_block[chosen],
+            self.taps_block[chosen],
+            self.axis[:, chosen],
+            self.tiles[:, chosen],
+            self.a_loops[chosen],
+            self.b_loops[chosen],
+        )
+
     def point(self, number: int, parallel: int = -1) -> MatrixPoint:
-        """Return one candidate, without the loops that run once; `parallel` is the slot
-        that threads share."""
-        plan = self.family.plan
+        """Return one candidate, without the loops that run once; `parallel` is the
+        running loop that threads share."""
+        plan, running = self.family.plan, self.running
         names = axis_names(self.family)
-        runs = self.runs[:, number]
-        loops = zip(self.axis[runs, number].tolist(), self.tiles[runs, number].tolist())
-
-        def reading(how: How, place: int) -> Reading:
-            return Reading(how, int(runs[:place].sum()))
-
+        count = int(running.count[number])
+        axes = running.axis[:count, number].tolist()
+        tiles = running.tiles[:count, number].tolist()
         return MatrixPoint(
             self.family.is_swapped,
             plan.rows,
@@ -72,32 +105,79 @@ class Batch:
             int(self.column_tile[number]),
             int(self.depth_block[number]),
             int(self.taps_block[number]),
-            tuple(TileLoop(names[axis], tiles) for axis, tiles in loops),
-            reading(self.family.how_a, int(self.a_loops[number])),
-            reading(self.family.how_b, int(self.b_loops[number])),
-            int(runs[:parallel].sum()) if parallel >= 0 and runs[parallel] else -1,
+            tuple(TileLoop(names[axis], n) for axis, n in zip(axes, tiles)),
+            Reading(self.family.how_a, int(running.a_loops[number])),
+            Reading(self.family.how_b, int(running.b_loops[number])),
+            parallel,
             plan.microkernel,
         )
 
+    def keys(self) -> list[bytes]:
+        """Return bytes for each candidate, equal for those of one point."""
+        running = self.running
+        tiles = (self.row_tile, self.column_tile, self.depth_block, self.taps_block)
+        places = (running.a_loops, running.b_loops)
+        numbers = np.vstack([*tiles, *places, running.axis, running.tiles])
+        text, width = numbers.T.tobytes(), len(numbers) * numbers.itemsize
+        return [text[n : n + width] for n in range(0, len(text), width)]
+
     @cached_property
-    def runs(self) -> Flags:
+    def running(self) -> Running:
+        """The loops, those that run more than once first."""
+        runs = self._runs
+        count = runs.sum(axis=0)
+        order = np.argsort(~runs, axis=0, kind="stable")
+        own = _places(order)[:-1] < count
+        axis = np.where(own, np.take_along_axis(self.axis, order, axis=0), 0)
+        tiles = np.where(own, np.take_along_axis(self.tiles, order, axis=0), WHOLE)
+        outside = np.vstack([np.zeros_like(count), np.cumsum(runs, axis=0)])
+        factors = (self.family.plan.a, self.family.plan.b)
+        a, b = (
+            _where_moved(
+                np.take_along_axis(outside, place[None], axis=0)[0],
+                own & self._moving(side, factor)[axis],
+            )
+            for side, factor, place in zip(
+                AXES, factors, (self.a_loops, self.b_loops), strict=False
+            )
+        )
+        return Running(axis, tiles, a, b, count)
+
+    def _moving(self, side: Axis, factor: Factor) -> Flags:
+        """Return which axes move a factor, by their numbers."""
+        inner = [axis in (side, "taps", "depth") for axis in AXES]
+        outer = [d in factor.operand.dims for d in self.family.outer]
+        return np.array([*inner, *outer])
+
+    @property
+    def _runs(self) -> Flags:
         """Return which loops run more than once, shape (D, n)."""
         plan = self.family.plan
-        chosen = (self.row_tile, self.column_tile, self.taps_block, self.depth_block)
-        spans = [
-            -(-plan.side(axis).extent // np.minimum(tile, plan.side(axis).extent))
-            for axis, tile in zip(AXES, chosen)
-        ]
+        tiles = (self.row_tile, self.column_tile, self.taps_block, self.depth_block)
         sizes = plan.contraction.sizes
-        spans += [np.full(len(self), sizes[d]) for d in plan.outer]
         runs = np.zeros(self.axis.shape, dtype=bool)
-        for slot, (axis, tiles) in enumerate(zip(self.axis, self.tiles)):
-            for number, span in enumerate(spans):
-                here = axis == number
-                shorter = np.where(here, np.minimum(tiles, span), span)
-                runs[slot] |= here & (shorter < span)
-                spans[number] = shorter
+        for number, name in enumerate((*AXES, *plan.outer)):
+            span = np.full(len(self), sizes.get(name, 0))
+            if number < len(AXES):
+                extent = plan.side(AXES[number]).extent
+                span = -(-extent // np.minimum(tiles[number], extent))
+            here = self.axis == number
+            inside = np.minimum.accumulate(np.where(here, self.tiles, WHOLE), axis=0)
+            outside = np.minimum(np.vstack([span, inside[:-1]]), span)
+            runs |= here & (inside < outside)
         return runs
+
+
+def _places(loops: Numbers | Flags) -> Numbers:
+    """Return the places before, between and behind loops, for all candidates."""
+    return np.arange(len(loops) + 1)[:, None]
+
+
+def _where_moved(place: Numbers, moves: Flags) -> Numbers:
+    """Move packing outwards over the loops that do not move the factor."""
+    places = _places(moves)
+    behind = np.vstack([np.zeros_like(place), places[1:] * moves])
+    return np.asarray(np.where(places <= place, behind, 0).max(axis=0))
 
 
 def axis_names(family: Family) -> tuple[str, ...]:
@@ -112,14 +192,14 @@ def single(family: Family, point: MatrixPoint) -> Batch:
     is_kept = [loop.axis in names for loop in point.loops]
     loops = [loop for loop, kept in zip(point.loops, is_kept) if kept]
     numbers = (
-        [point.row_tile],
-        [point.column_tile],
-        [point.depth_block],
-        [point.taps_block],
-        [[names.index(loop.axis)] for loop in loops],
-        [[loop.tiles] for loop in loops],
-        [sum(is_kept[: point.a.loops])],
-        [sum(is_kept[: point.b.loops])],
+        point.row_tile,
+        point.column_tile,
+        point.depth_block,
+        point.taps_block,
+        [names.index(loop.axis) for loop in loops],
+        [loop.tiles for loop in loops],
+        sum(is_kept[: point.a.loops]),
+        sum(is_kept[: point.b.loops]),
     )
-    arrays = (np.array(n, dtype=np.int64) for n in numbers)
+    arrays = (np.array(n, dtype=np.int64)[..., None] for n in numbers)
     return Batch(family, *arrays)

@@ -8,32 +8,27 @@ all, with an exponent, is what they take together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TypeAlias
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
+from itertools import product
+from math import ceil, prod
 
 import numpy as np
 
-from polydsl.base.dtypes import DType
-from polydsl.base.inner_product import InnerProduct
 from polydsl.base.machine import Machine
 from polydsl.base.providers import provider_named
 from polydsl.schedule.decision import Cost, LevelCost
 from polydsl.schedule.matrix_batch import single
 from polydsl.schedule.matrix_family import Family
-from polydsl.schedule.matrix_plan import Factor
+from polydsl.schedule.matrix_plan import Factor, MatrixPlan
 from polydsl.schedule.matrix_point import MatrixPoint
 from polydsl.schedule.matrix_reuse import Reuse
 from polydsl.schedule.provider_cost import block_cycles
-from polydsl.schedule.register_tile import TileCycles
 from polydsl.schedule.reuse.footprint import Counts
 from polydsl.schedule.reuse.times import overlapped
 from polydsl.schedule.reuse.traffic import Nest, Table, steady_traffic
 from polydsl.schedule.setting import Setting
 from polydsl.schedule.vector_access import steps
-
-Kind: TypeAlias = tuple[str, DType, InnerProduct]
-"""What a microkernel computes, and who provides it."""
 
 CALL_CYCLES = 10.0
 """The loops around a microkernel call."""
@@ -110,59 +105,65 @@ def cost_of(setting: Setting, family: Family, point: MatrixPoint) -> Cost:
 # Arithmetic
 
 
-@lru_cache(maxsize=4096)
-def _block(
-    machine: Machine, kind: Kind, rows: int, columns: int, *, has_table: bool
-) -> TileCycles:
-    name, dtype, inner = kind
-    return block_cycles(
-        provider_named(name),
-        machine,
-        dtype,
-        rows=rows,
-        columns=columns,
-        has_row_table=has_table,
-        inner=inner,
-    )
+@dataclass(frozen=True, slots=True)
+class _Tiling:
+    """All register tiles of one point of the outer loops, full ones and those at the
+    ends: cycles of each step of the reduction, of each position, of each block; and the
+    vectors of the result."""
+
+    step: float
+    position: float
+    ends: float
+    vectors: float
 
 
 def _compute(reuse: Reuse, machine: Machine) -> tuple[Counts, Counts, Counts]:
     """Return the cycles of the microkernels, of the calls, and of the result."""
-    batch, plan = reuse.batch, reuse.batch.family.plan
-    totals = reuse.totals
+    plan, totals, tiles = reuse.batch.family.plan, reuse.totals, reuse.tiles
     depth, taps = float(totals["depth"]), float(totals["taps"])
-    blocks_depth = np.ceil(depth / reuse.tiles["depth"])
-    blocks = blocks_depth * np.ceil(taps / reuse.tiles["taps"])
-    outer = float(np.prod([totals[d] for d in plan.outer]))
+    blocks_depth = np.ceil(depth / tiles["depth"])
+    blocks = blocks_depth * np.ceil(taps / tiles["taps"])
+    outer = float(prod(totals[d] for d in plan.outer))
+    # Few tiles differ among many candidates.
+    wide = totals["columns"] + 1
+    codes = reuse.batch.row_tile * wide + reuse.batch.column_tile
+    unique, inverse = np.unique(codes, return_inverse=True)
+    tilings = [_tiling(plan, machine, *divmod(n, wide)) for n in unique.tolist()]
+    step, position, ends, vectors = np.array([astuple(t) for t in tilings])[inverse].T
+    each = depth * taps * step + taps * blocks_depth * position + blocks * ends
+    stores = outer * vectors * (blocks - 1)
+    return outer * each, reuse.calls * CALL_CYCLES, stores
+
+
+def _tiling(plan: MatrixPlan, machine: Machine, rows: int, columns: int) -> _Tiling:
+    """Return the cost of cutting a result into tiles of so many rows and columns."""
     lanes = machine.lanes(plan.contraction.dtype)
-    has_table = plan.a.rows != "strided"
-    kind = (plan.microkernel, plan.contraction.dtype, plan.contraction.inner)
-    arithmetic = stores = np.zeros(len(batch))
-    for rows, many_rows in _parts(totals["rows"], reuse.tiles["rows"]):
-        for columns, many_columns in _parts(totals["columns"], reuse.tiles["columns"]):
-            shapes = np.stack([rows, columns]).astype(np.int64)
-            unique, inverse = np.unique(shapes, axis=1, return_inverse=True)
-            known = [
-                _block(machine, kind, r, c, has_table=has_table)
-                for r, c in unique.T.tolist()
-            ]
-            step, position, ends = (
-                np.array([getattr(t, name) for t in known])[inverse.ravel()]
-                for name in ("step", "position", "ends")
-            )
-            tiles = outer * many_rows * many_columns
-            each = depth * taps * step + taps * blocks_depth * position + blocks * ends
-            arithmetic = arithmetic + tiles * each
-            vectors = np.ceil(columns / lanes)
-            stores = stores + tiles * rows * vectors * (blocks - 1)
-    return arithmetic, reuse.calls * CALL_CYCLES, stores
+    step = position = ends = vectors = 0.0
+    for (tall, high), (wide, across) in product(
+        _parts(plan.side("rows").extent, rows),
+        _parts(plan.side("columns").extent, columns),
+    ):
+        tile = block_cycles(
+            provider_named(plan.microkernel),
+            machine,
+            plan.contraction.dtype,
+            rows=tall,
+            columns=wide,
+            has_row_table=plan.a.rows != "strided",
+            inner=plan.contraction.inner,
+        )
+        tiles = high * across
+        step += tiles * tile.step
+        position += tiles * tile.position
+        ends += tiles * tile.ends
+        vectors += tiles * tall * ceil(wide / lanes)
+    return _Tiling(step, position, ends, vectors)
 
 
-def _parts(total: int, tile: Counts) -> tuple[tuple[Counts, Counts], ...]:
-    """Return (length, number) of the full tiles and of the last, shorter one."""
-    rest = np.mod(total, tile)
-    full = np.floor(total / tile)
-    return (tile, full), (np.maximum(rest, 1), (rest > 0).astype(float))
+def _parts(total: int, tile: int) -> tuple[tuple[int, int], ...]:
+    """Return (length, number) of the full tiles and of a last, shorter one."""
+    full, rest = divmod(total, min(tile, total))
+    return ((min(tile, total), full), *(((rest, 1),) if rest else ()))
 
 
 # Copies
@@ -170,11 +171,11 @@ def _parts(total: int, tile: Counts) -> tuple[tuple[Counts, Counts], ...]:
 
 def _copies(reuse: Reuse, setting: Setting) -> Counts:
     """Return the cycles of making copies."""
-    plan, batch = reuse.batch.family.plan, reuse.batch
-    total = np.zeros(len(batch))
+    plan, running = reuse.batch.family.plan, reuse.batch.running
+    total = np.zeros(len(reuse.batch))
     for axis, factor, loops in (
-        ("rows", plan.a, batch.a_loops),
-        ("columns", plan.b, batch.b_loops),
+        ("rows", plan.a, running.a_loops),
+        ("columns", plan.b, running.b_loops),
     ):
         if factor.padded is not None and not factor.padded.prepared:
             elements = float(np.prod(factor.padded.extents))
@@ -184,7 +185,7 @@ def _copies(reuse: Reuse, setting: Setting) -> Counts:
         names = next(
             a.axes for a in reuse.arrays if a.name == "packed" and axis in a.axes
         )
-        held = np.ones(len(batch))
+        held = np.ones(len(reuse.batch))
         for name in names:
             held = held * reuse.held(name, loops)
         per = _copy_cycles(factor, setting, reuse.tiles[axis])
@@ -211,18 +212,17 @@ def _copy_cycles(factor: Factor, setting: Setting, lanes: Counts | None) -> Coun
 # Transfers
 
 
-def refilled(reuse: Reuse, nest: Nest, capacity: float) -> Table:
+def refilled(reuse: Reuse, nest: Nest, capacity: Table | float) -> Table:
     """Return the lines of each array that leave a cache of so many lines between being
-    packed and being read: of copies that do not fit; shape (arrays, n)."""
-    lines = np.zeros(nest.footprint[0].shape)
+    packed and being read: of copies that do not fit. Shape (arrays, n) for one cache,
+    for more of them see `steady_traffic`."""
+    filled, times = np.zeros((2, *nest.footprint[0].shape))
     for number, array in enumerate(reuse.arrays):
         if array.is_filled:
-            filled = np.take_along_axis(
-                nest.footprint[:, number], array.anew[None], axis=0
-            )[0]
-            again = reuse.executions(array.anew) * filled
-            lines[number] = np.where(filled > capacity, again, 0.0)
-    return lines
+            held = nest.footprint[:, number]
+            filled[number] = np.take_along_axis(held, array.anew[None], axis=0)[0]
+            times[number] = reuse.executions(array.anew)
+    return np.where(filled > capacity, times * filled, 0.0)
 
 
 def _transfers(reuse: Reuse, machine: Machine) -> tuple[Table, Table]:
@@ -231,23 +231,23 @@ def _transfers(reuse: Reuse, machine: Machine) -> tuple[Table, Table]:
     line = machine.caches[0].line
     nest = reuse.nest(line)
     is_written = np.array([array.is_written for array in reuse.arrays])[:, None]
-    loads = (*(c.load for c in machine.caches[1:]), machine.memory.load)
-    stores = (*(c.store for c in machine.caches[1:]), machine.memory.store)
-    moved, took = [], []
-    for cache, load, store in zip(machine.caches, loads, stores):
-        capacity = cache.capacity / line
-        entered = steady_traffic(nest, capacity) + refilled(reuse, nest, capacity)
-        entered *= line
-        moved.append(np.where(is_written, 2 * entered, entered))
-        took.append(entered / np.where(is_written, store, load))
-    return np.array(moved), np.array(took)
+    far, memory = machine.caches[1:], machine.memory
+    load = _per_level((*(cache.load for cache in far), memory.load))
+    store = _per_level((*(cache.store for cache in far), memory.store))
+    lines = _per_level(cache.capacity / line for cache in machine.caches)
+    entered = (steady_traffic(nest, lines) + refilled(reuse, nest, lines)) * line
+    moved = np.where(is_written, 2 * entered, entered)
+    return moved, entered / np.where(is_written, store, load)
+
+
+def _per_level(numbers: Iterable[float]) -> Table:
+    """Return one number for each level, shape (levels, 1, 1)."""
+    return np.array([*numbers])[:, None, None]
 
 
 def _translation(reuse: Reuse, machine: Machine) -> Counts:
     """Return the cycles of waiting for addresses of pages to be translated."""
     nest = reuse.nest(machine.page)
-    total = np.zeros(len(reuse.batch))
-    for tlb in machine.tlbs:
-        pages = steady_traffic(nest, float(tlb.entries)).sum(axis=0)
-        total = total + pages * tlb.miss
-    return total
+    pages = steady_traffic(nest, _per_level(float(t.entries) for t in machine.tlbs))
+    misses = _per_level(tlb.miss for tlb in machine.tlbs)
+    return np.asarray((pages * misses).sum(axis=(0, 1)))

@@ -69,12 +69,13 @@ class Reuse:
 
     @cached_property
     def depth(self) -> int:
-        """The number of loops outside the microkernel."""
-        return len(self.batch.axis)
+        """The most loops that run outside the microkernel."""
+        return int(self.batch.running.count.max(initial=0))
 
     @cached_property
-    def _names(self) -> tuple[str, ...]:
-        return (*AXES, *self.batch.family.outer)
+    def axis(self) -> Numbers:
+        """The number of each loop's axis, (D, n)."""
+        return self.batch.running.axis[: self.depth]
 
     @cached_property
     def totals(self) -> dict[str, int]:
@@ -105,34 +106,33 @@ class Reuse:
     def spans(self) -> dict[str, Table]:
         """The positions of each axis that one iteration of 0 to D + 2 loops visits,
         shape (D + 3, n)."""
-        batch = self.batch
+        tiles = self.batch.running.tiles[: self.depth]
         found = {}
-        for number, name in enumerate(self._names):
-            spans = np.full((self.depth + 3, len(batch)), float(self.totals[name]))
-            reach = batch.tiles * self.tiles[name]
-            for d, here in enumerate(batch.axis == number):
-                spans[d + 1] = np.where(here, np.minimum(reach[d], spans[d]), spans[d])
-            for d, axis in enumerate(INNER, self.depth):
-                spans[d + 1] = 1.0 if name == axis else spans[d]
-            found[name] = spans
+        for number, (name, total) in enumerate(self.totals.items()):
+            spans = np.full((self.depth + 3, len(self.batch)), float(total))
+            reach = np.where(self.axis == number, tiles * self.tiles[name], total)
+            spans[1 : self.depth + 1] = reach
+            if name in INNER:
+                spans[self.depth + 1 + INNER.index(name)] = 1.0
+            found[name] = np.minimum.accumulate(spans, axis=0)
+        return found
+
+    @cached_property
+    def _trips(self) -> dict[str, Table]:
+        """How many iterations each loop has because of one axis: those of a loop over
+        part of an axis, on average, for it has fewer where the axis ends."""
+        found = {}
+        for name, spans in self.spans.items():
+            trips = spans[:-1] / spans[1:]
+            tiles = np.ceil(spans[: self.depth + 1] / self.tiles[name])
+            trips[: self.depth] = tiles[:-1] / tiles[1:]
+            found[name] = trips
         return found
 
     @cached_property
     def trips(self) -> Table:
-        """The mean iterations of each loop, those of the microkernel last, (D + 2, n):
-        a loop over part of an axis has fewer where the axis ends."""
-        trips = np.ones((self.depth + 2, len(self.batch)))
-        for name in self.spans:
-            trips *= self._trips(name)
-        return trips
-
-    def _trips(self, name: str) -> Table:
-        """Return how many iterations each loop has because of one axis."""
-        tiles = np.ceil(self.spans[name] / self.tiles[name])
-        trips = tiles[:-1] / tiles[1:]
-        inside = self.spans[name][self.depth :]
-        trips[self.depth :] = inside[:-1] / inside[1:]
-        return trips
+        """The mean iterations of each loop, the microkernel's last, (D + 2, n)."""
+        return np.asarray(prod(self._trips.values()))
 
     @cached_property
     def calls(self) -> Counts:
@@ -141,10 +141,8 @@ class Reuse:
 
     def executions(self, place: Numbers) -> Counts:
         """Return how often something runs that is inside so many loops."""
-        total = np.ones(len(self.batch))
-        for d in range(self.depth):
-            total = np.where(d < place, total * self.trips[d], total)
-        return total
+        outside = np.arange(self.depth)[:, None] < place
+        return np.asarray(np.where(outside, self.trips[: self.depth], 1.0).prod(axis=0))
 
     def held(self, axis: str, place: Numbers) -> Counts:
         """Return the positions of an axis that are visited inside so many loops."""
@@ -155,13 +153,13 @@ class Reuse:
     @cached_property
     def arrays(self) -> tuple[Array, ...]:
         """Everything that the loops read or write, the result last."""
-        plan = self.batch.family.plan
+        plan, running = self.batch.family.plan, self.batch.running
         whole = np.full(len(self.batch), self.depth + len(INNER))
         zero = np.zeros(len(self.batch), dtype=np.int64)
         found: list[Array] = []
         for axis, factor, loops in (
-            ("rows", plan.a, self.batch.a_loops),
-            ("columns", plan.b, self.batch.b_loops),
+            ("rows", plan.a, running.a_loops),
+            ("columns", plan.b, running.b_loops),
         ):
             dims = factor.operand.dims
             axes = (axis, *INNER, *(d for d in plan.outer if d in dims))
@@ -224,9 +222,9 @@ class Reuse:
         """Return the loops with footprints in lines of so many bytes; with or without
         the conflicts of lines that may only lie in some sets of a cache."""
         element = self.batch.family.plan.contraction.dtype.bytes
-        footprint = np.zeros((len(self.trips) + 1, len(self.arrays), len(self.batch)))
+        levels = np.arange(len(self.trips) + 1)[:, None]
+        footprint = np.empty((len(levels), len(self.arrays), len(self.batch)))
         room = np.ones_like(footprint)
-        levels = np.arange(len(footprint))[:, None]
         for number, array in enumerate(self.arrays):
             if array.reference is not None:
                 along = self._along[number]
@@ -236,13 +234,15 @@ class Reuse:
             else:
                 points = prod(self.spans[axis] for axis in array.axes)
                 touched = np.ceil(points * element / line)
+                # Outside of the loops that fill it anew it is the same memory.
+                inside = np.maximum(levels, array.anew)
+                touched = np.take_along_axis(touched, inside, axis=0)
             footprint[:, number] = np.where(levels <= array.place, touched, 0.0)
-        self._same_memory(footprint)
         return Nest(
             self._trips_of_arrays(line),
             footprint,
             room,
-            self._moves(),
+            self._moves,
             np.array([array.place for array in self.arrays]),
         )
 
@@ -253,34 +253,28 @@ class Reuse:
         unless that is packed in tiles of less than a line, and all of what does not.
         """
         lanes = line // self.batch.family.plan.contraction.dtype.bytes
-        parts = {name: spans[:-1] / spans[1:] for name, spans in self.spans.items()}
-        found = []
-        for array in self.arrays:
-            trips = np.ones_like(self.trips)
-            for name, part in parts.items():
-                is_short = array.reference is None and name in ("rows", "columns")
-                is_part = np.full(len(self.batch), name in array.axes)
-                is_part &= (self.tiles[name] >= lanes) | (not is_short)
-                trips *= np.where(is_part, part, self._trips(name))
-            found.append(trips)
-        return np.stack(found, axis=1)
+        found = np.ones((len(self.trips), len(self.arrays), len(self.batch)))
+        for name, spans in self.spans.items():
+            trips = self._trips[name]
+            part = spans[:-1] / spans[1:]
+            short = np.where(self.tiles[name] >= lanes, part, trips)
+            for number, array in enumerate(self.arrays):
+                if name not in array.axes:
+                    found[:, number] *= trips
+                elif array.reference is None and name in ("rows", "columns"):
+                    found[:, number] *= short
+                else:
+                    found[:, number] *= part
+        return found
 
-    def _same_memory(self, footprint: Table) -> None:
-        """Outside of the loops that fill a copy anew it is not larger than inside."""
-        for number, array in enumerate(self.arrays):
-            for d in reversed(range(self.depth)):
-                held = footprint[d + 1, number]
-                footprint[d, number] = np.where(
-                    d < array.anew, held, footprint[d, number]
-                )
-
+    @cached_property
     def _moves(self) -> Flags:
+        """Which loops move which array, (D + 2, A, n)."""
         moves = np.zeros((len(self.trips), len(self.arrays), len(self.batch)), bool)
+        loops = np.arange(self.depth)[:, None]
         for number, array in enumerate(self.arrays):
-            moving = np.array([name in array.axes for name in self._names])
-            moves[: self.depth, number] = moving[self.batch.axis]
-            for d, axis in enumerate(INNER):
-                moves[self.depth + d, number] = axis in array.axes
-            for d in range(self.depth):
-                moves[d, number] &= d >= array.anew
+            moving = np.array([name in array.axes for name in self.totals])
+            moves[: self.depth, number] = moving[self.axis] & (loops >= array.anew)
+            for d, axis in enumerate(INNER, self.depth):
+                moves[d, number] = axis in array.axes
         return moves

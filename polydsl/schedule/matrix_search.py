@@ -8,19 +8,19 @@ layout and the machine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
 
 from polydsl.schedule.contraction import Contraction
 from polydsl.schedule.decision import Candidate
-from polydsl.schedule.matrix_batch import Batch
+from polydsl.schedule.matrix_batch import Batch, Numbers
 from polydsl.schedule.matrix_family import families
 from polydsl.schedule.matrix_model import Prediction, predict
 from polydsl.schedule.matrix_point import MatrixPoint
 from polydsl.schedule.matrix_reuse import Reuse
-from polydsl.schedule.matrix_space import DEPTH, TAPS, Space
+from polydsl.schedule.matrix_space import DEPTH, TAPS, Column, Space
 from polydsl.schedule.reuse.footprint import Counts
 from polydsl.schedule.setting import Setting
 
@@ -28,10 +28,8 @@ BUDGET = 60_000
 """So many candidates are priced at most."""
 SHORT = 1 << 21
 """A product of fewer multiply-adds takes microseconds: fewer candidates are priced."""
-KEPT = 6
+KEPT = 10
 """The candidates whose neighbours are tried."""
-TRIED = 100
-"""So many of a batch are looked at for different ones among them."""
 SHOWN = 16
 """The candidates that a search returns."""
 
@@ -49,73 +47,109 @@ class Found:
 def search(setting: Setting, contraction: Contraction, initialize: str | None) -> Found:
     """Return the best schedules of a product by the reuse model; none where the result
     has no index of stride one."""
-    spaces = [Space(setting, f) for f in families(setting, contraction, initialize)]
+    every = families(setting, contraction, initialize)
+    explored = [_Explored(Space(setting, family)) for family in every]
     state = _State(setting)
     is_short = prod(contraction.sizes.values()) < SHORT
-    for space in spaces:
+    for here in explored:
         if state.priced < BUDGET:
-            state.add(space, space.coarse(is_short=is_short))
+            state.add(here, here.space.coarse(is_short=is_short))
     tried: set[MatrixPoint] = set()
     while state.priced < BUDGET:
-        kept = state.best(1 if is_short else KEPT)
+        kept = state.best[: 1 if is_short else KEPT]
         fresh = [s for s in kept if s.point not in tried]
         if not fresh:
             break
-        for scored in fresh:
-            tried.add(scored.point)
-            near = scored.space.neighbours(scored.batch, scored.number)
-            state.add(scored.space, near)
-    candidates = tuple(s.candidate(setting) for s in state.best(SHOWN))
+        tried.update(s.point for s in fresh)
+        for here in explored:
+            columns = [s.column for s in fresh if s.explored is here]
+            if columns:
+                state.add(here, here.space.neighbours(columns))
+    candidates = tuple(s.candidate(setting) for s in state.best)
     return Found(candidates, state.priced, state.priced >= BUDGET)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Explored:
+    """The space of one family, with the keys of the candidates that were priced."""
+
+    space: Space
+    keys: set[bytes] = field(default_factory=set)
+
+    def new(self, batch: Batch) -> Batch:
+        """Return each candidate that was not seen before, once."""
+        first: dict[bytes, int] = {}
+        for number, key in enumerate(batch.keys()):
+            first.setdefault(key, number)
+        numbers = [number for key, number in first.items() if key not in self.keys]
+        self.keys.update(first)
+        return batch.take(numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What n candidates cost: the prediction for one core, the loop that threads share
+    (-1 for none), and the mean of the cycles of one core and of all; shapes (n,)."""
+
+    prediction: Prediction
+    slots: Numbers
+    cycles: Counts
+
+
+def price(setting: Setting, batch: Batch) -> Prices:
+    """Return what candidates cost."""
+    reuse = Reuse(batch, setting)
+    prediction = predict(reuse)
+    return Prices(prediction, *shared(reuse, prediction.cycles))
 
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """One candidate with its price, in cycles of one core."""
+    """One candidate of a batch with its price, in cycles of one core."""
 
     price: float
-    space: Space
+    explored: _Explored
     batch: Batch
-    prediction: Prediction
+    prices: Prices
     number: int
-    point: MatrixPoint
+
+    @property
+    def column(self) -> Column:
+        return self.explored.space.column(self.batch, self.number)
+
+    @property
+    def point(self) -> MatrixPoint:
+        return self.batch.point(self.number, int(self.prices.slots[self.number]))
 
     def candidate(self, setting: Setting) -> Candidate:
-        return Candidate(self.point, self.prediction.cost(self.number, setting.machine))
+        cost = self.prices.prediction.cost(self.number, setting.machine)
+        return Candidate(self.point, cost)
 
 
 class _State:
-    """What was found so far."""
+    """What was found so far: the cheapest candidates, the first one found before those
+    of one price with it."""
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
-        self._scored: dict[MatrixPoint, _Scored] = {}
+        self.best: list[_Scored] = []
         self.priced = 0
 
-    def add(self, space: Space, batch: Batch) -> None:
-        """Price candidates and remember the best of them."""
-        reuse = Reuse(batch, self._setting)
-        prediction = predict(reuse)
-        slots, price = shared(reuse, prediction.cycles)
-        self.priced += len(batch)
-        found: dict[MatrixPoint, _Scored] = {}
-        for number in np.argsort(price, kind="stable")[:TRIED].tolist():
-            point = batch.point(number, int(slots[number]))
-            scored = _Scored(
-                float(price[number]), space, batch, prediction, number, point
-            )
-            found.setdefault(point, scored)
-            if len(found) == SHOWN:
-                break
-        self._scored = {**found, **self._scored}
-
-    def best(self, count: int) -> list[_Scored]:
-        """Return the cheapest candidates; the first one found breaks ties."""
-        ranked = sorted(self._scored.values(), key=lambda s: s.price)
-        return ranked[:count]
+    def add(self, explored: _Explored, batch: Batch) -> None:
+        """Price the candidates that are new and remember the best of them."""
+        new = explored.new(batch)
+        if not len(new):
+            return
+        prices = price(self._setting, new)
+        self.priced += len(new)
+        found = [
+            _Scored(float(prices.cycles[number]), explored, new, prices, number)
+            for number in np.argsort(prices.cycles, kind="stable")[:SHOWN].tolist()
+        ]
+        self.best = sorted([*self.best, *found], key=lambda s: s.price)[:SHOWN]
 
 
-def shared(reuse: Reuse, cycles: Counts) -> tuple[Counts, Counts]:
+def shared(reuse: Reuse, cycles: Counts) -> tuple[Numbers, Counts]:
     """Return the loop that threads share, -1 for none, and the price of a candidate:
     the mean of its time on one core and of what it costs all cores together.
 
@@ -126,7 +160,7 @@ def shared(reuse: Reuse, cycles: Counts) -> tuple[Counts, Counts]:
     best, slot = cycles * machine.cores, np.full(len(cycles), -1)
     forks = np.ones(len(cycles))
     fork = machine.fork_seconds * machine.frequency
-    for d, axis in enumerate(reuse.batch.axis):
+    for d, axis in enumerate(reuse.axis):
         trips = reuse.trips[d]
         rounds = np.ceil(trips / machine.cores) / trips
         together = machine.cores * (cycles * rounds + forks * fork)

@@ -8,7 +8,7 @@ numbers a tile or a block may be does not depend on whether they divide anything
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from math import ceil
@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from polydsl.base.providers import provider_named
-from polydsl.schedule.matrix_batch import Batch, Numbers
+from polydsl.schedule.matrix_batch import WHOLE, Batch, Numbers
 from polydsl.schedule.matrix_family import Family
 from polydsl.schedule.matrix_point import AXES
 from polydsl.schedule.provider_cost import block_shapes
@@ -125,21 +125,16 @@ class Space:
         """Return the candidates of a first look: every register tile and block of the
         reduction with every order of loops that is listed. For a short product the
         best two tiles, and the reduction in one block."""
-        grids = []
         tiles = self.tiles[:2] if is_short else self.tiles
         cuts = () if is_short else self._blocks[1:]
-        for is_cut, blocks in ((False, self._blocks[:1]), (True, cuts)):
-            orders = ORDERS if is_cut else UNCUT
-            chosen = list(product(tiles, blocks))
-            if chosen:
-                loops = [column for order in orders for column in self._loops(order)]
-                grids += [(chosen, loops)]
-        columns = [
-            column._replace(rows=rows, columns=wide, depth=depth, taps=taps)
-            for chosen, loops in grids
-            for ((rows, wide), (depth, taps)), column in product(chosen, loops)
-        ]
-        return self.batch(columns)
+        parts = []
+        for orders, blocks in ((UNCUT, self._blocks[:1]), (ORDERS, cuts)):
+            loops = self._numbers([c for order in orders for c in self._loops(order)])
+            sizes = [(*tile, *block) for tile, block in product(tiles, blocks)]
+            columns = np.tile(loops, (len(sizes), 1))
+            columns[:, :4] = np.repeat(np.reshape(sizes, (-1, 4)), len(loops), axis=0)
+            parts.append(columns)
+        return self._batch(np.concatenate(parts))
 
     @cached_property
     def _blocks(self) -> tuple[tuple[int, int], ...]:
@@ -149,13 +144,13 @@ class Space:
         cut = ((self.depths[0], taps) for taps in self.taps[1:])
         return (*((depth, whole) for depth in self.depths[:4]), *cut)
 
-    def _loops(self, order: tuple[int, ...]) -> Iterator[_Column]:
+    def _loops(self, order: tuple[int, ...]) -> Iterator[Column]:
         """Yield an order of loops with every span, and with factors packed whole and as
         near as may be."""
         outer = tuple(len(AXES) + n for n in range(len(self.family.outer)))
         places = [tuple({p[0], p[-1]}) for p in self._places]
         for big, (a, b) in product(_bigs(order), product(*places)):
-            yield _Column(1, 1, 1, 1, (*outer, *order), *big, a, b)
+            yield Column(1, 1, 1, 1, (*outer, *order), *big, a, b)
 
     # Drawn at random
 
@@ -168,7 +163,7 @@ class Space:
             heights = self.heights(wide)
             slots = [*LEVELS, *range(len(AXES), len(AXES) + len(self.family.outer))]
             columns.append(
-                _Column(
+                Column(
                     int(rng.choice(heights)),
                     wide,
                     int(rng.choice(self.depths)),
@@ -184,36 +179,38 @@ class Space:
 
     # Neighbours
 
-    def neighbours(self, batch: Batch, number: int) -> Batch:
-        """Return the candidates that differ from one in a single respect."""
-        here = self._column(batch, number)
-        a_places, b_places = self._places
-        changes: list[_Column] = [here]
-        changes += [here._replace(rows=n) for n in self.heights(here.columns)]
-        changes += [here._replace(rows=r, columns=c) for r, c in self.tiles]
-        changes += [here._replace(depth=n) for n in self.depths]
-        changes += [here._replace(taps=n) for n in self.taps]
-        changes += [here._replace(big_rows=1 << n) for n in range(10)]
-        changes += [here._replace(big_columns=1 << n) for n in range(8)]
-        changes += [here._replace(axes=axes) for axes in _reordered(here.axes)]
-        changes += [here._replace(a_loops=n) for n in a_places]
-        changes += [here._replace(b_loops=n) for n in b_places]
-        return self.batch(list(dict.fromkeys(changes)))
+    def neighbours(self, columns: Sequence[Column]) -> Batch:
+        """Return the candidates that differ from one of some in a single respect."""
+        found = dict.fromkeys(n for here in columns for n in self._near(here))
+        return self.batch(list(found))
 
-    def _column(self, batch: Batch, number: int) -> _Column:
+    def _near(self, here: Column) -> Iterator[Column]:
+        a_places, b_places = self._places
+        yield here
+        yield from (here._replace(rows=n) for n in self.heights(here.columns))
+        yield from (here._replace(rows=r, columns=c) for r, c in self.tiles)
+        yield from (here._replace(depth=n) for n in self.depths)
+        yield from (here._replace(taps=n) for n in self.taps)
+        yield from (here._replace(big_rows=1 << n) for n in range(10))
+        yield from (here._replace(big_columns=1 << n) for n in range(8))
+        yield from (here._replace(axes=axes) for axes in _reordered(here.axes))
+        yield from (here._replace(a_loops=n) for n in a_places)
+        yield from (here._replace(b_loops=n) for n in b_places)
+
+    def column(self, batch: Batch, number: int) -> Column:
         """Return one candidate of a batch, with a loop over every axis."""
         axes = tuple(batch.axis[:, number].tolist())
         tiles = batch.tiles[:, number].tolist()
         big = {a: tiles[axes.index(a)] for a in (ROWS, COLUMNS) if axes.count(a) > 1}
         missing = (axis for axis in range(self._axes) if axis not in axes)
-        return _Column(
+        return Column(
             int(batch.row_tile[number]),
             int(batch.column_tile[number]),
             int(batch.depth_block[number]),
             int(batch.taps_block[number]),
             (*axes, *missing),
-            big.get(ROWS, 1 << 40),
-            big.get(COLUMNS, 1 << 40),
+            big.get(ROWS, WHOLE),
+            big.get(COLUMNS, WHOLE),
             int(batch.a_loops[number]),
             int(batch.b_loops[number]),
         )
@@ -224,33 +221,31 @@ class Space:
 
     # From columns to arrays
 
-    def batch(self, columns: Sequence[_Column]) -> Batch:
-        """Return candidates as arrays, with every loop in a slot and packing where it
-        is not repeated in vain."""
-        axis = np.array([self._slots(c) for c in columns], dtype=np.int64).T
-        first = {
-            level: _first(axis, level, [getattr(c, name) for c in columns])
-            for level, name in ((ROWS, "big_rows"), (COLUMNS, "big_columns"))
-        }
-        tiles = np.maximum(first[ROWS], first[COLUMNS])
-        numbers = {
-            name: np.array([getattr(c, name) for c in columns], dtype=np.int64)
-            for name in ("rows", "columns", "depth", "taps", "a_loops", "b_loops")
-        }
-        made = Batch(
-            self.family,
-            numbers["rows"],
-            numbers["columns"],
-            numbers["depth"],
-            numbers["taps"],
-            axis,
-            tiles,
-            numbers["a_loops"],
-            numbers["b_loops"],
-        )
-        return _packed_where_moved(made)
+    def batch(self, columns: Sequence[Column]) -> Batch:
+        """Return candidates as arrays."""
+        return self._batch(self._numbers(columns))
 
-    def _slots(self, column: _Column) -> tuple[int, ...]:
+    def _numbers(self, columns: Sequence[Column]) -> Numbers:
+        """Return the numbers of each candidate in a row: tile, blocks, spans of outer
+        loops, places of packing, and the axes of all loops."""
+        rows = [
+            (*c[:4], c.big_rows, c.big_columns, c.a_loops, c.b_loops, *self._slots(c))
+            for c in columns
+        ]
+        return np.array(rows, dtype=np.int64)
+
+    def _batch(self, numbers: Numbers) -> Batch:
+        """Return candidates with every loop in a slot; each row of numbers is one."""
+        rows, wide, depth, taps, big_rows, big_columns, a, b, *slots = numbers.T
+        axis = np.array(slots)
+        tiles = np.ones_like(axis)
+        for level, spans in ((ROWS, big_rows), (COLUMNS, big_columns)):
+            here = axis == level
+            first = here & (np.cumsum(here, axis=0) == 1)
+            tiles = np.where(first, spans, tiles)
+        return Batch(self.family, rows, wide, depth, taps, axis, tiles, a, b)
+
+    def _slots(self, column: Column) -> tuple[int, ...]:
         """Return the axes of all slots: an axis that has one loop gets another one
         outside of all, which runs once."""
         missing = tuple(
@@ -259,7 +254,7 @@ class Space:
         return (*missing, *column.axes)
 
 
-class _Column(NamedTuple):
+class Column(NamedTuple):
     """One candidate; `big_rows` and `big_columns` are the tiles that an iteration of
     the outer loop over an axis spans."""
 
@@ -268,8 +263,8 @@ class _Column(NamedTuple):
     depth: int
     taps: int
     axes: tuple[int, ...]
-    big_rows: int = 1 << 40
-    big_columns: int = 1 << 40
+    big_rows: int = WHOLE
+    big_columns: int = WHOLE
     a_loops: int = 0
     b_loops: int = 0
 
@@ -287,7 +282,7 @@ def _blocks(extent: int) -> tuple[int, ...]:
 
 def _bigs(order: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
     """Return the spans of the outer loops over rows and columns worth a first look."""
-    whole = (1 << 40,)
+    whole = (WHOLE,)
     rows = (4, 16, 64) if order.count(ROWS) == 2 else whole
     columns = (2, 8, 32) if order.count(COLUMNS) == 2 else whole
     return tuple(product(rows, columns))
@@ -301,28 +296,3 @@ def _reordered(axes: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
         for place in range(len(axes)):
             found.setdefault((*rest[:place], axis, *rest[place:]))
     return tuple(found)
-
-
-def _first(axis: Numbers, level: int, spans: list[int]) -> Numbers:
-    """Return the tiles of each slot: a span at the first loop over an axis, else 1."""
-    here = axis == level
-    is_first = here & (np.cumsum(here, axis=0) == 1)
-    return np.where(is_first, np.array(spans, dtype=np.int64), 1)
-
-
-def _packed_where_moved(batch: Batch) -> Batch:
-    """Move packing outwards over loops that do not move the factor."""
-    plan = batch.family.plan
-    runs = batch.runs
-    places: list[Numbers] = []
-    for side, factor, place in (
-        (ROWS, plan.a, batch.a_loops),
-        (COLUMNS, plan.b, batch.b_loops),
-    ):
-        outer = [d in factor.operand.dims for d in plan.outer]
-        moving = np.array([n in (side, TAPS, DEPTH) for n in range(len(AXES))] + outer)
-        moves = moving[batch.axis] & runs
-        for d in reversed(range(len(batch.axis))):
-            place = np.where((place == d + 1) & ~moves[d], d, place)
-        places.append(place)
-    return replace(batch, a_loops=places[0], b_loops=places[1])

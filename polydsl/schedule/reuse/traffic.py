@@ -14,8 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from polydsl.schedule.reuse.footprint import Counts
-
 Table = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
@@ -46,9 +44,10 @@ class Nest:
     place: NDArray[np.int64]
 
 
-def traffic(nest: Nest, capacity: Counts, softness: float = 0.0) -> Table:
+def traffic(nest: Nest, capacity: Table | float, softness: float = 0.0) -> Table:
     """Return the lines of each reference that enter a cache of `capacity` lines while
-    the loops run, from an empty cache; shape (A, n).
+    the loops run, from an empty cache; shape (A, n). Of many caches, with capacities of
+    shape (levels, 1, 1), it is (levels, A, n).
 
     With `softness` 0 the cache drops what was used longest ago, so that what is a
     little too large is lost altogether. Caches of real machines lose a part of it: all
@@ -76,13 +75,13 @@ def traffic(nest: Nest, capacity: Counts, softness: float = 0.0) -> Table:
     return moved
 
 
-def steady_traffic(nest: Nest, capacity: float) -> Table:
+def steady_traffic(nest: Nest, capacity: Table | float) -> Table:
     """Return the lines of each reference that enter a real cache while the loops run
-    again and again; shape (A, n). What fits altogether is still there."""
+    again and again. What fits altogether is still there. For shapes see `traffic`."""
     stays = nest.footprint[0].sum(axis=0) <= capacity
     if stays.all():
-        return np.zeros(nest.footprint[0].shape)
-    return np.where(stays, 0.0, traffic(nest, np.full(1, capacity), SOFTNESS))
+        return np.zeros(np.broadcast_shapes(stays.shape, nest.footprint[0].shape))
+    return np.where(stays, 0.0, traffic(nest, capacity, SOFTNESS))
 
 
 def crowd(lines: Table, spread: Table) -> Table:
@@ -98,7 +97,7 @@ def crowd(lines: Table, spread: Table) -> Table:
     return np.asarray((lines[None] / together).sum(axis=1))
 
 
-def _kept(used: Table, room: Table, softness: float) -> Table:
+def _kept(used: Table, room: Table | float, softness: float) -> Table:
     """Return the share of what was used before that is still in a cache, where *used*
     lines were touched since and *room* are there."""
     if softness == 0.0:

@@ -77,7 +77,8 @@ class ProductSpace:
         assert isinstance(point, MatrixPoint)
         family = family_of(self.setting, self.contraction, point, self.initialize)
         assert family is not None
-        near = Space(self.setting, family).neighbours(single(family, point), 0)
+        space = Space(self.setting, family)
+        near = space.neighbours([space.column(single(family, point), 0)])
         found = (near.point(n) for n in range(len(near)))
         legal = dict.fromkeys(p for p in found if p != point and self._is_legal(p))
         return tuple(legal)
