@@ -1,4 +1,4 @@
-"""Many candidates of one family as arrays: tiles, loops and places of packing.
+"""Many candidates as arrays: tiles, loops and places of packing.
 
 A candidate is a column: its register tile, its blocks of the reduction, and D loops,
 outermost first. A loop that spans the whole of what the loops outside of it left runs
@@ -8,7 +8,7 @@ once, which is how a candidate has fewer loops.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polydsl.schedule.matrix_family import Family
-from polydsl.schedule.matrix_plan import Factor
+from polydsl.schedule.matrix_plan import Factor, MatrixPlan
 from polydsl.schedule.matrix_point import (
     AXES,
     Axis,
@@ -51,16 +51,17 @@ class Running:
 
 @dataclass(frozen=True)
 class Batch:
-    """Candidates of one family; n of them, with D loops each.
+    """Candidates of families that flatten the same dimensions; n, with D loops each.
 
-    `axis` holds for each loop the number of its axis in `axis_names`, `tiles` how many
-    innermost tiles one iteration spans; both have shape (D, n). Loops over one axis
-    span less from outside to inside, the last one a single tile. `a_loops` and
-    `b_loops` are the loops around the packing of a factor. The other fields have
-    shape (n,).
+    `member` is the place of a candidate's family in `families`. `axis` holds for each
+    loop the number of its axis in `axis_names`, `tiles` how many innermost tiles one
+    iteration spans; both have shape (D, n). Loops over one axis span less from outside
+    to inside, the last one a single tile. `a_loops` and `b_loops` are the loops around
+    the packing of a factor. The other fields have shape (n,).
     """
 
-    family: Family
+    families: tuple[Family, ...]
+    member: Numbers
     row_tile: Numbers
     column_tile: Numbers
     depth_block: Numbers
@@ -73,31 +74,40 @@ class Batch:
     def __len__(self) -> int:
         return len(self.row_tile)
 
-    def take(self, numbers: Sequence[int]) -> Batch:
+    @property
+    def plan(self) -> MatrixPlan:
+        """The plan of one family: all have the same axes."""
+        return self.families[0].plan
+
+    def take(self, numbers: Sequence[int] | slice) -> Batch:
         """Return some of the candidates."""
-        chosen = np.array(numbers, dtype=np.int64)
-        return Batch(
-            self.family,
-            self.row_tile[chosen],
-            self.column_tile[chosen],
-            self.depth_block[chosen],
-            self.taps_block[chosen],
-            self.axis[:, chosen],
-            self.tiles[:, chosen],
-            self.a_loops[chosen],
-            self.b_loops[chosen],
+        return Batch(self.families, *(part[..., numbers] for part in self.numbers))
+
+    @property
+    def numbers(self) -> tuple[Numbers, ...]:
+        """All arrays, in the order of the fields."""
+        return (
+            self.member,
+            self.row_tile,
+            self.column_tile,
+            self.depth_block,
+            self.taps_block,
+            self.axis,
+            self.tiles,
+            self.a_loops,
+            self.b_loops,
         )
 
     def point(self, number: int, parallel: int = -1) -> MatrixPoint:
         """Return one candidate, without the loops that run once; `parallel` is the
         running loop that threads share."""
-        plan, running = self.family.plan, self.running
-        names = axis_names(self.family)
+        family, running = self.families[self.member[number]], self.running
+        plan, names = family.plan, axis_names(family)
         count = int(running.count[number])
         axes = running.axis[:count, number].tolist()
         tiles = running.tiles[:count, number].tolist()
         return MatrixPoint(
-            self.family.is_swapped,
+            family.is_swapped,
             plan.rows,
             plan.columns,
             plan.depth,
@@ -106,8 +116,8 @@ class Batch:
             int(self.depth_block[number]),
             int(self.taps_block[number]),
             tuple(TileLoop(names[axis], n) for axis, n in zip(axes, tiles)),
-            Reading(self.family.how_a, int(running.a_loops[number])),
-            Reading(self.family.how_b, int(running.b_loops[number])),
+            Reading(family.how_a, int(running.a_loops[number])),
+            Reading(family.how_b, int(running.b_loops[number])),
             parallel,
             plan.microkernel,
         )
@@ -115,9 +125,10 @@ class Batch:
     def keys(self) -> list[bytes]:
         """Return bytes for each candidate, equal for those of one point."""
         running = self.running
-        tiles = (self.row_tile, self.column_tile, self.depth_block, self.taps_block)
+        chosen = (self.member, self.row_tile, self.column_tile)
+        blocks = (self.depth_block, self.taps_block)
         places = (running.a_loops, running.b_loops)
-        numbers = np.vstack([*tiles, *places, running.axis, running.tiles])
+        numbers = np.vstack([*chosen, *blocks, *places, running.axis, running.tiles])
         text, width = numbers.T.tobytes(), len(numbers) * numbers.itemsize
         return [text[n : n + width] for n in range(0, len(text), width)]
 
@@ -131,7 +142,7 @@ class Batch:
         axis = np.where(own, np.take_along_axis(self.axis, order, axis=0), 0)
         tiles = np.where(own, np.take_along_axis(self.tiles, order, axis=0), WHOLE)
         outside = np.vstack([np.zeros_like(count), np.cumsum(runs, axis=0)])
-        factors = (self.family.plan.a, self.family.plan.b)
+        factors = (self.plan.a, self.plan.b)
         a, b = (
             _where_moved(
                 np.take_along_axis(outside, place[None], axis=0)[0],
@@ -146,13 +157,13 @@ class Batch:
     def _moving(self, side: Axis, factor: Factor) -> Flags:
         """Return which axes move a factor, by their numbers."""
         inner = [axis in (side, "taps", "depth") for axis in AXES]
-        outer = [d in factor.operand.dims for d in self.family.outer]
+        outer = [d in factor.operand.dims for d in self.plan.outer]
         return np.array([*inner, *outer])
 
     @property
     def _runs(self) -> Flags:
         """Return which loops run more than once, shape (D, n)."""
-        plan = self.family.plan
+        plan = self.plan
         tiles = (self.row_tile, self.column_tile, self.taps_block, self.depth_block)
         sizes = plan.contraction.sizes
         runs = np.zeros(self.axis.shape, dtype=bool)
@@ -202,4 +213,15 @@ def single(family: Family, point: MatrixPoint) -> Batch:
         sum(is_kept[: point.b.loops]),
     )
     arrays = (np.array(n, dtype=np.int64)[..., None] for n in numbers)
-    return Batch(family, *arrays)
+    return Batch((family,), np.zeros(1, dtype=np.int64), *arrays)
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Return the candidates of several batches, each with one family of its own."""
+    families = tuple(family for batch in batches for family in batch.families)
+    parts = [
+        replace(batch, member=batch.member + number)
+        for number, batch in enumerate(batches)
+    ]
+    columns = zip(*(part.numbers for part in parts), strict=True)
+    return Batch(families, *(np.concatenate(c, axis=-1) for c in columns))

@@ -18,10 +18,10 @@ import numpy as np
 from polydsl.base.machine import Machine
 from polydsl.base.providers import provider_named
 from polydsl.schedule.decision import Cost, LevelCost
-from polydsl.schedule.matrix_batch import single
+from polydsl.schedule.matrix_batch import Numbers, single
 from polydsl.schedule.matrix_family import Family
-from polydsl.schedule.matrix_plan import Factor, MatrixPlan
-from polydsl.schedule.matrix_point import MatrixPoint
+from polydsl.schedule.matrix_plan import Copy, Factor, MatrixPlan
+from polydsl.schedule.matrix_point import Axis, MatrixPoint
 from polydsl.schedule.matrix_reuse import Reuse
 from polydsl.schedule.provider_cost import block_cycles
 from polydsl.schedule.reuse.footprint import Counts
@@ -119,16 +119,21 @@ class _Tiling:
 
 def _compute(reuse: Reuse, machine: Machine) -> tuple[Counts, Counts, Counts]:
     """Return the cycles of the microkernels, of the calls, and of the result."""
-    plan, totals, tiles = reuse.batch.family.plan, reuse.totals, reuse.tiles
+    batch, totals, tiles = reuse.batch, reuse.totals, reuse.tiles
     depth, taps = float(totals["depth"]), float(totals["taps"])
     blocks_depth = np.ceil(depth / tiles["depth"])
     blocks = blocks_depth * np.ceil(taps / tiles["taps"])
-    outer = float(prod(totals[d] for d in plan.outer))
+    outer = float(prod(totals[d] for d in batch.plan.outer))
     # Few tiles differ among many candidates.
-    wide = totals["columns"] + 1
-    codes = reuse.batch.row_tile * wide + reuse.batch.column_tile
-    unique, inverse = np.unique(codes, return_inverse=True)
-    tilings = [_tiling(plan, machine, *divmod(n, wide)) for n in unique.tolist()]
+    plans = [family.plan for family in batch.families]
+    tables = np.array([plan.a.rows != "strided" for plan in plans])[batch.member]
+    codes = (batch.row_tile * (totals["columns"] + 1) + batch.column_tile) * 2 + tables
+    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    tilings = []
+    for number in first.tolist():
+        plan = plans[int(batch.member[number])]
+        tile = int(batch.row_tile[number]), int(batch.column_tile[number])
+        tilings.append(_tiling(plan, machine, *tile))
     step, position, ends, vectors = np.array([astuple(t) for t in tilings])[inverse].T
     each = depth * taps * step + taps * blocks_depth * position + blocks * ends
     stores = outer * vectors * (blocks - 1)
@@ -171,42 +176,48 @@ def _parts(total: int, tile: int) -> tuple[tuple[int, int], ...]:
 
 def _copies(reuse: Reuse, setting: Setting) -> Counts:
     """Return the cycles of making copies."""
-    plan, running = reuse.batch.family.plan, reuse.batch.running
-    total = np.zeros(len(reuse.batch))
-    for axis, factor, loops in (
-        ("rows", plan.a, running.a_loops),
-        ("columns", plan.b, running.b_loops),
-    ):
-        if factor.padded is not None and not factor.padded.prepared:
-            elements = float(np.prod(factor.padded.extents))
-            total = total + elements * _copy_cycles(factor, setting, None)
-        if factor.pack is None or factor.pack.prepared:
-            continue
-        names = next(
-            a.axes for a in reuse.arrays if a.name == "packed" and axis in a.axes
-        )
-        held = np.ones(len(reuse.batch))
-        for name in names:
-            held = held * reuse.held(name, loops)
-        per = _copy_cycles(factor, setting, reuse.tiles[axis])
-        total = total + reuse.executions(loops) * held * per
+    batch, running = reuse.batch, reuse.batch.running
+    plans = [family.plan for family in batch.families]
+    total = np.zeros(len(batch))
+    sides: tuple[tuple[Axis, list[Factor], Numbers], ...] = (
+        ("rows", [plan.a for plan in plans], running.a_loops),
+        ("columns", [plan.b for plan in plans], running.b_loops),
+    )
+    for axis, factors, loops in sides:
+        padding = np.array([_padding_cycles(f, setting) for f in factors])
+        total = total + padding[batch.member]
+        packing = np.array([_packing_cycles(f, setting) for f in factors])
+        if packing.any():
+            lanes = setting.machine.lanes(plans[0].contraction.dtype)
+            short, whole = packing[batch.member].T
+            per = np.where(reuse.tiles[axis] < lanes, short, whole)
+            axes = next(a.axes for a in reuse.arrays if axis in a.axes)
+            held = np.asarray(prod(reuse.held(name, loops) for name in axes))
+            total = total + reuse.executions(loops) * held * per
     return total
 
 
-def _copy_cycles(factor: Factor, setting: Setting, lanes: Counts | None) -> Counts:
-    """Return the cycles of copying one element, in tiles of so many lanes."""
-    copy = factor.padded if lanes is None else factor.pack
-    assert copy is not None
+def _padding_cycles(factor: Factor, setting: Setting) -> float:
+    """Return the cycles of making the padded copy of a factor, if it has one."""
+    if factor.padded is None or factor.padded.prepared:
+        return 0.0
+    return prod(factor.padded.extents) * _copy_cycles(factor.padded, setting)
+
+
+def _packing_cycles(factor: Factor, setting: Setting) -> tuple[float, float]:
+    """Return the cycles of packing one element in tiles of less than a vector, and in
+    others; 0 for what is not packed in every call."""
+    if factor.pack is None or factor.pack.prepared:
+        return 0.0, 0.0
+    return GATHER_COPY_CYCLES, _copy_cycles(factor.pack, setting)
+
+
+def _copy_cycles(copy: Copy, setting: Setting) -> float:
+    """Return the cycles of copying one element."""
     box = {d: (0, n - 1) for d, n in zip(copy.dims, copy.extents)}
-    along = steps(copy.value, copy.dims[-1], setting.layout, {}, box)
-    plain = GATHER_COPY_CYCLES
-    if along == (1,):
-        plain = CONTIGUOUS_COPY_CYCLES
-    elif copy.turned:
-        plain = TURNED_COPY_CYCLES
-    if lanes is None:
-        return np.full(1, plain)
-    return np.where(lanes < copy.lanes, GATHER_COPY_CYCLES, plain)
+    if steps(copy.value, copy.dims[-1], setting.layout, {}, box) == (1,):
+        return CONTIGUOUS_COPY_CYCLES
+    return TURNED_COPY_CYCLES if copy.turned else GATHER_COPY_CYCLES
 
 
 # Transfers
@@ -216,13 +227,15 @@ def refilled(reuse: Reuse, nest: Nest, capacity: Table | float) -> Table:
     """Return the lines of each array that leave a cache of so many lines between being
     packed and being read: of copies that do not fit. Shape (arrays, n) for one cache,
     for more of them see `steady_traffic`."""
-    filled, times = np.zeros((2, *nest.footprint[0].shape))
+    found = np.zeros((2, *nest.footprint[0].shape))
     for number, array in enumerate(reuse.arrays):
-        if array.is_filled:
+        if array.is_filled.any():
             held = nest.footprint[:, number]
-            filled[number] = np.take_along_axis(held, array.anew[None], axis=0)[0]
-            times[number] = reuse.executions(array.anew)
-    return np.where(filled > capacity, times * filled, 0.0)
+            filled = np.take_along_axis(held, array.anew[None], axis=0)[0]
+            again = np.where(array.is_filled, reuse.executions(array.anew), 0.0)
+            found[:, number] = filled, again * filled
+    filled, moved = found
+    return np.where(filled > capacity, moved, 0.0)
 
 
 def _transfers(reuse: Reuse, machine: Machine) -> tuple[Table, Table]:

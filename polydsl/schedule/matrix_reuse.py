@@ -14,45 +14,17 @@ from math import prod
 
 import numpy as np
 
+from polydsl.schedule.matrix_array import INNER, Array, Footprint, arrays_of
 from polydsl.schedule.matrix_batch import Batch, Numbers
-from polydsl.schedule.matrix_plan import Copy
-from polydsl.schedule.matrix_point import AXES, Axis
-from polydsl.schedule.operand import Operand, row_major
+from polydsl.schedule.matrix_point import AXES
 from polydsl.schedule.reuse.footprint import (
     PAGE,
     Counts,
-    Progression,
     Reference,
-    lines,
     progressions,
-    spread,
 )
-from polydsl.schedule.reuse.footprint import Axis as ArrayAxis
 from polydsl.schedule.reuse.traffic import Flags, Nest, Table
 from polydsl.schedule.setting import Setting
-
-INNER: tuple[Axis, ...] = ("taps", "depth")
-"""The loops inside the microkernel."""
-
-
-@dataclass(frozen=True, slots=True)
-class Array:
-    """An array that a candidate uses: elements of a tensor, or a packed copy.
-
-    `reference` says where the elements are; a packed copy has none, for it is dense.
-    `indices` move it: names of axes of the product, and outer dimensions. `place` is
-    the number of loops around its accesses, `anew` that of the loops outside of which
-    it is the same memory (a copy that is filled anew): 0 for what is not. `is_filled`
-    says that every call fills it.
-    """
-
-    name: str
-    reference: Reference | None
-    axes: tuple[str, ...]
-    place: Numbers
-    anew: Numbers
-    is_written: bool = False
-    is_filled: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +37,7 @@ class Reuse:
     @property
     def sizes(self) -> dict[str, int]:
         """The extent of each dimension."""
-        return self.batch.family.plan.contraction.sizes
+        return self.batch.plan.contraction.sizes
 
     @cached_property
     def depth(self) -> int:
@@ -80,7 +52,7 @@ class Reuse:
     @cached_property
     def totals(self) -> dict[str, int]:
         """The number of positions of each axis, and of points of outer dimensions."""
-        plan = self.batch.family.plan
+        plan = self.batch.plan
         sides: dict[str, int] = {axis: plan.side(axis).extent for axis in AXES}
         return {**sides, **{d: self.sizes[d] for d in plan.outer}}
 
@@ -148,96 +120,56 @@ class Reuse:
         """Return the positions of an axis that are visited inside so many loops."""
         return np.asarray(np.take_along_axis(self.spans[axis], place[None], axis=0)[0])
 
-    # Arrays
-
     @cached_property
     def arrays(self) -> tuple[Array, ...]:
-        """Everything that the loops read or write, the result last."""
-        plan, running = self.batch.family.plan, self.batch.running
-        whole = np.full(len(self.batch), self.depth + len(INNER))
-        zero = np.zeros(len(self.batch), dtype=np.int64)
-        found: list[Array] = []
-        for axis, factor, loops in (
-            ("rows", plan.a, running.a_loops),
-            ("columns", plan.b, running.b_loops),
-        ):
-            dims = factor.operand.dims
-            axes = (axis, *INNER, *(d for d in plan.outer if d in dims))
-            if factor.pack is None:
-                reference = self._reference(factor.operand, factor.padded)
-                found.append(Array("operand", reference, axes, whole, zero))
-            else:
-                is_filled = not factor.pack.prepared
-                found.append(
-                    Array("packed", None, axes, whole, loops, is_filled=is_filled)
-                )
-                if is_filled:
-                    reference = self._reference(factor.operand, None)
-                    found.append(Array("source", reference, axes, loops, zero))
-        result = self._reference(plan.contraction.c, None)
-        dims = plan.contraction.c.dims
-        axes = ("rows", "columns", *(d for d in plan.outer if d in dims))
-        place = np.full(len(self.batch), self.depth)
-        return (*found, Array("result", result, axes, place, zero, is_written=True))
-
-    def _reference(self, operand: Operand, padded: Copy | None) -> Reference:
-        """Return an operand in its tensor, or in a padded copy."""
-        if padded is not None:
-            shape, strides = padded.shape, row_major(padded.shape)
-        else:
-            strides = self.setting.layout[operand.tensor]
-            shape = self.setting.scop.tensor(operand.tensor).shape
-        element = self.batch.family.plan.contraction.dtype.bytes
-        axes = tuple(
-            ArrayAxis(stride * element, extent, subscript.coefficients)
-            for subscript, extent, stride in zip(operand.subscripts, shape, strides)
-        )
-        return Reference(operand.tensor, element, axes)
+        """Everything that the loops read or write."""
+        return arrays_of(self.batch, self.setting, self.depth)
 
     # Footprints
 
-    @cached_property
-    def _extents(self) -> dict[str, Table]:
-        """Return how many values of each dimension one iteration of 0 to D + 2 loops
-        touches, (D + 3, n): positions of an axis are its dimensions, flattened."""
-        plan, spans = self.batch.family.plan, self.spans
-        extents = {name: np.ones((1, 1)) for name in self.sizes}
-        extents.update({d: spans[d] for d in plan.outer})
-        for axis in AXES:
-            left = spans[axis]
-            for d in reversed(plan.side(axis).dims):
+    def _footprint(self, reference: Reference) -> Footprint:
+        """Return what a reference touches within the loops: much the same for many
+        candidates, so that it is worked out for different spans only."""
+        plan, extents = self.batch.plan, {name: np.ones(1) for name in self.sizes}
+        axes: dict[str, tuple[str, ...]] = {a: plan.side(a).dims for a in AXES}
+        axes.update({d: (d,) for d in plan.outer})
+        moving = [
+            a for a, dims in axes.items() if not reference.indices.isdisjoint(dims)
+        ]
+        # Below the number of multiply-adds, so far below 2 to the power of 63.
+        codes = np.zeros((self.depth + 3, len(self.batch)), dtype=np.int64)
+        for axis in moving:
+            codes = codes * self.totals[axis] + (self.spans[axis].astype(np.int64) - 1)
+        codes, inverse = np.unique(codes, return_inverse=True)
+        for axis in reversed(moving):
+            codes, left = np.divmod(codes, self.totals[axis])
+            left = left + 1.0
+            for d in reversed(axes[axis]):
                 extents[d] = np.minimum(left, self.sizes[d])
                 left = np.maximum(left / self.sizes[d], 1.0)
-        return extents
+        return Footprint(reference, progressions(reference, extents), inverse)
 
     @cached_property
-    def _along(self) -> tuple[tuple[Progression, ...], ...]:
-        """Return what each array touches along its axes; nothing for packed copies."""
-        return tuple(
-            progressions(array.reference, self._extents) if array.reference else ()
-            for array in self.arrays
-        )
+    def _footprints(self) -> dict[Reference, Footprint]:
+        every = {r for array in self.arrays for r, _ in array.references}
+        return {r: self._footprint(r) for r in every}
 
     def nest(self, line: int, *, conflicts: bool = True) -> Nest:
         """Return the loops with footprints in lines of so many bytes; with or without
         the conflicts of lines that may only lie in some sets of a cache."""
-        element = self.batch.family.plan.contraction.dtype.bytes
         levels = np.arange(len(self.trips) + 1)[:, None]
-        footprint = np.empty((len(levels), len(self.arrays), len(self.batch)))
+        footprint = np.zeros((len(levels), len(self.arrays), len(self.batch)))
         room = np.ones_like(footprint)
         for number, array in enumerate(self.arrays):
-            if array.reference is not None:
-                along = self._along[number]
-                touched = lines(along, element, line)
+            here = footprint[:, number]
+            if array.is_packed.any():
+                np.copyto(here, self._packed(array, line), where=array.is_packed)
+            for reference, users in array.references:
+                touched = self._footprints[reference]
+                uses = users & (levels <= array.place)
+                np.copyto(here, touched.lines(line), where=uses)
                 if conflicts and line < PAGE:
-                    room[:, number] = spread(along, element, line)
-            else:
-                points = prod(self.spans[axis] for axis in array.axes)
-                touched = np.ceil(points * element / line)
-                # Outside of the loops that fill it anew it is the same memory.
-                inside = np.maximum(levels, array.anew)
-                touched = np.take_along_axis(touched, inside, axis=0)
-            footprint[:, number] = np.where(levels <= array.place, touched, 0.0)
+                    np.copyto(room[:, number], touched.spread(line), where=uses)
         return Nest(
             self._trips_of_arrays(line),
             footprint,
@@ -246,25 +178,40 @@ class Reuse:
             np.array([array.place for array in self.arrays]),
         )
 
+    def _packed(self, array: Array, line: int) -> Table:
+        """Return the lines of a packed copy, (D + 3, n)."""
+        points = prod(self.spans[axis] for axis in array.axes)
+        touched = np.ceil(points * self.batch.plan.contraction.dtype.bytes / line)
+        # Outside of the loops that fill it anew it is the same memory.
+        levels = np.arange(len(touched))[:, None]
+        return np.take_along_axis(touched, np.maximum(levels, array.anew), axis=0)
+
+    @cached_property
+    def _shares(self) -> tuple[dict[str, Table], Table]:
+        """How often each loop moves what it moves along each axis, and of each array,
+        (D + 2, A, n): the last tile of an axis is shorter. It moves less of what lies
+        along the axis, and all of what does not."""
+        parts = {name: spans[:-1] / spans[1:] for name, spans in self.spans.items()}
+        found = np.ones((len(self.trips), len(self.arrays), len(self.batch)))
+        for number, array in enumerate(self.arrays):
+            for name, part in parts.items():
+                found[:, number] *= part if name in array.axes else self._trips[name]
+        return parts, found
+
     def _trips_of_arrays(self, line: int) -> Table:
         """Return how often each loop moves what it moves of each array, (D + 2, A, n).
-
-        The last tile of an axis is shorter: it moves less of what lies along the axis,
-        unless that is packed in tiles of less than a line, and all of what does not.
-        """
-        lanes = line // self.batch.family.plan.contraction.dtype.bytes
-        found = np.ones((len(self.trips), len(self.arrays), len(self.batch)))
-        for name, spans in self.spans.items():
-            trips = self._trips[name]
-            part = spans[:-1] / spans[1:]
-            short = np.where(self.tiles[name] >= lanes, part, trips)
-            for number, array in enumerate(self.arrays):
-                if name not in array.axes:
-                    found[:, number] *= trips
-                elif array.reference is None and name in ("rows", "columns"):
-                    found[:, number] *= short
-                else:
-                    found[:, number] *= part
+        Of copies packed in tiles of less than a line, the last tile is whole."""
+        parts, shares = self._shares
+        lanes = line // self.batch.plan.contraction.dtype.bytes
+        found = shares.copy()
+        for number, array in enumerate(self.arrays):
+            side = array.axes[0]
+            is_whole = array.is_packed & (self.tiles[side] < lanes)
+            if is_whole.any():
+                more = self._trips[side] / parts[side]
+                np.multiply(
+                    found[:, number], more, out=found[:, number], where=is_whole
+                )
         return found
 
     @cached_property

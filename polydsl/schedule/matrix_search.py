@@ -8,6 +8,7 @@ layout and the machine.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import prod
 
@@ -15,8 +16,8 @@ import numpy as np
 
 from polydsl.schedule.contraction import Contraction
 from polydsl.schedule.decision import Candidate
-from polydsl.schedule.matrix_batch import Batch, Numbers
-from polydsl.schedule.matrix_family import families
+from polydsl.schedule.matrix_batch import Batch, Numbers, joined
+from polydsl.schedule.matrix_family import Family, families
 from polydsl.schedule.matrix_model import Prediction, predict
 from polydsl.schedule.matrix_point import MatrixPoint
 from polydsl.schedule.matrix_reuse import Reuse
@@ -30,6 +31,8 @@ SHORT = 1 << 21
 """A product of fewer multiply-adds takes microseconds: fewer candidates are priced."""
 KEPT = 10
 """The candidates whose neighbours are tried."""
+PART = 2048
+"""So many are priced at once: their numbers stay in caches."""
 SHOWN = 16
 """The candidates that a search returns."""
 
@@ -47,13 +50,12 @@ class Found:
 def search(setting: Setting, contraction: Contraction, initialize: str | None) -> Found:
     """Return the best schedules of a product by the reuse model; none where the result
     has no index of stride one."""
-    every = families(setting, contraction, initialize)
-    explored = [_Explored(Space(setting, family)) for family in every]
+    groups = _groups(setting, families(setting, contraction, initialize))
     state = _State(setting)
     is_short = prod(contraction.sizes.values()) < SHORT
-    for here in explored:
-        if state.priced < BUDGET:
-            state.add(here, here.space.coarse(is_short=is_short))
+    for group in groups:
+        first = joined([space.coarse(is_short=is_short) for space in group.spaces])
+        state.add(group, first)
     tried: set[MatrixPoint] = set()
     while state.priced < BUDGET:
         kept = state.best[: 1 if is_short else KEPT]
@@ -61,19 +63,20 @@ def search(setting: Setting, contraction: Contraction, initialize: str | None) -
         if not fresh:
             break
         tried.update(s.point for s in fresh)
-        for here in explored:
-            columns = [s.column for s in fresh if s.explored is here]
-            if columns:
-                state.add(here, here.space.neighbours(columns))
+        for group in groups:
+            here = [s for s in fresh if s.group is group]
+            if here:
+                state.add(group, _neighbours(group, here))
     candidates = tuple(s.candidate(setting) for s in state.best)
     return Found(candidates, state.priced, state.priced >= BUDGET)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Explored:
-    """The space of one family, with the keys of the candidates that were priced."""
+class _Group:
+    """The spaces of families that flatten the same dimensions, and are priced together,
+    with the keys of the candidates that were looked at."""
 
-    space: Space
+    spaces: tuple[Space, ...]
     keys: set[bytes] = field(default_factory=set)
 
     def new(self, batch: Batch) -> Batch:
@@ -84,6 +87,24 @@ class _Explored:
         numbers = [number for key, number in first.items() if key not in self.keys]
         self.keys.update(first)
         return batch.take(numbers)
+
+
+def _groups(setting: Setting, found: Iterable[Family]) -> tuple[_Group, ...]:
+    spaces: dict[object, list[Space]] = {}
+    for family in found:
+        plan = family.plan
+        dims = (family.is_swapped, plan.rows, plan.columns, plan.depth)
+        spaces.setdefault(dims, []).append(Space(setting, family))
+    return tuple(_Group(tuple(group)) for group in spaces.values())
+
+
+def _neighbours(group: _Group, scored: Iterable[_Scored]) -> Batch:
+    """Return the neighbours of candidates, in the space of each one's family."""
+    columns: list[list[Column]] = [[] for _ in group.spaces]
+    for one in scored:
+        member = int(one.batch.member[one.number])
+        columns[member].append(group.spaces[member].column(one.batch, one.number))
+    return joined([s.neighbours(c) for s, c in zip(group.spaces, columns)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +129,10 @@ class _Scored:
     """One candidate of a batch with its price, in cycles of one core."""
 
     price: float
-    explored: _Explored
+    group: _Group
     batch: Batch
     prices: Prices
     number: int
-
-    @property
-    def column(self) -> Column:
-        return self.explored.space.column(self.batch, self.number)
 
     @property
     def point(self) -> MatrixPoint:
@@ -135,18 +152,19 @@ class _State:
         self.best: list[_Scored] = []
         self.priced = 0
 
-    def add(self, explored: _Explored, batch: Batch) -> None:
-        """Price the candidates that are new and remember the best of them."""
-        new = explored.new(batch)
-        if not len(new):
-            return
-        prices = price(self._setting, new)
+    def add(self, group: _Group, batch: Batch) -> None:
+        """Price the candidates that are new, as far as the budget allows, and remember
+        the best of them."""
+        new = group.new(batch).take(slice(BUDGET - self.priced))
         self.priced += len(new)
-        found = [
-            _Scored(float(prices.cycles[number]), explored, new, prices, number)
-            for number in np.argsort(prices.cycles, kind="stable")[:SHOWN].tolist()
-        ]
-        self.best = sorted([*self.best, *found], key=lambda s: s.price)[:SHOWN]
+        for start in range(0, len(new), PART):
+            part = new.take(slice(start, start + PART))
+            prices = price(self._setting, part)
+            found = [
+                _Scored(float(prices.cycles[number]), group, part, prices, number)
+                for number in np.argsort(prices.cycles, kind="stable")[:SHOWN].tolist()
+            ]
+            self.best = sorted([*self.best, *found], key=lambda s: s.price)[:SHOWN]
 
 
 def shared(reuse: Reuse, cycles: Counts) -> tuple[Numbers, Counts]:

@@ -232,7 +232,7 @@ class Space:
             (*c[:4], c.big_rows, c.big_columns, c.a_loops, c.b_loops, *self._slots(c))
             for c in columns
         ]
-        return np.array(rows, dtype=np.int64)
+        return np.array(rows, dtype=np.int64).reshape(len(rows), 8 + self.loops)
 
     def _batch(self, numbers: Numbers) -> Batch:
         """Return candidates with every loop in a slot; each row of numbers is one."""
@@ -243,7 +243,8 @@ class Space:
             here = axis == level
             first = here & (np.cumsum(here, axis=0) == 1)
             tiles = np.where(first, spans, tiles)
-        return Batch(self.family, rows, wide, depth, taps, axis, tiles, a, b)
+        own = np.zeros_like(rows)
+        return Batch((self.family,), own, rows, wide, depth, taps, axis, tiles, a, b)
 
     def _slots(self, column: Column) -> tuple[int, ...]:
         """Return the axes of all slots: an axis that has one loop gets another one
