@@ -69,7 +69,7 @@ def contest(workload: Workload, tune_seconds: float) -> Result:
     found = list(spaces(subject.plain.request))
     times: dict[Chosen, float] = {(): quick(subject.run(), np.inf)}
     failed = sum(not _try(subject, chosen, times) for chosen in drawn(found, 0))
-    for chosen in near(found, _fastest(times), 1):
+    for chosen in near(found, _fastest(subject, times), 1):
         if chosen not in times:
             failed += not _try(subject, chosen, times)
     entrants: dict[str, Chosen] = {MODEL: ()}
@@ -167,9 +167,10 @@ def _roofline(subject: Subject, peak: float) -> float:
     return max(workload.multiply_adds / peak, machine.seconds(total / load))
 
 
-def _fastest(times: dict[Chosen, float]) -> Chosen:
-    """Return the best schedule that was drawn; the chosen one has no points."""
-    return min((c for c in times if c), key=times.__getitem__, default=())
+def _fastest(subject: Subject, times: dict[Chosen, float]) -> Chosen:
+    """Return the best schedule so far, with the point of every decision."""
+    best = min(times, key=times.__getitem__)
+    return best or tuple(subject.chosen_points().items())
 
 
 def _try(subject: Subject, chosen: Chosen, times: dict[Chosen, float]) -> bool:

@@ -44,10 +44,14 @@ class Subject:
         return Subject(workload, kernel.specialize(*_passed(workload)))
 
     def run(self, chosen: Mapping[str, Point] | None = None) -> Run:
-        """Return a call of the kernel with some decisions made for it, one thread."""
+        """Return a call of the kernel with some decisions made for it, one thread. The
+        results are written into the same memory every time, so that what is measured
+        is the schedule and not the allocation of fresh pages."""
         native = self.plain if chosen is None else self._compiled(chosen)
         arrays = _passed(self.workload)
-        return lambda: native(*arrays, threads=1)
+        results = native.run(arrays, 1)
+        assert results is not None
+        return lambda: native.run_into(arrays, results, 1)
 
     def predicted(self, chosen: Mapping[str, Point] | None = None) -> float:
         """Return the predicted seconds of a call; 0 where a part has no prediction."""
@@ -65,9 +69,9 @@ class Subject:
 
     def result_bytes(self) -> int:
         """Return the size of the results."""
-        results = self.run()()
-        arrays = results if isinstance(results, tuple) else (results,)
-        return sum(np.asarray(array).nbytes for array in arrays)
+        results = self.plain.run(_passed(self.workload), 1)
+        assert results is not None
+        return sum(array.nbytes for array in results)
 
     def describe(self) -> str:
         """Return what was chosen."""
