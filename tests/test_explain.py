@@ -52,7 +52,7 @@ DECISION = Decision(
     "it is cheapest",
     Cost(
         (("multiply-adds", MACHINE.frequency), ("copies", MACHINE.frequency / 4)),
-        (LevelCost("registers", 4096.0, 0.5), LevelCost("L2", 3 << 20, 0.75)),
+        (LevelCost("L1", 4096.0, 0.5), LevelCost("L2", 3 << 20, 0.75)),
         "L2",
     ),
     (
@@ -67,8 +67,8 @@ def test_a_decision_in_seconds_with_levels() -> None:
         "S1 (y): brgemm 6x64\n"
         "  because it is cheapest\n"
         "  predicted 1.25 s (multiply-adds 1 s, copies 250 ms), bound by L2\n"
-        "    level           moves      takes\n"
-        "    registers       4 KiB     500 ms\n"
+        "    data from       moves      takes\n"
+        "    L1              4 KiB     500 ms\n"
         "    L2              3 MiB     750 ms  <- bound\n"
         "  not brgemm 14x32: copies, 2 s (copies 2 s)\n"
         "  not plain: it is slow"

@@ -1,4 +1,4 @@
-"""Quantities for people: times and bytes with the unit that suits them."""
+"""Quantities for people: times, bytes and counts with the unit that suits them."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def bytes_text(count: float) -> str:
             return f"{count:.4g} {unit}"
         count /= 1024
     return f"{count:.4g} GiB"
+
+
+def count_text(count: int, noun: str) -> str:
+    """Return `1 kernel`, `3 kernels`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

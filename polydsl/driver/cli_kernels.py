@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.text import Text
 
 from polydsl.base.diagnostics import ArgumentError, PolydslError, ProgramError
-from polydsl.driver.cli_output import Screen, count_text
+from polydsl.base.quantities import count_text
+from polydsl.driver.cli_output import Screen
 from polydsl.driver.kernel import Kernel
 from polydsl.driver.loading import (
     KernelModule,

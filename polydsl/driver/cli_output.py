@@ -135,8 +135,3 @@ def explained(text: str) -> Text:
     for style, pattern in _EXPLAINED:
         colored_text.highlight_regex(pattern, style)
     return colored_text
-
-
-def count_text(count: int, noun: str) -> str:
-    """Return `1 kernel`, `3 kernels`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polydsl.base.diagnostics import ArgumentError
-from polydsl.base.quantities import seconds_text
+from polydsl.base.quantities import count_text, seconds_text
 from polydsl.driver import tuning
 from polydsl.driver.cli_input import Given, fill, plan
-from polydsl.driver.cli_output import Screen, count_text
+from polydsl.driver.cli_output import Screen
 from polydsl.driver.kernel import Kernel
 from polydsl.driver.toolchain import toolchain
 from polydsl.driver.tuning_store import write_entries

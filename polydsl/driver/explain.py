@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from polydsl.base.quantities import seconds_text
+from polydsl.base.quantities import count_text, seconds_text
 from polydsl.driver.compiler import Compiled
 from polydsl.driver.explain_indices import describe_indices
 from polydsl.driver.stages import Compilation
@@ -45,7 +45,7 @@ def _heading(state: Compilation) -> Iterator[str]:
     yield f"{request.kernel}({shapes}{'; ' + sizes if sizes else ''})"
     yield (
         f"machine: {machine.isa}, {machine.vector_bytes * 8} bits, "
-        f"{machine.vector_registers} registers, {machine.cores} cores"
+        f"{machine.vector_registers} registers, {count_text(machine.cores, 'core')}"
     )
     asked = _asked(request.preference)
     if asked:

@@ -6,17 +6,22 @@ keeps a record of how a schedule came about.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from polydsl.base.machine import Machine
 from polydsl.base.quantities import bytes_text, seconds_text
 from polydsl.schedule.point import Point
 
+_FROM = "data from"
+"""The heading of levels: what they move comes from them, one level nearer."""
+
 
 @dataclass(frozen=True, slots=True)
 class LevelCost:
-    """What a schedule moves at one level of the memory hierarchy: the bytes that come
-    from it (registers, L1, L2, L3, memory), and the seconds that this alone takes."""
+    """What a schedule moves between a level of the memory hierarchy and the next one
+    that is nearer to the core: the bytes that come from the level (L1, into registers;
+    L2, L3, memory) or go back to it, and the seconds that this alone takes."""
 
     name: str
     bytes: float
@@ -27,9 +32,9 @@ class LevelCost:
 class Cost:
     """The predicted time of one candidate, in cycles of one core, by cause.
 
-    `levels` are the traffic that the prediction rests on, from the registers outwards;
-    `bound_by` names what limits the speed (arithmetic, or one of the levels). A model
-    that does not know them leaves them empty.
+    `levels` are the traffic that the prediction rests on, from L1 outwards; `bound_by`
+    names what limits the speed: arithmetic, one of the levels, or what else takes
+    longest. A model that does not know them leaves them empty.
     """
 
     parts: tuple[tuple[str, float], ...]
@@ -54,6 +59,28 @@ class Cost:
         ]
         total = seconds_text(self.seconds(machine))
         return f"{total} ({', '.join(causes)})" if causes else total
+
+
+def slowest(work: Mapping[str, float], levels: Iterable[LevelCost]) -> str:
+    """Return what takes the longest time by itself, of kinds of work in seconds and of
+    levels: that is what bounds a schedule."""
+    takes = {**work, **{level.name: level.seconds for level in levels}}
+    return max(takes, key=lambda name: takes[name])
+
+
+def lost_by(cost: Cost, best: Cost) -> str:
+    """Return why a candidate of one cost lost against the best, in words: how much more
+    time it takes, and the cause that most of that goes to."""
+    taken = dict(best.parts)
+    more = {name: cycles - taken.get(name, 0.0) for name, cycles in cost.parts}
+    name = max(more, key=lambda part: more[part])
+    ratio = cost.cycles / max(best.cycles, 1.0) - 1.0
+    if more[name] <= 0.0 or ratio <= 0.0:
+        return "it costs the same"
+    if ratio >= 1.0:
+        return f"{ratio + 1:.3g} times the time, most of it for {name}"
+    share = f"{ratio:.0%}" if ratio >= 0.01 else "less than 1%"
+    return f"{share} more time, most of it for {name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +133,8 @@ def _levels(cost: Cost) -> list[str]:
     if not cost.levels:
         return []
     width = max(len(level.name) for level in cost.levels)
-    rows = [f"    {'level':<{width}} {'moves':>11} {'takes':>10}"]
+    width = max(width, len(_FROM))
+    rows = [f"    {_FROM:<{width}} {'moves':>11} {'takes':>10}"]
     for level in cost.levels:
         moved, took = bytes_text(level.bytes), seconds_text(level.seconds)
         mark = "  <- bound" if level.name == cost.bound_by else ""

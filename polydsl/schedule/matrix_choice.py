@@ -8,13 +8,14 @@ from typing import assert_never
 
 from polydsl.base.providers import BUILT_IN
 from polydsl.schedule.contraction import Contraction
-from polydsl.schedule.decision import Candidate, Cost, Decision, Rejected
+from polydsl.schedule.decision import Candidate, Decision, Rejected, lost_by
 from polydsl.schedule.matrix_builder import build
 from polydsl.schedule.matrix_family import family_of, refusals
 from polydsl.schedule.matrix_model import cost_of
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_point import MatrixPoint
 from polydsl.schedule.matrix_published import published
+from polydsl.schedule.matrix_registers import with_registers
 from polydsl.schedule.matrix_search import Found, search
 from polydsl.schedule.refused import Refused
 from polydsl.schedule.setting import Setting
@@ -38,7 +39,7 @@ def choose_matrix_plan(
         return _without_library(setting, contraction, initialize)
     (plan, best), *others = legal
     rejected = tuple(
-        Rejected(other.describe(), candidate.cost, why(candidate.cost, best.cost))
+        Rejected(other.describe(), candidate.cost, lost_by(candidate.cost, best.cost))
         for other, candidate in others[:EXPLAINED]
     )
     alternatives = tuple(candidate for _, candidate in legal)
@@ -73,7 +74,8 @@ def _legal(
         assert isinstance(point, MatrixPoint)
         plan = build(setting, contraction, point, initialize)
         if isinstance(plan, MatrixPlan):
-            yield plan, candidate
+            cost = with_registers(candidate.cost, plan, setting.machine)
+            yield plan, Candidate(point, cost)
 
 
 def _without_library(
@@ -105,6 +107,7 @@ def forced_matrix_plan(
     family = family_of(setting, contraction, point, initialize)
     assert family is not None
     cost = cost_of(setting, family, point)
+    cost = with_registers(cost, plan, setting.machine)
     reason = "its schedule was given"
     alternatives = (Candidate(point, cost),)
     subject = subject_of(setting)
@@ -127,14 +130,3 @@ def _reason(setting: Setting, found: Found) -> str:
     if found.is_spent:
         reason += ", where the search ended because its budget was spent"
     return reason
-
-
-def why(price: Cost, best: Cost) -> str:
-    """Return the part of a cost that makes it dearer than the best."""
-    least = dict(best.parts)
-    name, extra = max(
-        ((n, c - least.get(n, 0.0)) for n, c in price.parts), key=lambda part: part[1]
-    )
-    if extra <= 0:
-        return "it costs the same"
-    return f"{price.cycles / max(best.cycles, 1.0):.2f} times the cycles, for {name}"

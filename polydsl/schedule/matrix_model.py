@@ -59,16 +59,13 @@ class Prediction:
         return np.asarray(sum(cycles for _, cycles in self.parts))
 
     def cost(self, number: int, machine: Machine) -> Cost:
-        """Return one candidate's cost."""
+        """Return one candidate's cost, with the levels beyond L1."""
         parts = tuple((name, float(cycles[number])) for name, cycles in self.parts)
         levels = tuple(
             LevelCost(name, float(moved[number]), machine.seconds(float(took[number])))
             for name, moved, took in zip(self.level_names, self.moved, self.transfer)
         )
-        arithmetic = machine.seconds(dict(parts)["multiply-adds"])
-        bound = max(levels, key=lambda level: level.seconds)
-        name = bound.name if bound.seconds > arithmetic else "arithmetic"
-        return Cost(parts, levels, name)
+        return Cost(parts, levels)
 
 
 def predict(reuse: Reuse) -> Prediction:

@@ -47,15 +47,27 @@ def block_cycles(
             has_row_table=has_row_table,
             inner=inner,
         )
-    cuts = (
-        _cut(machine, dtype, (rows, columns), s) for s in tile_shapes(machine, dtype)
-    )
-    inside = min(cuts, key=lambda cut: cut.total(LONG_PRODUCT, 1))
+    tiles = register_tiles(provider, machine, dtype, rows=rows, columns=columns)
+    inside = _together(machine, dtype, tiles)
     position = provider.position_cycles
     if provider.rereads_result:
         position += rows * ceil(columns / machine.lanes(dtype))
     return TileCycles(
         inside.step, inside.position + position, inside.ends + provider.call_cycles
+    )
+
+
+def register_tiles(
+    provider: Provider, machine: Machine, dtype: DType, *, rows: int, columns: int
+) -> tuple[tuple[int, int], ...]:
+    """Return the register tiles (rows, columns) of one call: the block itself for the
+    built-in provider, the best cut of it for a library."""
+    if provider.is_general:
+        return ((rows, columns),)
+    shapes = tile_shapes(machine, dtype)
+    cuts = (_cut(machine, dtype, (rows, columns), shape) for shape in shapes)
+    return min(
+        cuts, key=lambda cut: _together(machine, dtype, cut).total(LONG_PRODUCT, 1)
     )
 
 
@@ -104,13 +116,23 @@ def _tallest(
 
 def _cut(
     machine: Machine, dtype: DType, block: tuple[int, int], shape: tuple[int, int]
-) -> TileCycles:
-    """Return the cycles of a block that is cut into register tiles of one shape."""
+) -> tuple[tuple[int, int], ...]:
+    """Return a block cut into register tiles of one shape, and smaller ones."""
     (rows, columns), (most_rows, vectors) = block, shape
-    tiles = [
-        tile_cycles(machine, dtype, rows=tall, columns=wide)
+    return tuple(
+        (tall, wide)
         for wide in _parts(columns, vectors * machine.lanes(dtype))
         for tall in even_rows(rows, most_rows)
+    )
+
+
+def _together(
+    machine: Machine, dtype: DType, shapes: tuple[tuple[int, int], ...]
+) -> TileCycles:
+    """Return the cycles of register tiles one after the other."""
+    tiles = [
+        tile_cycles(machine, dtype, rows=rows, columns=columns)
+        for rows, columns in shapes
     ]
     return TileCycles(
         sum(tile.step for tile in tiles),

@@ -19,7 +19,9 @@ from polydsl.base.dtypes import DType
 from polydsl.base.inner_product import MULTIPLY_ADD, InnerProduct, work
 from polydsl.base.machine import Machine
 
-_LOADS_PER_CYCLE = 2.0
+LOADS_PER_CYCLE = 2.0
+"""Vector loads that one core starts in a cycle."""
+
 _MAX_SETS = 4
 _MAX_ROWS = 28
 _LONG_PRODUCT = 1024
@@ -165,7 +167,7 @@ def tile_cycles(
     fits = fits_registers(machine, rows, vectors, inner)
     slower = 1.0 if fits else 1.0 / _SPILLING
     return TileCycles(
-        _step_cycles(machine, rows, vectors, inner) * slower,
+        step_limits(machine, rows, vectors, inner).cycles * slower,
         _position_cycles(rows, has_row_table=has_row_table) * slower,
         _ends_cycles(machine, rows, vectors, inner) * slower,
     )
@@ -210,18 +212,35 @@ def _instructions_per_cycle(machine: Machine) -> float:
     return machine.fma_per_cycle * (1 if machine.has_fma else 2)
 
 
-def _step_cycles(
-    machine: Machine, rows: int, vectors: int, inner: InnerProduct
-) -> float:
-    """Return the cycles of one step of the reduction: the scarcest resource decides."""
+@dataclass(frozen=True, slots=True)
+class StepLimits:
+    """What one step of the reduction takes of each resource, in cycles, where it has
+    all the others for nothing."""
+
+    arithmetic: float
+    loads: float
+    latency: float
+
+    @property
+    def cycles(self) -> float:
+        """The cycles of the step: the scarcest resource decides."""
+        return max(self.arithmetic, self.loads, self.latency)
+
+
+def step_limits(
+    machine: Machine, rows: int, vectors: int, inner: InnerProduct = MULTIPLY_ADD
+) -> StepLimits:
+    """Return what limits one step of a tile whose values fit the registers."""
     needed = work(inner, has_fma=machine.has_fma)
     instructions = rows * vectors * needed.point
     instructions += rows * needed.row + vectors * needed.column
-    arithmetic = instructions / _instructions_per_cycle(machine)
-    load = (rows + vectors) / _LOADS_PER_CYCLE
     # A sum can take its next term after the latency; the sets take turns.
     sets = accumulator_sets(machine, rows, vectors, inner)
-    return max(arithmetic, load, machine.fma_latency / sets)
+    return StepLimits(
+        instructions / _instructions_per_cycle(machine),
+        (rows + vectors) / LOADS_PER_CYCLE,
+        machine.fma_latency / sets,
+    )
 
 
 def _position_cycles(rows: int, *, has_row_table: bool) -> float:

@@ -316,6 +316,7 @@ def _operand(
         _move(setting, access, moves, LANE),
         next((i for i, m in enumerate(moves) if m is None or LANE in m), -1),
         _is_aligned(setting, access, moves),
+        access.dtype.bytes,
         _border_share(setting, access) if is_padded else 0.0,
     )
 

@@ -16,6 +16,7 @@ from polydsl.schedule.decision import (
     Decision,
     LevelCost,
     Rejected,
+    lost_by,
 )
 from polydsl.schedule.refused import Refused
 from polydsl.schedule.vector_builder import VectorSetting, build
@@ -35,6 +36,7 @@ from polydsl.schedule.vector_model import (
 )
 from polydsl.schedule.vector_plan import VectorPlan
 from polydsl.schedule.vector_point import VectorPoint
+from polydsl.schedule.vector_registers import with_registers
 
 SHOWN = 5
 """So many of the best candidates that were not taken are explained."""
@@ -56,7 +58,7 @@ def choose_vector_plan(setting: VectorSetting) -> tuple[VectorPlan, Decision]:
         bug(f"{setting.tensor} has no schedule")
     (plan, cost), *others = found
     rejected = tuple(
-        Rejected(p.describe(), c, _why(c, cost)) for p, c in others[:SHOWN]
+        Rejected(p.describe(), c, lost_by(c, cost)) for p, c in others[:SHOWN]
     )
     reason = "its register tile takes the least time"
     if plan.point.vector is None:
@@ -70,9 +72,12 @@ def choose_vector_plan(setting: VectorSetting) -> tuple[VectorPlan, Decision]:
 def _different(setting: VectorSetting) -> Iterator[tuple[VectorPlan, Cost]]:
     """Yield plans, the cheapest first, `ORDERS` with the same register tile at most."""
     orders: Counter[tuple[object, ...]] = Counter()
+    seen: set[VectorPoint] = set()
     for point, cost in ranked(setting):
         tile = (point.vector, point.vectors, frozenset(point.unrolled), point.taps)
-        if orders[tile] < ORDERS:
+        # Orders of loops that run once are one point.
+        if orders[tile] < ORDERS and point not in seen:
+            seen.add(point)
             plan = build(setting, point)
             if isinstance(plan, VectorPlan):
                 orders[tile] += 1
@@ -103,7 +108,7 @@ def price_of(setting: VectorSetting, point: VectorPoint) -> Cost | None:
             ordered = with_loops(family, point)
             prices = price(ordered, counts, setting.machine)
             whole = with_memory(prices, ordered, counts, setting.machine)
-            return _cost_of(whole, 0, setting.machine)
+            return _cost_of(ordered, counts, whole, 0, setting.machine)
     return None
 
 
@@ -111,14 +116,6 @@ def subject_of(setting: VectorSetting) -> str:
     """Return the name of a decision about statements."""
     names = ", ".join(s.name for s in setting.statements)
     return f"{names} ({setting.tensor})"
-
-
-def _why(cost: Cost, best: Cost) -> str:
-    """Return the cause by which a candidate loses most."""
-    taken = dict(best.parts)
-    lost = {name: cycles - taken[name] for name, cycles in cost.parts}
-    name = max(lost, key=lambda part: lost[part])
-    return f"more time goes to {name}" if lost[name] > 0 else "it came later"
 
 
 def ranked(setting: VectorSetting) -> Iterator[tuple[VectorPoint, Cost]]:
@@ -160,7 +157,8 @@ def _in_order(
         number, row = places[place]
         family, counts, prices = found[number]
         size = tuple(int(n) for n in counts[row])
-        yield point_of(setting, family, size), _cost_of(prices, row, setting.machine)
+        cost = _cost_of(family, counts, prices, row, setting.machine)
+        yield point_of(setting, family, size), cost
 
 
 def _by_price(
@@ -181,7 +179,9 @@ def _by_price(
     return sorted(found, key=lambda entry: float(entry[2].cycles[0]))
 
 
-def _cost_of(prices: Prices, row: int, machine: Machine) -> Cost:
+def _cost_of(
+    family: Family, counts: Counts, prices: Prices, row: int, machine: Machine
+) -> Cost:
     levels = tuple(
         LevelCost(
             level.level,
@@ -191,6 +191,5 @@ def _cost_of(prices: Prices, row: int, machine: Machine) -> Cost:
         for level in prices.levels
     )
     parts = tuple((name, float(cycles[row])) for name, cycles in prices.parts)
-    slowest = max(levels, key=lambda level: level.seconds)
-    waits = dict(parts)["caches"] > 0.0
-    return Cost(parts, levels, slowest.name if waits else "arithmetic")
+    size = tuple(int(n) for n in counts[row])
+    return with_registers(Cost(parts, levels), family, size, machine)

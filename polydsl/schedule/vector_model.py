@@ -50,14 +50,15 @@ class Operand:
 
     `axes` holds for each subscript the factor of every index that moves it; `step` is
     how far lanes are apart, None where they are apart irregularly; `is_aligned` says
-    that no index but the vector's moves it by less than a vector. `border` is the share
-    of points at which padding is asked for.
+    that no index but the vector's moves it by less than a vector. An element has
+    `element` bytes. `border` is the share of points at which padding is asked for.
     """
 
     axes: tuple[Factors, ...]
     step: int | None
     vector_axis: int
     is_aligned: bool
+    element: int
     border: float = 0.0
 
 
@@ -107,49 +108,93 @@ class Prices:
         return Prices(parts, self.fits[rows], self.levels)
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What all executions of a register tile take of each resource, in cycles, where
+    they have all the others for nothing: load units, arithmetic units, instructions,
+    and the chain through one accumulator.
+
+    `loaded` are the bytes of the loads (and of the stores of an assignment), `needed`
+    the registers of a tile.
+    """
+
+    loads: Cycles
+    arithmetic: Cycles
+    instructions: Cycles
+    latency: Cycles
+    loaded: Cycles
+    needed: Cycles
+
+
 def price(family: Family, counts: Counts, machine: Machine) -> Prices:
     """Return the prices of candidates: row i of *counts* is the tile of candidate i."""
     extents = _extents(family, counts)
+    tiles, bodies = _tiles_and_bodies(family, extents)
+    rows = _rows(family, counts, extents)
+    bound = limits(family, counts, machine)
+    busy = overlapped(bound.arithmetic, (bound.loads, bound.instructions))
+    return Prices(
+        (
+            ("loads and arithmetic", busy),
+            ("latency", np.maximum(bound.latency - busy, 0.0)),
+            ("loops", bodies * LOOP_CYCLES),
+            ("results", tiles * (TILE_CYCLES + rows) * family.is_reduction),
+        ),
+        bound.needed <= machine.vector_registers,
+    )
+
+
+def limits(family: Family, counts: Counts, machine: Machine) -> Limits:
+    """Return what limits each candidate while its data are in L1."""
+    extents = _extents(family, counts)
     size = counts.prod(axis=1).astype(np.float64)
     taps = float(np.prod([family.extents[d] for d in family.taps], initial=1.0))
-    tiles = _trips(family, family.extents.keys() - {*family.reduced}, extents)
-    bodies = _trips(family, family.extents.keys(), extents)
-    rows = size
-    if family.vector in family.reduced:
-        rows = size / extents[family.vector]
+    tiles, bodies = _tiles_and_bodies(family, extents)
+    rows = _rows(family, counts, extents)
     kept = size if family.is_reduction else np.ones_like(size)
     # Partial sums that begin and end in one body are combined as they come.
     kept = np.where(bodies == tiles, 2.0 * rows, kept)
     live = [_live(o, family, extents) for o in family.operands]
     needed = sum(live, kept + 1.0)
-    loads = 0.0 * size
+    loads = loaded = 0.0 * size
     for operand, held in zip(family.operands, live):
         spare = machine.vector_registers - needed + held
-        each = _loads(operand, family, extents, machine)
-        loads = loads + each * _executions(operand, family, extents, bodies, spare)
+        executions = _executions(operand, family, extents, bodies, spare)
+        loads = loads + executions * _loads(operand, family, extents, machine)
+        width = operand.element * (1 if operand.step == 0 else family.lanes)
+        loaded = loaded + executions * _distinct(operand, family, extents) * width
     arithmetic = bodies * size * taps * family.instructions
     across = 0.0 * tiles
     if family.vector in family.reduced:
         # The vectors of a row are combined, then the halves of rows, two at a time.
         halvings = 3.0 * (rows - 1.0) + 2.0 * np.log2(family.lanes)
         across = tiles * (size - rows + halvings)
-    busy = overlapped(
+    chain = bodies * taps * machine.fma_latency
+    return Limits(
+        loads / LOADS_PER_CYCLE,
         (arithmetic + across) / machine.fma_per_cycle,
-        (
-            loads / LOADS_PER_CYCLE,
-            (loads + arithmetic + across) / INSTRUCTIONS_PER_CYCLE,
-        ),
+        (loads + arithmetic + across) / INSTRUCTIONS_PER_CYCLE,
+        chain if family.is_reduction else 0.0 * chain,
+        loaded,
+        needed,
     )
-    chain = bodies * taps * machine.fma_latency if family.is_reduction else 0.0
-    return Prices(
-        (
-            ("loads and arithmetic", busy),
-            ("latency", np.maximum(chain - busy, 0.0)),
-            ("loops", bodies * LOOP_CYCLES),
-            ("results", tiles * (TILE_CYCLES + rows) * family.is_reduction),
-        ),
-        needed <= machine.vector_registers,
-    )
+
+
+def _tiles_and_bodies(
+    family: Family, extents: Mapping[str, Counts]
+) -> tuple[Cycles, Cycles]:
+    """Return how many register tiles there are, and how often they are executed."""
+    tiles = _trips(family, family.extents.keys() - {*family.reduced}, extents)
+    return tiles, _trips(family, family.extents.keys(), extents)
+
+
+def _rows(family: Family, counts: Counts, extents: Mapping[str, Counts]) -> Cycles:
+    """Return the vectors of results that a tile has; where lanes are combined, the
+    single results."""
+    size: Cycles = counts.prod(axis=1).astype(np.float64)
+    if family.vector in family.reduced:
+        size = size / extents[family.vector]
+    return size
 
 
 def _executions(
