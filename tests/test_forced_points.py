@@ -40,6 +40,12 @@ POINT = MatrixPoint(
     b=Reading("packed", 1),
 )
 SUBJECT = "S1 (c)"
+WINDOWS = """
+kernel windows(x: f32[N], f: f32[R, K]) -> f32[N - R + 1, K]:
+    P = N - R + 1
+    y[p, k] += x[p + r] * f[r, k]
+    return y
+"""
 
 
 def request(points: dict[str, Point]) -> Request:
@@ -83,6 +89,43 @@ def test_an_impossible_point_is_refused() -> None:
     wrong = replace(POINT, rows=("j",))
     with pytest.raises(ArgumentError, match=r"given for S1 \(c\) is not possible: "):
         Specialization(request({SUBJECT: wrong}), toolchain(), {})
+
+
+@pytest.mark.parametrize(
+    ("microkernel", "reason"),
+    [
+        ("libxsmm", "libxsmm: its products are sums of products; without a given one"),
+        ("onednn", "there is no microkernel 'onednn'; the providers are llvm, libxsmm"),
+    ],
+)
+def test_a_provider_that_does_not_serve_a_point(microkernel: str, reason: str) -> None:
+    """As an imported result of tuning may ask for it; wherever libraries are."""
+    kernel = polydsl.stdlib.novel.max_plus
+    layouts = {"a": layout_of(A), "b": layout_of(B)}
+    asked = Request(kernel.library, "max_plus", layouts, {})
+    point = replace(POINT, microkernel=microkernel)
+    with pytest.raises(ArgumentError, match=reason):
+        Specialization(asked.choosing({"S1 (c_max)": point}), toolchain(), {})
+
+
+def test_rows_that_a_library_cannot_reach_are_refused() -> None:
+    """Rows of a window overlap: no matrix has them."""
+    library = polydsl.loads(WINDOWS).windows.library
+    x, f = np.ones(40, np.float32), np.ones((5, 32), np.float32)
+    asked = Request(library, "windows", {"x": layout_of(x), "f": layout_of(f)}, {})
+    point = replace(
+        POINT,
+        rows=("p",),
+        columns=("k",),
+        depth=("r",),
+        loops=(TileLoop("depth"), TileLoop("rows"), TileLoop("columns")),
+        b=Reading("in place"),
+    )
+    own = Specialization(asked.choosing({"S1 (y)": point}), toolchain(), {})
+    np.testing.assert_array_equal(own(x, f), np.full((36, 32), 5.0, np.float32))
+    served = replace(point, microkernel="libxsmm")
+    with pytest.raises(ArgumentError, match="rows and depth of the broadcast side"):
+        Specialization(asked.choosing({"S1 (y)": served}), toolchain(), {})
 
 
 def test_a_point_for_nothing_is_refused() -> None:

@@ -9,8 +9,10 @@ from point_samples import POINT
 
 import polydsl
 from polydsl.base.diagnostics import ArgumentError
+from polydsl.base.providers import BUILT_IN
 from polydsl.driver.cli import WRONG, main
 from polydsl.schedule.preference import MICROKERNELS, PLAIN, RANKERS, Preference
+from polydsl.schedule.vector_point import VectorPoint
 
 TEXT = """
 kernel double(x: f32[N]) -> f32[N]:
@@ -97,6 +99,14 @@ def test_the_last_point_of_a_subject_counts_and_order_does_not() -> None:
     assert twice == PLAIN.choosing({"a": POINT}).choosing({"b": other})
     assert (twice.point("a"), twice.point("b")) == (POINT, other)
     assert twice.point("c") is None
+
+
+def test_without_libraries_the_built_in_generator_decides_anew() -> None:
+    loops = VectorPoint("i")
+    for microkernel in ("", "mkl"):
+        preference = Preference("polyrank", microkernel)
+        forced = preference.choosing({"S0 (y)": loops, "S1 (y)": POINT})
+        assert forced.without_libraries() == Preference("polyrank", BUILT_IN)
 
 
 def test_a_preference_can_be_sent() -> None:

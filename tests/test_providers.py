@@ -48,6 +48,7 @@ from polydsl.driver.toolchain import Toolchain, toolchain
 from polydsl.schedule.preference import Preference
 from polydsl.schedule.provider_cost import block_cycles, block_shapes
 from polydsl.schedule.register_tile import tile_cycles
+from polydsl.schedule.vector_point import IndexLoop, VectorPoint
 
 FOUND = tuple(name for name in PROVIDER_NAMES if libraries().has(name))
 FOREIGN = tuple(name for name in PROVIDER_NAMES if name != BUILT_IN)
@@ -66,6 +67,11 @@ kernel turned(a: T[M, K], b: T[N, K]) -> T[M, N]:
 kernel batched(a: T[B, K, M], b: T[B, K, N]) -> T[B, M, N]:
     c[n, i, j] += a[n, k, i] * b[n, k, j]
     return c
+
+kernel added(a: T[M, K], x: T[K, N], start: T[M, N]) -> T[M, N]:
+    y[i, j] += start[i, j]
+    y[i, j] += a[i, k] * x[k, j]
+    return y
 """
 )
 
@@ -300,6 +306,21 @@ def test_a_kernel_that_a_library_does_not_make_is_built_in(
         assert special.request.preference.microkernel == BUILT_IN
         assert np.allclose(special(a, b), a @ b, atol=1e-4)
         assert "by " + provider not in special.explain()
+
+
+def test_points_beside_a_kernel_that_is_not_made_are_left_out(tmp_path) -> None:
+    """Without the library's product plain loops are cheapest, for all statements of its
+    tensor together: a point for the others alone has no decision left."""
+    asked = KERNELS.added.specialize("f32[8,7]", "f32[7,1]", "f32[8,1]").request
+    preference = Preference(microkernel="libxsmm")
+    preference = preference.choosing(
+        {"S1 (y)": VectorPoint("i", loops=(IndexLoop("i"), IndexLoop("j")))}
+    )
+    wanted = replace(asked, preference=preference)
+    special = Specialization(wanted, tools_at(tmp_path, Lost()), {})
+    assert special.request.preference == Preference(microkernel=BUILT_IN)
+    a, x, start = arrays(8, "f4", (8, 7), (7, 1), (8, 1))
+    assert np.allclose(special(a, x, start), start + a @ x, atol=1e-5)
 
 
 @pytest.mark.parametrize("provider", FOREIGN)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
 
+from polydsl.base.providers import PROVIDER_NAMES
 from polydsl.poly.terms import Linear
 from polydsl.schedule.contraction import Contraction
 from polydsl.schedule.copies import Packing, Part, arranged, pack_copy, pad_copy
@@ -26,6 +27,7 @@ from polydsl.schedule.matrix_point import (
     point_axis,
 )
 from polydsl.schedule.operand import Operand, flat_step, row_major
+from polydsl.schedule.provider_fit import refusal
 from polydsl.schedule.refused import Refused
 from polydsl.schedule.setting import Setting
 
@@ -40,11 +42,32 @@ def build(
     point: MatrixPoint,
     initialize: str | None,
 ) -> MatrixPlan | Refused:
-    """Return the plan of a point for a matched contraction, or why there is none.
+    """Return the plan of a point for a matched contraction, or why there is none: also
+    where the point's provider of microkernels does not serve the tiles.
 
     `initialize` names the statement that the product may replace, which sets the result
     to zero. Loops of one iteration are left out of the plan.
     """
+    if point.microkernel not in PROVIDER_NAMES:
+        known = ", ".join(PROVIDER_NAMES)
+        return Refused(
+            f"there is no microkernel {point.microkernel!r}; the providers are {known}"
+        )
+    plan = plan_for_any(setting, contraction, point, initialize)
+    if isinstance(plan, Refused):
+        return plan
+    reason = refusal(plan, setting.layout)
+    return Refused(reason) if reason else plan
+
+
+def plan_for_any(
+    setting: Setting,
+    contraction: Contraction,
+    point: MatrixPoint,
+    initialize: str | None,
+) -> MatrixPlan | Refused:
+    """Return the plan of a point as if every provider served it, or why there is none:
+    what is refused then is refused to all."""
     oriented = contraction.swapped() if point.is_swapped else contraction
     try:
         return _Builder(setting, oriented, point, initialize).plan()

@@ -15,7 +15,7 @@ from math import prod
 
 from polydsl.poly.terms import Linear
 from polydsl.schedule.contraction import Contraction
-from polydsl.schedule.matrix_builder import build, overhanging_dims
+from polydsl.schedule.matrix_builder import overhanging_dims, plan_for_any
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_point import (
     How,
@@ -116,7 +116,7 @@ def family_of(
         b=Reading(point.b.how),
         parallel=-1,
     )
-    plan = build(setting, contraction, whole, initialize)
+    plan = plan_for_any(setting, contraction, whole, initialize)
     if not isinstance(plan, MatrixPlan):
         return None
     return Family(plan, point.is_swapped, point.a.how, point.b.how)

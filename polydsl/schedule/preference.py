@@ -13,7 +13,6 @@ from typing import get_args
 
 from polydsl.base.diagnostics import ArgumentError
 from polydsl.base.providers import BUILT_IN, PROVIDER_NAMES
-from polydsl.schedule.matrix_point import MatrixPoint
 from polydsl.schedule.point import Point
 
 Ranker = OneOf["reuse", "polyrank", "pairwise-net"]
@@ -59,9 +58,11 @@ class Preference:
         return replace(self, chosen=tuple(sorted(merged.items(), key=_subject)))
 
     def without_libraries(self) -> Preference:
-        """Return the preference without what needs a library's microkernels."""
-        own = tuple(entry for entry in self.chosen if not _needs_library(entry[1]))
-        return replace(self, microkernel=BUILT_IN, chosen=own)
+        """Return the preference for when a library makes no kernel: with the built-in
+        provider. No point is left, for points were found beside the library's products:
+        without these there may be other decisions, of which some have no such subject.
+        """
+        return replace(self, microkernel=BUILT_IN, chosen=())
 
     def point(self, subject: str) -> Point | None:
         """Return the point that is forced for a decision, if one is."""
@@ -78,10 +79,6 @@ PLAIN = Preference()
 
 def _subject(entry: tuple[str, Point]) -> str:
     return entry[0]
-
-
-def _needs_library(point: Point) -> bool:
-    return isinstance(point, MatrixPoint) and point.microkernel != BUILT_IN
 
 
 def _ranker(name: str) -> Ranker:

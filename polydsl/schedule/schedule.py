@@ -217,7 +217,8 @@ def _possible(subject: str, choice: Choice | Refused) -> Choice:
     """Return a schedule that was given. Raises `ArgumentError` where there is none."""
     if isinstance(choice, Refused):
         raise ArgumentError(
-            f"the schedule given for {subject} is not possible: {choice.reason}"
+            f"the schedule given for {subject} is not possible: {choice.reason}; "
+            "without a given one, the model chooses one that is"
         )
     return choice
 
