@@ -1,9 +1,10 @@
 """Plants bugs in copies of the compiler, one at a time; each must be found.
 
 `python -m tests.mutants` (`make mutants`) copies the package and the tests to a folder
-of its own, edits one place (`mutations.py`), runs what is most likely to find that, and
-prints a table: which bugs a proof finds while it compiles, which ones a test. It fails
-if one survives. Words after the command choose the mutations that hold them.
+of its own, edits one place (`mutations.py`, `model_mutations.py`), runs what is most
+likely to find that, and prints a table: which bugs a proof finds while it compiles,
+which ones a test. It fails if one survives. Words after the command choose the
+mutations that hold them.
 """
 
 from __future__ import annotations
@@ -22,12 +23,18 @@ from pathlib import Path
 from queue import SimpleQueue
 
 try:
-    from tests.mutations import MUTATIONS, Mutation
+    from tests.model_mutations import MODEL_MUTATIONS
+    from tests.mutation import Mutation
+    from tests.mutations import MUTATIONS
 except ModuleNotFoundError:
-    from mutations import MUTATIONS, Mutation
+    from model_mutations import MODEL_MUTATIONS
+    from mutation import Mutation
+    from mutations import MUTATIONS
 
 ROOT = Path(__file__).parent.parent
 MAPPED = ("backend", "grammar", "stdlib")
+EVERY: tuple[Mutation, ...] = (*MUTATIONS, *MODEL_MUTATIONS)
+"""All mutations: those that make wrong code, and those that choose badly."""
 JOBS = 2
 SECONDS = 300.0
 """A run that takes longer hangs, which is a way of being found."""
@@ -45,6 +52,16 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "layouts": ("test_program_layouts.py",),
     "calls": ("test_call.py",),
     "oracle": ("test_oracle_bounds.py", "test_oracle_values.py"),
+    "footprint": ("test_footprint.py",),
+    "traffic": ("test_footprint.py", "test_reuse_traffic.py", "test_vector_memory.py"),
+    "registers": ("test_registers.py",),
+    "sharing": ("test_matrix_shared.py",),
+    "forced": ("test_forced_points.py",),
+    "providers": ("test_providers.py", "-k", "price or left_out or blocks"),
+    "tuner": ("test_tuner.py",),
+    "store": ("test_tuning_store.py",),
+    "published": ("test_golden_working_sets.py", "test_published_rank.py"),
+    "calibration": ("test_calibration.py", "-k", "numbers or kept or damaged"),
 }
 """What can be run against a mutation."""
 
@@ -185,7 +202,7 @@ def baseline(views: SimpleQueue[Path], checks: str) -> None:
 def main(words: list[str]) -> int:
     """Plant every mutation that holds one of the words; return the exit code."""
     chosen = tuple(
-        m for m in MUTATIONS
+        m for m in EVERY
         if not words or any(w in f"{m.layer} {m.what}" for w in words)
     )  # fmt: skip
     survivors = 0

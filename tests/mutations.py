@@ -1,28 +1,16 @@
 """Deliberate bugs of the compiler, each an edit of one place of one file.
 
-`checks` names what is run against it (`mutants.CHECKS`). A bug of the schedule or the
-loops should be found by the proofs that run on every compilation; with `unproved`, the
-tests have to find it without them too. What only the cost model would notice is no bug:
-plans that cost more are as right as others.
+These make wrong code. A bug of the schedule or the loops should be found by the proofs
+that run on every compilation; with `unproved`, the tests have to find it without them
+too. Bugs that make slow code are in `model_mutations.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Mutation:
-    """A bug: in which layer, what it is, and the edit that makes it."""
-
-    layer: str
-    what: str
-    file: str
-    old: str
-    new: str
-    checks: str = "programs"
-    unproved: bool = False
-
+try:
+    from tests.mutation import Mutation
+except ModuleNotFoundError:
+    from mutation import Mutation
 
 MUTATIONS: tuple[Mutation, ...] = (
     Mutation(

@@ -6,13 +6,13 @@ import ast
 from pathlib import Path
 
 import pytest
-from mutants import CHECKS, PROOFS
-from mutations import MUTATIONS, Mutation
+from mutants import CHECKS, EVERY, PROOFS
+from mutation import Mutation
 
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("mutation", (*MUTATIONS, PROOFS), ids=lambda m: m.what)
+@pytest.mark.parametrize("mutation", (*EVERY, PROOFS), ids=lambda m: m.what)
 def test_mutation_applies(mutation: Mutation) -> None:
     text = (ROOT / mutation.file).read_text(encoding="utf-8")
     assert text.count(mutation.old) == 1
@@ -22,5 +22,5 @@ def test_mutation_applies(mutation: Mutation) -> None:
 
 
 def test_there_are_enough_of_them() -> None:
-    assert len({m.what for m in MUTATIONS}) == len(MUTATIONS) >= 20
-    assert {m.checks for m in MUTATIONS} == CHECKS.keys()
+    assert len({m.what for m in EVERY}) == len(EVERY) >= 20
+    assert {m.checks for m in EVERY} == CHECKS.keys()

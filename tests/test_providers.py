@@ -46,7 +46,7 @@ from polydsl.driver.request import Request
 from polydsl.driver.specialization import Specialization
 from polydsl.driver.toolchain import Toolchain, toolchain
 from polydsl.schedule.preference import Preference
-from polydsl.schedule.provider_cost import block_cycles, block_shapes
+from polydsl.schedule.provider_cost import block_cycles, block_shapes, register_tiles
 from polydsl.schedule.register_tile import tile_cycles
 from polydsl.schedule.vector_point import IndexLoop, VectorPoint
 
@@ -365,7 +365,16 @@ def test_prices_of_libraries() -> None:
     for name in FOREIGN:
         cycles = block_cycles(provider_named(name), machine, F32, **block)
         assert least <= cycles.step < 2 * least
-        assert cycles.position > 0 and cycles.ends > 0
+        provider = provider_named(name)
+        tiles = [
+            tile_cycles(machine, F32, rows=rows, columns=columns)
+            for rows, columns in register_tiles(provider, machine, F32, **block)
+        ]
+        ends = sum(tile.ends for tile in tiles)
+        assert cycles.ends == provider.call_cycles + ends
+        again = 48 * 4 if provider.rereads_result else 0
+        position = sum(tile.position for tile in tiles)
+        assert cycles.position == provider.position_cycles + again + position
     own = block_cycles(PROVIDERS[0], machine, F32, **block)
     assert own == tile_cycles(machine, F32, **block)
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from point_samples import POINT
 
 import polydsl
+from polydsl.backend.isa import ISAS
 from polydsl.base.diagnostics import PolydslError
 from polydsl.driver.cli import USAGE, WRONG, main
+from polydsl.driver.toolchain import toolchain
 from polydsl.driver.tuning_store import (
     Entry,
     TuningStore,
     TuningWarning,
     read_entries,
+    tuning_key,
     write_entries,
 )
 from polydsl.schedule.point_text import from_plain, to_plain
@@ -64,6 +68,25 @@ def test_a_damaged_entry_is_ignored_with_a_warning(
     path.write_text(changed)
     with pytest.warns(TuningWarning, match="is not used"):
         assert store.get(KEY) is None
+
+
+def test_a_key_is_that_of_the_untuned_kernel_on_a_cpu() -> None:
+    kernel = polydsl.stdlib.linalg.dot
+    request = kernel.specialize("f32[8]", "f32[8]").request
+    longer = kernel.specialize("f32[9]", "f32[9]").request
+    ranked = kernel.configure(ranker="polyrank").specialize("f32[8]", "f32[8]").request
+    host = toolchain().target
+    key = tuning_key(request, host)
+    assert tuning_key(request.choosing({"S (y)": POINT}), host) == key
+    others = {
+        tuning_key(longer, host),
+        tuning_key(ranked, host),
+        tuning_key(request, replace(host, cpu="another")),
+        tuning_key(
+            request, replace(host, isa=next(row for row in ISAS if row != host.isa))
+        ),
+    }
+    assert len(others) == 4 and key not in others
 
 
 def test_points_survive_json() -> None:
