@@ -147,6 +147,11 @@ def test_a_loop_over_a_flattened_axis_moves_its_dimensions() -> None:
     assert moving == [*rows, (16, [1, 1]), (16, [1, 1])]
 
 
+def test_what_just_fits_a_level_is_in_it() -> None:
+    pairs = np.array([[[2, 4]], [[2, 5]]])
+    assert greedy_bytes(pairs, 4, (16, 64)).tolist() == [[16, 0, 0], [8, 20, 0]]
+
+
 def test_polyrank_prefers_what_lies_nearer() -> None:
     near, far = [[1000, 0, 0, 0], [0, 0, 1000, 0]]
     costs = polyrank_costs(np.array([near, far]))
