@@ -318,7 +318,7 @@ MUTATIONS: tuple[tuple[str, str, Change, str], ...] = (
     (
         "guarded",
         "a block of taps is done twice",
-        lambda nest: in_body(nest, once(Guard, lambda g: g.body)),
+        loop("tap_block'", lambda n: replace(n, body=(*n.body[0].body, *n.body[1:]))),
         "executed again",
     ),
     (
@@ -408,7 +408,7 @@ MUTATIONS: tuple[tuple[str, str, Change, str], ...] = (
     (
         "guarded",
         "the panel is packed after its use",
-        loop("panel'", body_of(lambda b: (*b[1:], b[0]))),
+        loop("panel'", body_of(lambda b: (*b[2:], *b[:2]))),
         "before it is filled",
     ),
     (

@@ -7,7 +7,7 @@ made of the same pieces.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from llvmlite import ir
@@ -17,7 +17,7 @@ from polydsl.backend.emitter.ranges import Interval, affine, bounds
 from polydsl.backend.emitter.scope import Scope
 from polydsl.backend.emitter.types import add, constant_of, number
 from polydsl.base.diagnostics import bug
-from polydsl.loops.nest import Loop
+from polydsl.loops.nest import Call, Expr, Loop
 
 Body = Callable[[Scope], None]
 
@@ -47,11 +47,31 @@ def loop_extent(scope: Scope, loop: Loop) -> Extent:
     ends = bounds(lo, scope.ranges)[0], bounds(hi, scope.ranges)[1] - 1
     first = emit_affine(scope, lo, {})
     if trips is None:
-        most = max(0, -(-bounds(span, scope.ranges)[1] // loop.step))
+        most = max(0, -(-_longest(scope, loop) // loop.step))
         return Extent(first, emit_affine(scope, hi, {}), None, most, ends)
     # The end is taken from the start, so that both are known or none is.
     last = add(scope.builder, first, number(trips * loop.step))
     return Extent(first, last, trips, trips, ends)
+
+
+def _longest(scope: Scope, loop: Loop) -> int:
+    """Return how far apart the ends of a loop may be: an end that is the least of some
+    is at most each of them.
+
+    max(0, a)..min(96, a + 28)  ->  at most min(96 - 0, a + 28 - a)
+    """
+    firsts = [affine(e, scope.ranges) for e in _arms(loop.lo, "max")]
+    lasts = [affine(e, scope.ranges) for e in _arms(loop.hi, "min")]
+    return min(bounds(hi - lo, scope.ranges)[1] for lo in firsts for hi in lasts)
+
+
+def _arms(expr: Expr, function: str) -> Iterator[Expr]:
+    """Yield the operands of an extremum of extrema."""
+    if isinstance(expr, Call) and expr.function == function:
+        for argument in expr.arguments:
+            yield from _arms(argument, function)
+    else:
+        yield expr
 
 
 def emit_trips(scope: Scope, extent: Extent, step: int) -> ir.Value:

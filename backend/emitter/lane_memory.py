@@ -17,7 +17,7 @@ from polydsl.backend.emitter.access import (
     scatter,
     store_vector,
 )
-from polydsl.backend.emitter.branches import value_if
+from polydsl.backend.emitter.branches import branch, value_if
 from polydsl.backend.emitter.expressions import emit_affine
 from polydsl.backend.emitter.lane_indices import (
     Parts,
@@ -32,6 +32,7 @@ from polydsl.backend.emitter.ranges import Affine
 from polydsl.backend.emitter.types import (
     any_lane,
     constant_of,
+    every_lane,
     offset,
     shuffle,
     zeros,
@@ -79,7 +80,15 @@ def _load(
     if parts.stride == -1:
         return _load_reversed(lanes, buffer, parts, mask)
     if 2 <= abs(parts.stride) <= LONGEST_STRIDE:
-        return _load_strided(lanes, buffer, parts, mask)
+        if mask is None or mask is lanes.tail:
+            return _load_strided(lanes, buffer, parts, mask)
+        # Lanes differ at the border of padding only: most blocks need no mask.
+        return branch(
+            lanes.builder,
+            every_lane(lanes.builder, mask.lanes),
+            lambda: _load_strided(lanes, buffer, parts, None),
+            lambda: _load_strided(lanes, buffer, parts, mask),
+        )
     return gather(scope, buffer, _places(lanes, buffer, parts, value_of), mask)
 
 

@@ -56,6 +56,11 @@ _BORDERS = ((0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (0, 2), (2, 1), (1, 2), (2, 
 """How many blocks may be written out before and after the loop, fewest first."""
 
 
+SHORT_LOOP = 2
+"""A loop of at most so many blocks is written out, all of them masked: testing how many
+there are would take longer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How a vector loop is emitted: its statements and the blocks in one iteration.
@@ -190,6 +195,14 @@ def _emit_unknown(scope: Scope, plan: Plan) -> ir.Value | None:
     trips = emit_trips(scope, plan.extent, plan.loop.step)
     if plan.extent.most <= plan.lanes:
         _emit_partial(scope, plan, trips)
+        return None
+    is_short = plan.extent.most <= SHORT_LOOP * plan.lanes
+    if is_short and scope.target.isa.has_masks and not any(plan.reductions):
+        for block in range(-(-plan.extent.most // plan.lanes)):
+            at = add(builder, plan.extent.lo, number(block * plan.stride))
+            left = builder.sub(trips, number(block * plan.lanes), flags=("nsw",))
+            tail = _first_lanes(builder, plan, left)
+            _emit_block(scope, plan, at, plan.extent.ends, tail, 0)
         return None
 
     def end_of(points: int) -> ir.Value:

@@ -146,10 +146,13 @@ They are marked because a loop around it may be called m, n, t or k."""
 @dataclass(frozen=True, slots=True)
 class Instance:
     """Which instance of a scop statement a node executes: one coordinate for each
-    dimension of its domain, in loop variables (and `TILE` in a microkernel)."""
+    dimension of its domain, in loop variables (and `TILE` in a microkernel). `terms`
+    gives other names in which its value is written: the line and the column of a
+    copy's lanes."""
 
     statement: str
     coordinates: tuple[tuple[str, Expr], ...]
+    terms: tuple[tuple[str, Expr], ...] = ()
 
 
 # Nodes

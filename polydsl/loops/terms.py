@@ -31,6 +31,8 @@ def minus(left: Expr, right: Expr) -> Expr:
     """Return `left - right`."""
     if isinstance(left, Literal) and isinstance(right, Literal):
         return number(int(left.value) - int(right.value))
+    if left == right:
+        return ZERO
     return left if right == ZERO else Call("sub", (left, right), I64)
 
 
@@ -62,6 +64,13 @@ def minimum(left: Expr, right: Expr) -> Expr:
     if isinstance(left, Literal) and isinstance(right, Literal):
         return number(min(int(left.value), int(right.value)))
     return Call("min", (left, right), I64)
+
+
+def maximum(left: Expr, right: Expr) -> Expr:
+    """Return the greater of two terms."""
+    if isinstance(left, Literal) and isinstance(right, Literal):
+        return number(max(int(left.value), int(right.value)))
+    return Call("max", (left, right), I64)
 
 
 def both(conditions: Iterable[Expr]) -> Expr | None:

@@ -6,7 +6,7 @@ What does not come apart into a few boxes, a triangle, stays as a condition of a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import assert_never
@@ -58,6 +58,11 @@ class Piece:
         """Return the piece with a counter added, or with a shorter range of it."""
         box = {**self.space.box, counter: ends}
         return Piece(Space(box, self.space.tables), self.conditions)
+
+    def has(self, other: Piece, names: Iterable[str]) -> bool:
+        """Whether the box has all of another one's values of some counters."""
+        boxes = ((self.space.box[n], other.space.box[n]) for n in names)
+        return all(a <= c and d <= b for (a, b), (c, d) in boxes)
 
     def where(self, condition: Condition) -> Piece:
         """Return the piece with one more condition."""

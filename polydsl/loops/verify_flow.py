@@ -25,11 +25,13 @@ from polydsl.loops.verify_elements import address_of, collision
 from polydsl.loops.verify_equal import difference_point
 from polydsl.loops.verify_forms import Form, variables
 from polydsl.loops.verify_instances import coordinates
+from polydsl.loops.verify_lines import in_lines
 from polydsl.loops.verify_order import Event, EventKind, check_order
 from polydsl.loops.verify_points import Leaf
 from polydsl.loops.verify_products import Memory, check_product, product_elements
 from polydsl.loops.verify_registers import Chain, chains, check_alone
-from polydsl.loops.verify_scopes import check_local_copy, scopes
+from polydsl.loops.verify_rounds import check_local_copy
+from polydsl.loops.verify_scopes import scopes
 from polydsl.loops.verify_translate import Names, nest_form
 from polydsl.loops.verify_values import Extent, Source, check_value
 from polydsl.poly.scop import Scop, Statement
@@ -116,10 +118,11 @@ class _Flow:
         self, leaf: Leaf, node: Store | Accumulate, value: Expr, instance: Instance
     ) -> None:
         copy = self.memory.copies.get(instance.statement)
+        wanted: ProgramExpr
         if copy is not None:
             source = self._source(leaf, instance, copy.dims)
             subscripts = tuple(source.names[d] for d in copy.stored)
-            wanted: ProgramExpr = copy.value
+            source, wanted = in_lines(copy, source, instance)
             tensor, combine = copy.tensor, None
         else:
             statement = self.memory.scop.statement(instance.statement)

@@ -306,7 +306,7 @@ class _Product:
         names = {**fixed, **dict(zip(copy.stored, stored))}
         self._check_limits(copy, names)
         held = replace(self.source, names=names)
-        value = copy.value
+        value = copy.content
         while isinstance(value, program.Select):
             condition = self._condition(held, value.condition)
             self._always(condition, f"a lane of {name} without an element is read")

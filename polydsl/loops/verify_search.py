@@ -38,7 +38,7 @@ from polydsl.loops.verify_isl import has_tables, isl_point
 from polydsl.poly.isl import BudgetExceeded
 from polydsl.poly.terms import Interval
 
-FEW = 1 << 16
+FEW = 1 << 18
 """So many points are looked at without asking isl."""
 
 

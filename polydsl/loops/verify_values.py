@@ -9,7 +9,7 @@ same elements, and `verify_order` proves that they are finished by then.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from polydsl.base.diagnostics import bug
@@ -23,7 +23,14 @@ from polydsl.loops.verify_conditions import (
     within,
 )
 from polydsl.loops.verify_equal import difference_point
-from polydsl.loops.verify_forms import Form, Point, Space, subtract
+from polydsl.loops.verify_forms import (
+    Form,
+    Point,
+    Space,
+    interval,
+    subtract,
+    variable,
+)
 from polydsl.loops.verify_points import Leaf
 from polydsl.loops.verify_search import differing_point, some_point
 from polydsl.loops.verify_translate import (
@@ -51,13 +58,15 @@ class Extent:
 @dataclass(frozen=True, slots=True)
 class Source:
     """What the program's names mean at an instance: the scop, the forms of the
-    instance's dimensions in a leaf's counters, and where each tensor is defined."""
+    instance's dimensions in a leaf's counters, and where each tensor is defined. Of
+    some names it is proved that they keep to `ranges`."""
 
     scop: Scop
     defined: Mapping[str, Extent]
     leaf: Leaf
     names: Names
     space: Space
+    ranges: Mapping[str, Interval] = field(default_factory=dict)
 
     def form(self, expr: program.Expr) -> Form | None:
         """Return a term of the program in counters."""
@@ -79,7 +88,13 @@ class Source:
             bug(f"it is not known where {access.tensor} is defined, which is padded")
         extent = self.defined[access.tensor]
         forms = self.subscripts(access.subscripts)
-        parts = [c for f, ends in zip(forms, extent.box) for c in within(f, *ends)]
+        known = [self._bounds(s) for s in access.subscripts]
+        parts = [
+            part
+            for form, (lo, hi), (least, greatest) in zip(forms, extent.box, known)
+            for part, holds in zip(within(form, lo, hi), (lo <= least, greatest <= hi))
+            if not holds
+        ]
         names = dict(zip(extent.names, forms))
         for expr in extent.conditions:
             part = program_condition(expr, names, self.scop.sizes, self.space)
@@ -87,6 +102,14 @@ class Source:
                 bug(f"it depends on data where {access.tensor} is defined")
             parts.append(part)
         return All(tuple(parts))
+
+    def _bounds(self, expr: program.Expr) -> Interval:
+        """Return what a subscript keeps to because its names keep to their ranges."""
+        names = {**self.names, **{n: variable(n) for n in self.ranges}}
+        space = Space({**self.space.box, **self.ranges}, self.space.tables)
+        form = program_form(expr, names, self.scop.sizes, space)
+        assert form is not None
+        return interval(form, space)
 
 
 class Mismatch(Exception):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import prod
 
-from polydsl.base.dtypes import BOOL, I64, DType
+from polydsl.base.dtypes import I64, DType
 from polydsl.base.source import Span
 from polydsl.poly.substitute import bounds, linear_term, substitute
 from polydsl.poly.terms import Interval, Linear
-from polydsl.schedule.matrix_plan import Copy, Limit, Side
+from polydsl.schedule.matrix_plan import Copy, Limit, Runs, Side
 from polydsl.schedule.matrix_point import Axis, point_axis
 from polydsl.schedule.operand import Layout, Operand
 from polydsl.schedule.vector_access import step
@@ -20,7 +21,6 @@ from polydsl.semantics.program import (
     Index,
     Literal,
     Pad,
-    Select,
     accesses,
 )
 
@@ -29,24 +29,35 @@ def arranged(copy: Copy, layout: Layout) -> Copy:
     """Return the copy with the order of its loops: as the source lies in memory, so
     that it is read in long runs, and transposed in blocks where that is possible."""
     copy = _turned(copy, layout)
-    box = {d: (0, n - 1) for d, n in zip(copy.dims, copy.extents)}
     inner = {copy.turned, copy.dims[-1]}
     outer = [d for d in copy.stored if d not in inner]
-    (access, *_) = accesses(copy.value)
-    moves = {d: step(access, d, layout, {}, box) for d in outer}
+    moves = {d: _moved(copy, d, layout) for d in outer}
     if None not in moves.values():
         outer.sort(key=lambda d: -abs(moves[d] or 0))
     return replace(copy, order=tuple(outer))
 
 
+def _moved(copy: Copy, dim: str, layout: Layout) -> int | None:
+    """Return how far the source moves, in elements, when a dimension moves by one:
+    along a line where it moves the lanes. None if irregular."""
+    (access, *_) = accesses(copy.value)
+    own = step(access, dim, layout, {}, copy.box)
+    factor = 0 if copy.runs is None else copy.runs.position.coefficient(dim)
+    if own is None or not factor:
+        return own
+    column = step(access, copy.along, layout, {}, copy.box)
+    return None if column is None else own + factor * column
+
+
 def _turned(copy: Copy, layout: Layout) -> Copy:
     """Return the copy with the dimension along which its source is contiguous, if that
-    is not the last and the copy is plain: no padding, no lanes that stay empty."""
-    box = {d: (0, n - 1) for d, n in zip(copy.dims, copy.extents)}
-    if not isinstance(copy.value, Access) or copy.extents[-1] < copy.lanes:
+    is not the last and nothing is padded."""
+    longest = min(copy.extents[-1], copy.box[copy.along][1] + 1)
+    if not isinstance(copy.value, Access) or longest < copy.lanes:
         return copy
-    steps = {d: step(copy.value, d, layout, {}, box) for d in copy.dims}
-    if steps[copy.dims[-1]] in (None, 0, 1):
+    names = (*copy.stored[:-1], copy.along)
+    steps = {d: step(copy.value, d, layout, {}, copy.box) for d in names}
+    if steps[copy.along] in (None, 0, 1):
         return copy
     stored = zip(copy.stored[:-1], copy.shape)
     along = [d for d, n in stored if steps[d] == 1 and n >= copy.lanes]
@@ -151,19 +162,18 @@ def pack_copy(
     inner = _points(name, packing.inside, sizes)
     terms: dict[str, Expr] = {d: Index(new, span) for d, new, _ in (*outer, *inner)}
     tiles, flat = _tile_axes(name, packing.lanes)
-    position = linear_term(flat, span)
-    terms.update(unflatten(position, packing.lanes.side.dims, sizes, span))
     around_points = tuple((new, n, point_axis(d)) for d, new, n in outer)
     axes = [_Axes(around=around_points), _Axes(stored=_named(inner)), tiles]
     for part in (packing.taps, packing.depth):
         found, values = _run_axes(name, part, sizes, span)
         axes.append(found)
         terms.update(values)
-    for d in operand.dims - terms.keys():
+    side = packing.lanes.side
+    for d in operand.dims - terms.keys() - {*side.dims}:
         terms[d] = Literal(0, I64, span)
-    tile = packing.lanes.side.tile
+    runs, lines = _lines(name, side, flat, sizes, span)
     around = tuple(entry for a in axes for entry in a.around)
-    stored = (*(e for a in axes for e in a.stored), (f"{name}_lane'", tile))
+    stored = (*(e for a in axes for e in a.stored), (f"{name}_lane'", side.tile))
     extents = (*((d, n) for d, n, _ in around), *stored)
     return Copy(
         name,
@@ -171,13 +181,14 @@ def pack_copy(
         dtype,
         tuple(d for d, _ in extents),
         tuple(n for _, n in extents),
-        _element(operand, terms, dtype, span, position, packing.lanes.side),
+        _element(operand, {**terms, **lines}, dtype, span),
         tuple(axis for _, _, axis in around),
         prepared,
         is_pack=True,
         lanes=lanes,
         limits=tuple(limit for a in axes for limit in a.limits),
         loops=packing.loops,
+        runs=runs,
     )
 
 
@@ -214,40 +225,61 @@ def _run_axes(
     name: str, part: Part, sizes: Mapping[str, int], span: Span
 ) -> tuple[_Axes, dict[str, Expr]]:
     """Return the dimensions of a copy that run over taps or depth, and the factor's
-    dimensions in them."""
+    dimensions in them: one for each that the copy holds from end to end, and one for
+    the flattening of the others."""
     dims = part.side.dims
+    held, total = part.tiles * part.side.tile, part.side.extent
+    cut = 0 if part.is_whole else _cut(dims, held, sizes)
+    points = _points(name, dims[cut:], sizes)
+    values: dict[str, Expr] = {d: Index(new, span) for d, new, _ in points}
     if part.is_whole:
-        points = _points(name, dims, sizes)
-        values: dict[str, Expr] = {d: Index(new, span) for d, new, _ in points}
         return _Axes(stored=_named(points)), values
     block, step = f"{name}_{part.axis}_block'", f"{name}_{part.axis}'"
-    held, total = part.tiles * part.side.tile, part.side.extent
+    inner = prod(n for _, _, n in points)
+    held, total = held // inner, total // inner
     limits = (Limit(block, step, total),) if total % held else ()
-    axes = _Axes(((block, part.blocks, part.axis),), ((step, held),), limits)
+    stored = ((step, held), *_named(points))
+    axes = _Axes(((block, part.blocks, part.axis),), stored, limits)
     flat = linear_term(Linear(((block, held), (step, 1)), 0), span)
-    return axes, unflatten(flat, dims, sizes, span)
+    return axes, values | unflatten(flat, dims[:cut], sizes, span)
+
+
+def _cut(dims: tuple[str, ...], held: int, sizes: Mapping[str, int]) -> int:
+    """Return how many of the first dimensions of a flattening are cut where so many
+    positions of it are held: the others are there from end to end."""
+    for cut in range(1, len(dims)):
+        if held % prod(sizes[d] for d in dims[cut:]) == 0:
+            return cut
+    return len(dims)
 
 
 def _element(
-    operand: Operand,
-    terms: Mapping[str, Expr],
-    dtype: DType,
-    span: Span,
-    position: Expr,
-    side: Side,
+    operand: Operand, terms: Mapping[str, Expr], dtype: DType, span: Span
 ) -> Expr:
-    """Return an element of the factor, zero in the lanes past the end."""
+    """Return an element of the factor, padding included."""
     subscripts = tuple(
         substitute(linear_term(s, span), terms) for s in operand.subscripts
     )
     access = Access(operand.tensor, subscripts, dtype, span)
-    value: Expr = access
-    if operand.pad is not None:
-        value = Pad(access, operand.pad, dtype, span)
-    if not side.rest:
-        return value
-    inside = Call("lt", (position, Literal(side.extent, I64, span)), BOOL, span)
-    return Select(inside, value, Literal(0.0, dtype, span), dtype, span)
+    if operand.pad is None:
+        return access
+    return Pad(access, operand.pad, dtype, span)
+
+
+def _lines(
+    name: str, side: Side, flat: Linear, sizes: Mapping[str, int], span: Span
+) -> tuple[Runs, dict[str, Expr]]:
+    """Return how lanes lie in lines, positions that differ in the last of the side's
+    dimensions only, and each of the dimensions in terms of line and column.
+
+    x[p * 2, q * 2]  ->  x[line * 2, column * 2]
+    """
+    *outer, last = [d for d in side.dims if sizes[d] > 1] or side.dims[:1]
+    line, column = f"{name}_line'", f"{name}_column'"
+    terms: dict[str, Expr] = {d: Literal(0, I64, span) for d in side.dims}
+    terms |= unflatten(Index(line, span), tuple(outer), sizes, span)
+    terms[last] = Index(column, span)
+    return Runs(line, column, sizes[last], side.extent, flat), terms
 
 
 def unflatten(

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from itertools import product
 from math import ceil, prod
+from typing import TypeAlias
 
 import numpy as np
 
@@ -30,14 +31,24 @@ from polydsl.schedule.reuse.traffic import Nest, Table, steady_traffic
 from polydsl.schedule.setting import Setting
 from polydsl.schedule.vector_access import steps
 
+CopyCycles: TypeAlias = tuple[float, float, float]
+"""The cycles of copying one element in tiles of less than a vector, and in others, and
+those of each run."""
+
 CALL_CYCLES = 10.0
 """The loops around a microkernel call."""
-CONTIGUOUS_COPY_CYCLES = 0.4
+CONTIGUOUS_COPY_CYCLES = 0.3
 """Copying one element where source and copy are contiguous."""
+STRIDED_COPY_CYCLES = 0.45
+"""... where elements of the source are a few apart."""
 TURNED_COPY_CYCLES = 1.5
 """... where blocks of vectors are transposed."""
 GATHER_COPY_CYCLES = 1.8
-"""... where the source has a stride, or runs are shorter than a vector."""
+"""... where the source has a long stride, or none."""
+RUN_CYCLES = 3.5
+"""Beginning a run of lanes that lie in one line of the source."""
+LONGEST_STRIDE = 4
+"""Elements that are no further apart are loaded in vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +197,11 @@ def _copies(reuse: Reuse, setting: Setting) -> Counts:
         packing = np.array([_packing_cycles(f, setting) for f in factors])
         if packing.any():
             lanes = setting.machine.lanes(plans[0].contraction.dtype)
-            short, whole = packing[batch.member].T
+            short, whole, begin = packing[batch.member].T
             per = np.where(reuse.tiles[axis] < lanes, short, whole)
+            # Families of a batch have the same axes, and so the same lines.
+            line = next(f.pack.line for f in factors if f.pack is not None)
+            per += begin / _run(reuse.tiles[axis], line)
             axes = next(a.axes for a in reuse.arrays if axis in a.axes)
             held = np.asarray(prod(reuse.held(name, loops) for name in axes))
             total = total + reuse.executions(loops) * held * per
@@ -198,23 +212,33 @@ def _padding_cycles(factor: Factor, setting: Setting) -> float:
     """Return the cycles of making the padded copy of a factor, if it has one."""
     if factor.padded is None or factor.padded.prepared:
         return 0.0
-    return prod(factor.padded.extents) * _copy_cycles(factor.padded, setting)
+    _, whole, begin = _copy_cycles(factor.padded, setting)
+    return prod(factor.padded.extents) * (whole + begin / factor.padded.extents[-1])
 
 
-def _packing_cycles(factor: Factor, setting: Setting) -> tuple[float, float]:
-    """Return the cycles of packing one element in tiles of less than a vector, and in
-    others; 0 for what is not packed in every call."""
+def _packing_cycles(factor: Factor, setting: Setting) -> CopyCycles:
+    """Return the cycles of packing; 0 for what is not packed in every call."""
     if factor.pack is None or factor.pack.prepared:
-        return 0.0, 0.0
-    return GATHER_COPY_CYCLES, _copy_cycles(factor.pack, setting)
+        return 0.0, 0.0, 0.0
+    return _copy_cycles(factor.pack, setting)
 
 
-def _copy_cycles(copy: Copy, setting: Setting) -> float:
-    """Return the cycles of copying one element."""
-    box = {d: (0, n - 1) for d, n in zip(copy.dims, copy.extents)}
-    if steps(copy.value, copy.dims[-1], setting.layout, {}, box) == (1,):
-        return CONTIGUOUS_COPY_CYCLES
-    return TURNED_COPY_CYCLES if copy.turned else GATHER_COPY_CYCLES
+def _copy_cycles(copy: Copy, setting: Setting) -> CopyCycles:
+    (along,) = steps(copy.value, copy.along, setting.layout, {}, copy.box)
+    if along is not None and abs(along) == 1:
+        return CONTIGUOUS_COPY_CYCLES, CONTIGUOUS_COPY_CYCLES, RUN_CYCLES
+    if along is not None and 1 < abs(along) <= LONGEST_STRIDE:
+        return STRIDED_COPY_CYCLES, STRIDED_COPY_CYCLES, RUN_CYCLES
+    whole = TURNED_COPY_CYCLES if copy.turned else GATHER_COPY_CYCLES
+    return GATHER_COPY_CYCLES, whole, 0.0
+
+
+def _run(lanes: Counts, line: int) -> Counts:
+    """Return the mean length of a run, lanes of a tile that are in one line: tiles and
+    lines begin a run, and where both begin, they begin the same one."""
+    both = np.lcm(lanes.astype(np.int64), line)
+    begun: Counts = 1 / lanes + 1 / line - 1 / both
+    return 1 / begun
 
 
 # Transfers

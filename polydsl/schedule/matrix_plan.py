@@ -14,15 +14,17 @@ made of a `MatrixPoint` by `matrix_builder`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+from math import gcd, prod
 from typing import Literal as OneOf
 
-from polydsl.base.dtypes import DType
+from polydsl.base.dtypes import BOOL, I64, DType
 from polydsl.base.providers import BUILT_IN
+from polydsl.poly.substitute import linear_term, substitute
+from polydsl.poly.terms import Interval, Linear
 from polydsl.schedule.contraction import Contraction
 from polydsl.schedule.matrix_point import AXES, Axis, TileLoop
 from polydsl.schedule.operand import Operand
-from polydsl.semantics.program import Expr
+from polydsl.semantics.program import Call, Expr, Literal, Select
 
 RowMode = OneOf["strided", "table", "guarded"]
 _WORDS = {
@@ -47,10 +49,37 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Runs:
+    """Where the lanes of a packed copy lie in its source: in runs along its lines.
+
+    A lane stands at the `position`, linear in the copy's dimensions, of an axis of
+    `extent` positions, which is cut in lines: position `line * length + column` is the
+    `column` of a `line`. Lanes past the end of the axis hold zero.
+    """
+
+    line: str
+    column: str
+    length: int
+    extent: int
+    position: Linear
+
+    @property
+    def lines(self) -> int:
+        """The number of lines."""
+        return self.extent // self.length
+
+    def most(self, lanes: int) -> int:
+        """Return in how many lines so many lanes may lie, a tile of the axis."""
+        apart = gcd(lanes, self.length)
+        return min(self.lines, -(-(self.length - apart + lanes) // self.length))
+
+
+@dataclass(frozen=True, slots=True)
 class Copy:
     """A tensor that holds another one's elements in a better order, or padded.
 
-    `tensor[dims] = value` for every point of the box `extents` that keeps the `limits`.
+    `tensor[dims] = value` for every point of the box `extents` that keeps the `limits`;
+    with `runs`, the value is written in terms of a lane's line and column.
     `loops` loops of the plan are around the copy. Those over the axes `around` give the
     first dimensions, of which the buffer holds one value only. A prepared copy is
     filled once, when its source is bound. Where the source is not contiguous along the
@@ -73,6 +102,49 @@ class Copy:
     order: tuple[str, ...] = ()
     limits: tuple[Limit, ...] = ()
     loops: int = 0
+    runs: Runs | None = None
+
+    @property
+    def content(self) -> Expr:
+        """The value in terms of the dimensions alone."""
+        runs, span = self.runs, self.value.span
+        if runs is None:
+            return self.value
+        position = linear_term(runs.position, span)
+        terms = {
+            name: Call(function, (position, Literal(runs.length, I64, span)), I64, span)
+            for name, function in ((runs.line, "floordiv"), (runs.column, "mod"))
+        }
+        value = substitute(self.value, terms)
+        if runs.extent % self.extents[-1] == 0:
+            return value
+        limit = Literal(runs.extent, I64, span)
+        inside = Call("lt", (position, limit), BOOL, span)
+        return Select(inside, value, self.zero, self.dtype, span)
+
+    @property
+    def zero(self) -> Literal:
+        """What lanes past the end of an axis hold."""
+        return Literal(0.0, self.dtype, self.value.span)
+
+    @property
+    def along(self) -> str:
+        """The name in `value` of what the lanes run along."""
+        return self.dims[-1] if self.runs is None else self.runs.column
+
+    @property
+    def line(self) -> int:
+        """How many lanes in a row may lie in one line of the source."""
+        return self.extents[-1] if self.runs is None else self.runs.length
+
+    @property
+    def box(self) -> dict[str, Interval]:
+        """The range of every name in `value`, and of every dimension."""
+        box = {d: (0, n - 1) for d, n in zip(self.dims, self.extents)}
+        if self.runs is not None:
+            box[self.runs.line] = (0, self.runs.lines - 1)
+            box[self.runs.column] = (0, self.runs.length - 1)
+        return box
 
     @property
     def local(self) -> int:
