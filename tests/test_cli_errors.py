@@ -227,9 +227,19 @@ def test_colour_is_for_terminals_only(tmp_path: Path) -> None:
     assert "\x1b[1;31m" not in plain.stderr
 
 
-def test_a_reader_that_goes_away_is_no_error(file: str) -> None:
-    command = f"{sys.executable} -m polydsl.driver.cli emit {file} softmax "
-    command += "--size N=1000 --stage asm | head -c 10"
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("emit {file} softmax --size N=1000 --stage asm", 10),
+        ("list {file}", 0),
+        ("explain {file} scale --size N=8", 0),
+    ],
+)
+def test_a_reader_that_goes_away_is_no_error(
+    file: str, words: str, wanted: int
+) -> None:
+    command = f"{sys.executable} -m polydsl.driver.cli {words.format(file=file)} "
+    command += f"| head -c {wanted}"
     ran = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
         capture_output=True,

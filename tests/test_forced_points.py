@@ -154,7 +154,13 @@ def test_what_tuning_found_is_taken_later(tools) -> None:
     tools.tuning.put(entry({SUBJECT: POINT}))
     found = specialize_tuned(request({}), tools, {}, 0.0)
     assert found.request.preference.chosen == ((SUBJECT, POINT),)
-    assert "certain schedules (by tuning, or by hand) of S1 (c)" in found.explain()
+    explained = found.explain()
+    assert "certain schedules (by tuning, or by hand) of S1 (c)" in explained
+    own = plain.explain()
+    chosen = next(line for line in own.splitlines() if line.startswith(f"{SUBJECT}: "))
+    chosen = chosen.removeprefix(f"{SUBJECT}: ")
+    assert f"\n  not {chosen}: it is the model's own choice, " in explained
+    assert explained.count("\n  not ") == own.count("\n  not ") == 5
     kernel = polydsl.stdlib.linalg.matmul.configure()
     assert kernel.specialize(A, B).request.preference.point(SUBJECT) == POINT
     np.testing.assert_allclose(kernel(A, B), A @ B, rtol=1e-5, atol=1e-5)
@@ -183,6 +189,6 @@ def test_the_command_tunes_and_keeps(tools, tmp_path, capsys) -> None:
     words = ("stdlib.linalg", "matmul", "--size", "M=13,K=9,N=33", "--seconds", "0.05")
     assert main(("tune", *words, "-o", str(path))) == 0
     printed = capsys.readouterr()
-    assert "  measured   " in printed.out and printed.err == ""
+    assert "  outcome    measured " in printed.out and printed.err == ""
     assert tools.tuning.get(entry({}).key) is not None
     assert polydsl.tuning.import_results(path) == 1

@@ -47,6 +47,13 @@ Fact = tuple[str, str]
 """A label and what is to be said about it."""
 
 
+class _Pipe(Console):
+    """A console whose reader may go away: that is for the command to decide about."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 @dataclass(frozen=True, slots=True)
 class Screen:
     """Where results and messages go."""
@@ -60,8 +67,8 @@ class Screen:
         plain = not color
         width = None if sys.stdout.isatty() else _WIDTH
         return Screen(
-            Console(no_color=plain, highlight=False, soft_wrap=True, width=width),
-            Console(no_color=plain, highlight=False, soft_wrap=True, stderr=True),
+            _Pipe(no_color=plain, highlight=False, soft_wrap=True, width=width),
+            _Pipe(no_color=plain, highlight=False, soft_wrap=True, stderr=True),
         )
 
     def text(self, text: str | Text) -> None:

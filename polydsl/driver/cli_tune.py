@@ -49,7 +49,7 @@ def tune_kernel(
     facts = [
         ("arguments", entry.arguments),
         ("machine", f"{entry.machine}, {count_text(entry.threads, 'thread')}"),
-        ("measured", tuned.describe()),
+        ("outcome", tuned.describe()),
         ("before", seconds_text(entry.before)),
         ("after", seconds_text(entry.after)),
     ]

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 
 from polydsl.base.quantities import count_text, seconds_text
 from polydsl.driver.compiler import Compiled
 from polydsl.driver.explain_indices import describe_indices
 from polydsl.driver.stages import Compilation
+from polydsl.schedule.decision import Decision, Rejected
 from polydsl.schedule.decision import render as render_decision
 from polydsl.schedule.preference import Preference
 from polydsl.schedule.tree import render as render_tree
 
+SHOWN = 5
+"""So many schedules stand beside one that was given."""
+
 
 def explain(
-    state: Compilation, compiled: Compiled, measured: float | None = None
+    state: Compilation,
+    compiled: Compiled,
+    measured: float | None = None,
+    own: Sequence[Decision] = (),
 ) -> str:
     """Return the explanation of a compilation that reached its loop nest.
 
     *measured* is the best time of a call on one thread in seconds, None where it was
-    not measured.
+    not measured. *own* are the decisions that the model takes by itself, where some
+    were given.
     """
     assert state.schedule is not None and state.scop is not None
     lines = [
@@ -30,12 +40,27 @@ def explain(
         render_tree(state.schedule.tree).rstrip(),
         "",
     ]
-    for decision in state.schedule.decisions:
+    for decision in _beside(state.schedule.decisions, own):
         lines += [render_decision(decision, state.machine), ""]
     lines += _times(state, measured)
     origin = "loaded from the cache" if compiled.from_cache else "compiled"
     lines.append(f"{origin} in {compiled.seconds * 1e3:.1f} ms")
     return "\n".join(lines) + "\n"
+
+
+def _beside(
+    decisions: Sequence[Decision], own: Sequence[Decision]
+) -> Iterator[Decision]:
+    """Yield decisions, those that were given beside what the model would choose."""
+    by_subject = {decision.subject: decision for decision in own}
+    for decision in decisions:
+        model = by_subject.get(decision.subject)
+        if model is None or decision.rejected or model.chosen == decision.chosen:
+            yield decision
+            continue
+        first = Rejected(model.chosen, model.cost, "it is the model's own choice")
+        rest = (r for r in model.rejected if r.candidate != decision.chosen)
+        yield replace(decision, rejected=tuple(islice((first, *rest), SHOWN)))
 
 
 def _heading(state: Compilation) -> Iterator[str]:

@@ -24,6 +24,7 @@ from polydsl.driver.random_arrays import random_array
 from polydsl.driver.request import Request
 from polydsl.driver.stages import STAGE_NAMES, compile_until, emit
 from polydsl.driver.toolchain import Toolchain
+from polydsl.schedule.decision import Decision
 from polydsl.semantics.program import Program
 
 Array = np.ndarray[Any, Any]
@@ -179,7 +180,15 @@ class Specialization:
         """
         state = compile_until(begin(self.request, self._tools), "nest")
         seconds = self._measured() if measure else None
-        return explain(state, self.compiled, seconds)
+        return explain(state, self.compiled, seconds, self._own_decisions())
+
+    def _own_decisions(self) -> tuple[Decision, ...]:
+        """Return what the model decides where some schedules were given; else none."""
+        if not self.request.preference.chosen:
+            return ()
+        plain = begin(self.request.untuned(), self._tools)
+        chosen = compile_until(plain, "tree").schedule
+        return chosen.decisions if chosen is not None else ()
 
     def _measured(self) -> float:
         generator = np.random.default_rng(0)
