@@ -40,7 +40,9 @@ CORES = 4
 FORK = machine().fork_seconds * machine().frequency
 
 
-def shared_by(rows: int, cycles: float, *axes: str) -> tuple[int, float]:
+def shared_by(
+    rows: int, cycles: float, *axes: str, from_memory: float = 0.0
+) -> tuple[int, float]:
     """Return the shared loop and the price of a product of 60 x (rows, 64)."""
     scop = scop_of(PRODUCT, a=(rows, 60), b=(60, 64))
     first, update = scop.statements
@@ -52,7 +54,8 @@ def shared_by(rows: int, cycles: float, *axes: str) -> tuple[int, float]:
     point = replace(POINT, loops=tuple(TileLoop(axis) for axis in axes))
     family = family_of(setting, found, point, first.name)
     assert family is not None
-    slots, price = shared(Reuse(single(family, point), setting), np.full(1, cycles))
+    reuse = Reuse(single(family, point), setting)
+    slots, price = shared(reuse, np.full(1, cycles), np.full(1, from_memory))
     return int(slots[0]), float(price[0])
 
 
@@ -83,3 +86,13 @@ def test_little_work_is_not_shared() -> None:
     slot, price = shared_by(64, FORK, *AXES)
     assert slot == -1
     assert price == pytest.approx((FORK + CORES * FORK) / 2)
+
+
+def test_more_threads_get_no_more_from_memory_than_it_delivers() -> None:
+    """Half of the time of one core is what memory takes for all of them."""
+    memory = machine().memory.total * 0.5e9
+    slot, price = shared_by(64, 1e9, *AXES, from_memory=memory)
+    assert slot == 0
+    assert price == pytest.approx((1e9 + CORES * (0.5e9 + FORK)) / 2)
+    slot, _ = shared_by(64, 1e9, *AXES, from_memory=2 * memory)
+    assert slot == -1

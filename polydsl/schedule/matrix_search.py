@@ -121,7 +121,8 @@ def price(setting: Setting, batch: Batch) -> Prices:
     """Return what candidates cost."""
     reuse = Reuse(batch, setting)
     prediction = predict(reuse)
-    return Prices(prediction, *shared(reuse, prediction.cycles))
+    memory = prediction.moved[prediction.level_names.index("memory")]
+    return Prices(prediction, *shared(reuse, prediction.cycles, memory))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,21 +168,24 @@ class _State:
             self.best = sorted([*self.best, *found], key=lambda s: s.price)[:SHOWN]
 
 
-def shared(reuse: Reuse, cycles: Counts) -> tuple[Numbers, Counts]:
+def shared(reuse: Reuse, cycles: Counts, from_memory: Counts) -> tuple[Numbers, Counts]:
     """Return the loop that threads share, -1 for none, and the price of a candidate:
     the mean of its time on one core and of what it costs all cores together.
 
     A loop over part of a sum is not shared. Starting threads takes its time, every time
-    that the loops outside run; and the slowest thread has the most iterations.
+    that the loops outside run; the slowest thread has the most iterations; and all of
+    them share what memory delivers: *from_memory* are the bytes that come from there.
     """
     machine = reuse.setting.machine
     best, slot = cycles * machine.cores, np.full(len(cycles), -1)
     forks = np.ones(len(cycles))
     fork = machine.fork_seconds * machine.frequency
+    delivered = from_memory / machine.memory.total
     for d, axis in enumerate(reuse.axis):
         trips = reuse.trips[d]
         rounds = np.ceil(trips / machine.cores) / trips
-        together = machine.cores * (cycles * rounds + forks * fork)
+        slowest = np.maximum(cycles * rounds, delivered)
+        together = machine.cores * (slowest + forks * fork)
         may = (axis != TAPS) & (axis != DEPTH) & (trips > 1)
         better = may & (together < best)
         best, slot = np.where(better, together, best), np.where(better, d, slot)
