@@ -20,6 +20,7 @@ from nest_mutations import mutations
 from verify_harness import Case, case, in_body, once, pointed, run
 from verify_kernels import (
     KERNELS,
+    NCHW,
     NHWC,
     convolution,
     matmul,
@@ -138,6 +139,22 @@ def chunked() -> Case:
     return pointed(case(*CONVOLUTION, vector_bytes=16), point)
 
 
+def lined() -> Case:
+    """An image packed line by line: tiles meet lines of 5, and the last is shorter."""
+    point = MatrixPoint(
+        True,
+        ("k",),
+        ("p", "q"),
+        ("c", "r", "s"),
+        *(4, 8, 27, 1),
+        (TileLoop("columns"), TileLoop("rows")),
+        Reading("in place"),
+        Reading("packed", 1),
+    )
+    image = convolution(NCHW, 1, 3, 9, 5, 3, padding=1, stride=2)
+    return pointed(case(*image, vector_bytes=16), point)
+
+
 CONVOLUTION = convolution(NHWC, 1, 3, 5, 20, 3, padding=1)
 
 
@@ -156,6 +173,7 @@ def prepared() -> Case:
 CASES: dict[str, Callable[[], Case]] = {
     "guarded": guarded,
     "chunked": chunked,
+    "lined": lined,
     "prepared": prepared,
     **{name: (lambda name=name: kernel(name)) for name in KERNELS},
 }
@@ -453,6 +471,50 @@ MUTATIONS: tuple[tuple[str, str, Change, str], ...] = (
         buffer("w_columns_pack", lambda b: replace(b, private=False)),
         "thread",
     ),
+    (
+        "lined",
+        "a run begins a lane too early",
+        loop("S1_x_columns_pack_lane'", lambda n: replace(n, lo=more(n.lo, -1))),
+        "leaves its line|elsewhere|outside|more than once",
+    ),
+    (
+        "lined",
+        "a run is a lane short",
+        loop("S1_x_columns_pack_lane'", lambda n: replace(n, hi=more(n.hi, -1))),
+        "never executed",
+    ),
+    (
+        "lined",
+        "a tile meets one line less",
+        loop("run'", lambda n: replace(n, hi=more(n.hi, -1))),
+        "never executed",
+    ),
+    (
+        "lined",
+        "a run is said to be of the next line",
+        store(lambda n: replace(n, instance=_in_next_line(n.instance))),
+        "elsewhere in its line",
+    ),
+    (
+        "lined",
+        "a run has no line",
+        store(lambda n: replace(n, instance=replace(n.instance, terms=()))),
+        "not past its end",
+    ),
+    (
+        "lined",
+        "a run is copied from the next column",
+        store(
+            lambda n: replace(n, value=replace(n.value, then=_shifted(n.value.then)))
+        ),
+        "outside|not the value",
+    ),
+    (
+        "lined",
+        "lanes past the end are not set to zero",
+        without_first(Guard),
+        "never executed",
+    ),
     # buffers
     (
         "matmul",
@@ -501,6 +563,11 @@ MUTATIONS: tuple[tuple[str, str, Change, str], ...] = (
 
 def _is_tail(node: Node) -> bool:
     return isinstance(node, Loop) and node.var == "lane'" and node.hi != number(16)
+
+
+def _in_next_line(instance: Any) -> Any:
+    (line, place), *rest = instance.terms
+    return replace(instance, terms=((line, more(place)), *rest))
 
 
 def _shifted(load: Any) -> Any:
