@@ -11,8 +11,9 @@ from tree_harness import scop_of
 from polydsl.base.machine import Machine
 from polydsl.loops.generate import default_layout
 from polydsl.schedule.vector_builder import VectorSetting
-from polydsl.schedule.vector_candidates import families, operands_of
+from polydsl.schedule.vector_candidates import families
 from polydsl.schedule.vector_model import Family, price, with_memory
+from polydsl.schedule.vector_operands import operands_of
 
 LOCAL = """
 kernel twice(x: f32[M, N]) -> f32[M, N]:
