@@ -161,6 +161,23 @@ def test_what_all_loops_touch_is_moved_once_into_a_large_cache(
     assert model == exact
 
 
+@pytest.mark.parametrize(("lines", "misses"), [(16, 4), (64, 16 * 4)])
+def test_what_lies_between_two_uses_outside_of_a_loop(lines: int, misses: int) -> None:
+    """Four lines of a result are written after an inner loop over `lines` others, in
+    every one of 16 iterations: a cache of 32 lines keeps them, or it does not."""
+    outer, inner = np.full((2, 1), 16.0), np.full((2, 1), float(lines))
+    touched = np.array([[lines], [4.0]])
+    nest = Nest(
+        np.stack([outer, inner]),
+        np.stack([touched, touched, np.array([[1.0], [4.0]])]),
+        np.ones((3, 2, 1)),
+        np.array([[[False], [False]], [[True], [False]]]),
+        np.array([[2], [1]]),
+    )
+    moved = traffic(nest, np.full(1, 32.0))
+    assert moved[1, 0] == misses
+
+
 SETS, WAYS = 64, 12
 
 

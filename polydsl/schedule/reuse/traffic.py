@@ -56,8 +56,9 @@ def traffic(nest: Nest, capacity: Table | float, softness: float = 0.0) -> Table
     depth = len(nest.trips)
     moved: Table = nest.footprint[depth]
     # Between two uses of a reference lies all that the loops touch from the first one
-    # on that moves it, at or inside a loop: `inner`; and anew what only the loop itself
-    # moves of all that those loops keep touching: of `fixed`.
+    # on that moves it, at or inside a loop (of all loops inside, where it is used
+    # outside of these): `inner`; and anew what only the loop itself moves of all that
+    # those loops keep touching: of `fixed`.
     inner = crowd(moved, nest.spread[depth])
     fixed = np.broadcast_to(moved, (len(moved), *moved.shape))
     for d in reversed(range(depth)):
@@ -68,10 +69,13 @@ def traffic(nest: Nest, capacity: Table | float, softness: float = 0.0) -> Table
         kept = _kept(between, capacity, softness)
         again = nest.trips[d] * moved
         moved = again + kept * (np.minimum(nest.footprint[d], again) - again)
-        moved = np.where(nest.place <= d, nest.footprint[d], moved)
-        inner = np.where(is_moving, crowd(nest.footprint[d], nest.spread[d]), inner)
-        still = np.where(nest.moves[d], 0.0, nest.footprint[d])
-        fixed = np.where(is_moving[:, None], still, fixed)
+        is_outside = nest.place <= d
+        touched = nest.footprint[d]
+        moved = np.where(is_outside, touched, moved)
+        begins = is_moving | is_outside
+        inner = np.where(begins, crowd(touched, nest.spread[d]), inner)
+        still = np.where(nest.moves[d] & ~is_outside[:, None], 0.0, touched)
+        fixed = np.where(begins[:, None], still, fixed)
     return moved
 
 

@@ -24,8 +24,10 @@ from tests.published_layers import TableRow, table
 
 Floats = npt.NDArray[np.float64]
 
-CLEARLY = 0.02
-"""Two times that differ by less, as a share of the greater, are noise: no pair."""
+CLEARLY = 0.05
+"""Two times that differ by less, as a share of the greater, are noise: no pair. Of the
+pairs that differ by more than 2, 3, 5 and 10 percent, a second measurement had 84, 86,
+91 and 93 percent in the same order."""
 
 ELEMENT = 4
 """Bytes of an element; the times are of f32."""

@@ -49,8 +49,8 @@ from tests.published_layers import TableRow, table
 
 CACHES = ("L1", "L2", "L3")
 COLUMNS = ("network", "layer", "order", *TILED, *CACHES, "seconds", "gflops")
-SECONDS_PER_VARIANT = 0.05
-ROUNDS = 10
+SECONDS_PER_VARIANT = 0.2
+ROUNDS = 20
 
 
 @dataclass(frozen=True, slots=True)
