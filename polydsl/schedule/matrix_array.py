@@ -20,6 +20,7 @@ from polydsl.schedule.reuse.footprint import (
     Progression,
     Reference,
     lines,
+    runs,
     spread,
 )
 from polydsl.schedule.reuse.traffic import Table
@@ -67,6 +68,11 @@ class Footprint:
     def spread(self, line: int) -> Table:
         """Return the share of the sets of a cache that they may lie in, (D + 3, n)."""
         found = spread(self.along, self.reference.element, line)
+        return np.broadcast_to(found, self._count)[self.inverse]
+
+    def run_bytes(self, line: int) -> Table:
+        """Return how many bytes lie in one run of lines, (D + 3, n)."""
+        found = runs(self.along, self.reference.element, line).span
         return np.broadcast_to(found, self._count)[self.inverse]
 
     @property

@@ -19,6 +19,7 @@ import numpy as np
 from polydsl.base.machine import Machine
 from polydsl.base.providers import provider_named
 from polydsl.schedule.decision import Cost, LevelCost
+from polydsl.schedule.matrix_array import Array
 from polydsl.schedule.matrix_batch import Numbers, single
 from polydsl.schedule.matrix_family import Family
 from polydsl.schedule.matrix_plan import Copy, Factor, MatrixPlan
@@ -47,6 +48,10 @@ GATHER_COPY_CYCLES = 1.8
 """... where the source has a long stride, or none."""
 RUN_CYCLES = 3.5
 """Beginning a run of lanes that lie in one line of the source."""
+STREAMS = 20
+"""So many rows of memory hardware fetches ahead of at the same time."""
+LOST = 2.5
+"""What is not fetched ahead takes so many times as long to come from memory."""
 LONGEST_STRIDE = 4
 """Elements that are no further apart are loaded in vectors."""
 
@@ -271,7 +276,27 @@ def _transfers(reuse: Reuse, machine: Machine) -> tuple[Table, Table]:
     lines = _per_level(cache.capacity / line for cache in machine.caches)
     entered = (steady_traffic(nest, lines) + refilled(reuse, nest, lines)) * line
     moved = np.where(is_written, 2 * entered, entered)
-    return moved, entered / np.where(is_written, store, load)
+    took = entered / np.where(is_written, store, load)
+    for number, array in enumerate(reuse.arrays):
+        if array.name == "operand" and array.axes[0] == "rows":
+            took[-1, number] += _late(reuse, array, entered[-1, number], machine)
+    return moved, took
+
+
+def _late(reuse: Reuse, array: Array, entered: Counts, machine: Machine) -> Counts:
+    """Return the cycles more that rows take which come from memory in place.
+
+    The rows of a register tile are read side by side. Hardware fetches ahead only of so
+    many, and it begins anew wherever a row does not go on.
+    """
+    if not entered.any():
+        return np.zeros(len(reuse.batch))
+    line = machine.caches[0].line
+    runs = entered / np.maximum(reuse.run_bytes(array, line), line)
+    begun = np.where(array.is_packed, 0.0, runs * 2 * machine.memory.latency)
+    is_lost = (reuse.batch.row_tile > STREAMS) & ~array.is_packed
+    lost = np.where(is_lost, (LOST - 1.0) * entered / machine.memory.load, 0.0)
+    return np.asarray(begun + lost)
 
 
 def _per_level(numbers: Iterable[float]) -> Table:

@@ -178,6 +178,22 @@ class Reuse:
             np.array([array.place for array in self.arrays]),
         )
 
+    def run_bytes(self, array: Array, line: int) -> Counts:
+        """Return how many bytes of an array, where it is read in place, follow on one
+        another before the loops lead elsewhere: what the innermost loop that moves it
+        touches in one run; 0 for packed copies."""
+        number = self.arrays.index(array)
+        moves = self._moves[: self.depth, number] & (self.trips[: self.depth] > 1)
+        loops = np.arange(self.depth)[:, None]
+        place = np.where(moves, loops, -1).max(axis=0, initial=-1)
+        place = np.where(place < 0, self.depth, place)
+        found = np.zeros(len(self.batch))
+        for reference, users in array.references:
+            spans = self._footprints[reference].run_bytes(line)
+            here = np.take_along_axis(spans, place[None], axis=0)[0]
+            np.copyto(found, here, where=users)
+        return found
+
     def _packed(self, array: Array, line: int) -> Table:
         """Return the lines of a packed copy, (D + 3, n)."""
         points = prod(self.spans[axis] for axis in array.axes)
