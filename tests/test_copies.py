@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from emitter_harness import Worker
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from test_emitter import ROWS
 from verify_harness import Array, case, pointed
@@ -117,6 +117,71 @@ def test_images_are_packed_line_by_line(worker: Worker, image: Image, isa: str) 
     w = rng.standard_normal(weights).astype(np.float32)
     found = worker.run(made.nest, isa, {"x": x, "w": w})["y"]
     np.testing.assert_allclose(found, convolved(image, x, w), rtol=1e-4, atol=1e-4)
+
+
+PIXELS = """
+kernel mix(x: f32[H, W, C], w: f32[C, K], *, stride: int) -> f32[P, Q, K]:
+    P = (H - 1) // stride + 1
+    Q = (W - 1) // stride + 1
+    y[p, q, k] += x[p * stride, q * stride, c] * w[c, k]
+    return y
+"""
+
+
+def turned(tile: int, place: int) -> MatrixPoint:
+    """Return the schedule that packs pixels as the scalar side, channels turned."""
+    return MatrixPoint(
+        False,
+        ("p", "q"),
+        ("k",),
+        ("c",),
+        *(tile, 8, 100, 1),
+        tuple(TileLoop(axis) for axis in ("rows", "columns", "depth")),
+        Reading("packed", place),
+        Reading("in place"),
+    )
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(
+    lines=st.integers(2, 4),
+    length=st.integers(2, 23),
+    channels=st.integers(4, 11),
+    stride=st.integers(1, 2),
+    tile=st.integers(1, 30),
+    place=st.sampled_from((0, 1)),
+    isa=st.sampled_from(ROWS),
+)
+@example(lines=2, length=7, channels=4, stride=1, tile=5, place=0, isa="generic")
+@example(lines=2, length=7, channels=4, stride=1, tile=5, place=1, isa="generic")
+def test_lines_that_miss_a_tile_have_no_blocks(
+    worker: Worker,
+    lines: int,
+    length: int,
+    channels: int,
+    stride: int,
+    tile: int,
+    place: int,
+    isa: str,
+) -> None:
+    """Blocks of a line that ended before it began were begun before the line."""
+    shapes = {"x": (lines * stride, length * stride, channels), "w": (channels, 8)}
+    made = case(PIXELS, shapes, {"stride": stride}, cores=1)
+    assume(any(isinstance(p, MatrixPlan) for p in made.schedule.plans))
+    made = pointed(made, turned(min(tile, lines * length), place))
+    (plan,) = (p for p in made.schedule.plans if isinstance(p, MatrixPlan))
+    assert plan.a.pack is not None
+    made.verify()
+    rng = np.random.default_rng(3)
+    x, w = (rng.standard_normal(shapes[n]).astype(np.float32) for n in "xw")
+    found = worker.run(made.nest, isa, {"x": x, "w": w})["y"]
+    expected = x[::stride, ::stride] @ w
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def _loops(nodes: tuple[Node, ...]) -> Iterator[Loop]:

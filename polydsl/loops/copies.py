@@ -220,7 +220,8 @@ class _Filling:
         lanes, lane, d = self.copy.lanes, self.copy.dims[-1], self.copy.turned
         end = self._end(d)
         full_d = times(floordiv(end, lanes), lanes)
-        long = minus(part.hi, part.lo)
+        # A line that misses the tile ends before it begins, and has no blocks.
+        long = maximum(ZERO, minus(part.hi, part.lo))
         full = plus(part.lo, times(floordiv(long, lanes), lanes))
         d_tile, lane_tile = Var(f"{d}_tile'"), Var(f"{lane}_tile'")
         u, v = Var("turned'"), Var("lane'")
