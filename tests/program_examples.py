@@ -310,6 +310,8 @@ EXAMPLES: tuple[Case, ...] = (
     _conv(1, 9, 9, 8, 35, 3, 3, bound=BOUND),
     _conv(2, 7, 5, 3, 19, 3, 2, bound=frozenset({"w", "x"})),
     *(_conv(2, 7, 5, 3, 19, 3, 2, shuffle=n) for n in range(6)),
+    # Points, which no price chooses: rows from a padded copy; depth blocks of taps.
+    *(_conv(2, 7, 5, 3, 19, 3, 2, points=n) for n in (2, 5)),
     *(
         _conv(1, 5, 6, 4, 9, 2, 3, bound=frozenset({"w", "x"}), shuffle=n)
         for n in range(6)
