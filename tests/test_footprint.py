@@ -85,6 +85,11 @@ def test_rows_that_begin_anywhere_touch_part_of_a_line_more() -> None:
     assert lines(along(*places), ELEMENT, LINE) == pytest.approx(exact, rel=0.05)
 
 
+def test_nothing_lies_in_some_set_all_the_same() -> None:
+    """A share of no sets would divide by zero."""
+    assert spread(along((0, 4), (3, 4096)), ELEMENT, LINE) > 0
+
+
 @pytest.mark.random
 @settings(deadline=None, max_examples=100)
 @given(st.integers(1, 200), st.integers(1, 200))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import prod
+from typing import TypeAlias
 
 import numpy as np
 
@@ -35,6 +36,12 @@ PART = 2048
 """So many are priced at once: their numbers stay in caches."""
 SHOWN = 16
 """The candidates that a search returns."""
+ALIKE = 6
+"""So many of them are the best of all; the others have different register tiles."""
+
+
+Tile: TypeAlias = tuple[int, int, int, int]
+"""The group of families, the family in it, and the rows and columns of a tile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ def search(setting: Setting, contraction: Contraction, initialize: str | None) -
             here = [s for s in fresh if s.group is group]
             if here:
                 state.add(group, _neighbours(group, here))
-    candidates = tuple(s.candidate(setting) for s in state.best)
+    candidates = tuple(s.candidate(setting) for s in state.found())
     return Found(candidates, state.priced, state.priced >= BUDGET)
 
 
@@ -76,6 +83,7 @@ class _Group:
     """The spaces of families that flatten the same dimensions, and are priced together,
     with the keys of the candidates that were looked at."""
 
+    number: int
     spaces: tuple[Space, ...]
     keys: set[bytes] = field(default_factory=set)
 
@@ -95,7 +103,7 @@ def _groups(setting: Setting, found: Iterable[Family]) -> tuple[_Group, ...]:
         plan = family.plan
         dims = (family.is_swapped, plan.rows, plan.columns, plan.depth)
         spaces.setdefault(dims, []).append(Space(setting, family))
-    return tuple(_Group(tuple(group)) for group in spaces.values())
+    return tuple(_Group(n, tuple(group)) for n, group in enumerate(spaces.values()))
 
 
 def _neighbours(group: _Group, scored: Iterable[_Scored]) -> Batch:
@@ -136,6 +144,13 @@ class _Scored:
     number: int
 
     @property
+    def tile(self) -> Tile:
+        """The register tile, and the family that it is of."""
+        batch, n = self.batch, self.number
+        member, rows, columns = batch.member[n], batch.row_tile[n], batch.column_tile[n]
+        return self.group.number, int(member), int(rows), int(columns)
+
+    @property
     def point(self) -> MatrixPoint:
         return self.batch.point(self.number, int(self.prices.slots[self.number]))
 
@@ -146,11 +161,12 @@ class _Scored:
 
 class _State:
     """What was found so far: the cheapest candidates, the first one found before those
-    of one price with it."""
+    of one price with it; and the cheapest with each register tile of a family."""
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
         self.best: list[_Scored] = []
+        self._of_tile: dict[Tile, _Scored] = {}
         self.priced = 0
 
     def add(self, group: _Group, batch: Batch) -> None:
@@ -161,11 +177,37 @@ class _State:
         for start in range(0, len(new), PART):
             part = new.take(slice(start, start + PART))
             prices = price(self._setting, part)
+            order = np.argsort(prices.cycles, kind="stable")
+            shown = (*order[:SHOWN].tolist(), *_first_of_tiles(part, order).tolist())
             found = [
                 _Scored(float(prices.cycles[number]), group, part, prices, number)
-                for number in np.argsort(prices.cycles, kind="stable")[:SHOWN].tolist()
+                for number in dict.fromkeys(shown)
             ]
-            self.best = sorted([*self.best, *found], key=lambda s: s.price)[:SHOWN]
+            self.best = sorted([*self.best, *found], key=_price)[:SHOWN]
+            for scored in found:
+                known = self._of_tile.setdefault(scored.tile, scored)
+                if scored.price < known.price:
+                    self._of_tile[scored.tile] = scored
+
+    def found(self) -> list[_Scored]:
+        """Return the best candidates, and the best ones with other register tiles."""
+        alike = self.best[:ALIKE]
+        tiles = {scored.tile for scored in alike}
+        others = (s for tile, s in self._of_tile.items() if tile not in tiles)
+        different = sorted(others, key=_price)[: SHOWN - len(alike)]
+        return sorted([*alike, *different], key=_price)
+
+
+def _price(scored: _Scored) -> float:
+    return scored.price
+
+
+def _first_of_tiles(batch: Batch, order: Numbers) -> Numbers:
+    """Return of each register tile of each family the candidate that is first in an
+    order."""
+    tiles = np.stack([batch.member, batch.row_tile, batch.column_tile])[:, order]
+    _, first = np.unique(tiles, axis=1, return_index=True)
+    return order[np.sort(first)]
 
 
 def shared(reuse: Reuse, cycles: Counts, from_memory: Counts) -> tuple[Numbers, Counts]:

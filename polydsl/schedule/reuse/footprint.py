@@ -140,7 +140,7 @@ def spread(along: Sequence[Progression], element: int, line: int) -> Counts:
     most = PAGE // line
     for count, gap in along:
         joins = gap < line
-        span = np.where(joins, span + (count - 1) * gap, span)
+        span = np.where(joins, span + np.maximum(count - 1, 0) * gap, span)
         # Runs start at multiples of what all their distances have in common.
         apart = ~joins & (count > 1)
         together = np.gcd(common, np.rint(gap).astype(np.int64))
