@@ -133,7 +133,7 @@ def price(setting: Setting, batch: Batch) -> Prices:
     return Prices(prediction, *shared(reuse, prediction.cycles, memory))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Scored:
     """One candidate of a batch with its price, in cycles of one core."""
 
@@ -191,11 +191,11 @@ class _State:
 
     def found(self) -> list[_Scored]:
         """Return the best candidates, and the best ones with other register tiles."""
-        alike = self.best[:ALIKE]
+        alike, rest = self.best[:ALIKE], self.best[ALIKE:]
         tiles = {scored.tile for scored in alike}
         others = (s for tile, s in self._of_tile.items() if tile not in tiles)
-        different = sorted(others, key=_price)[: SHOWN - len(alike)]
-        return sorted([*alike, *different], key=_price)
+        every = dict.fromkeys((*alike, *sorted(others, key=_price), *rest))
+        return sorted([*every][:SHOWN], key=_price)
 
 
 def _price(scored: _Scored) -> float:
