@@ -12,8 +12,9 @@ from polydsl.schedule.contraction import Contraction
 from polydsl.schedule.matrix_batch import Batch, joined
 from polydsl.schedule.matrix_family import Family, families
 from polydsl.schedule.matrix_model import cost_of
+from polydsl.schedule.matrix_point import MatrixPoint
 from polydsl.schedule.matrix_reuse import Reuse
-from polydsl.schedule.matrix_search import price, search
+from polydsl.schedule.matrix_search import ALIKE, SHOWN, price, search
 from polydsl.schedule.matrix_space import Space
 from polydsl.schedule.reuse.traffic import SOFTNESS, steady_traffic, traffic
 from polydsl.schedule.setting import Setting
@@ -95,3 +96,17 @@ def test_a_spent_budget_is_said() -> None:
     whole = search(setting, contraction, first)
     assert not whole.is_spent
     assert whole.candidates[0].cost.cycles <= found.candidates[0].cost.cycles
+
+
+def test_candidates_differ_in_their_register_tiles() -> None:
+    """Tuning would learn little from sixteen orders of the loops around one tile."""
+    setting, contraction, first = setting_of("product")
+    with patch("polydsl.schedule.matrix_search.SHORT", 0):
+        found = search(setting, contraction, first).candidates
+    points = [c.point for c in found if isinstance(c.point, MatrixPoint)]
+    tiles = {
+        (p.is_swapped, p.row_tile, p.column_tile, p.a.how, p.b.how) for p in points
+    }
+    assert len(tiles) > SHOWN - ALIKE
+    cycles = [candidate.cost.cycles for candidate in found]
+    assert cycles[0] <= 1.02 * min(cycles)
