@@ -146,6 +146,13 @@ def aligned_bytes(count: int) -> npt.NDArray[np.uint8]:
     return block[start : start + count]
 
 
+def unaligned_bytes(count: int) -> npt.NDArray[np.uint8]:
+    """Return *count* bytes, not initialised, that start 16 bytes past a multiple of 64,
+    as NumPy's large arrays do. For measurements: where arrays lie by chance decides
+    what vector loads cost."""
+    return aligned_bytes(count + ALIGNMENT)[16 : 16 + count]
+
+
 def may_overlap(left: Array, right: Array) -> bool:
     """Whether an element of one array may share memory with one of the other.
 

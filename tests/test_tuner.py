@@ -51,7 +51,8 @@ def seconds_of(request: Request) -> float:
 class Call:
     request: Request
 
-    def __call__(self) -> tuple[np.ndarray]:
+    @property
+    def results(self) -> tuple[np.ndarray]:
         is_wrong = WRONG in rows_of(self.request).values()
         return (np.full(3, 2.0 if is_wrong else 1.0, np.float32),)
 

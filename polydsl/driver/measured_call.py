@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from polydsl.base.diagnostics import bug
 from polydsl.driver.measure import measure
 from polydsl.driver.random_arrays import random_array
 from polydsl.driver.request import Request
@@ -25,15 +26,17 @@ _SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class MeasuredCall:
-    """A specialisation with arrays to call it on."""
+    """A specialisation with arrays to call it on, and its results. All calls write
+    into the same memory: fresh pages would take a time that is no schedule's."""
 
     special: Specialization
     arrays: tuple[Array, ...]
+    results: tuple[Array, ...]
     threads: int
 
-    def __call__(self) -> tuple[Array, ...] | None:
-        """Run once and return the results."""
-        return self.special.run(self.arrays, self.threads)
+    def __call__(self) -> None:
+        """Run once."""
+        self.special.run_into(self.arrays, self.results, self.threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ def measure_job(job: Job) -> float:
 
 
 def prepare(request: Request, tools: Toolchain, threads: int) -> MeasuredCall:
-    """Compile a request and make arrays for it: the same ones for all its schedules."""
+    """Compile a request, make arrays for it, and run it once: the same elements in
+    memory that is aligned alike for all its schedules."""
     generator = np.random.default_rng(_SEED)
     arrays = {
         name: random_array(layout, generator)
@@ -62,7 +66,11 @@ def prepare(request: Request, tools: Toolchain, threads: int) -> MeasuredCall:
     }
     bound = {name: arrays[name] for name in request.bound}
     special = Specialization(request, tools, bound)
-    return MeasuredCall(special, tuple(arrays[n] for n in special.tensors), threads)
+    passed = tuple(arrays[n] for n in special.tensors)
+    results = special.run(passed, threads)
+    if results is None:
+        bug(f"{request.kernel} does not take arrays of the layouts that it is made for")
+    return MeasuredCall(special, passed, results, threads)
 
 
 def agree(results: Sequence[Array], others: Sequence[Array]) -> bool:

@@ -7,7 +7,7 @@ from typing import Literal as OneOf
 
 import numpy as np
 
-from polydsl.backend.arrays import ArrayLayout
+from polydsl.backend.arrays import ArrayLayout, unaligned_bytes
 
 Array = np.ndarray[Any, Any]
 Distribution = OneOf["normal", "uniform"]
@@ -43,6 +43,8 @@ def _memory(layout: ArrayLayout) -> Array:
     reach = [(n - 1) * step for n, step in zip(layout.shape, layout.strides)]
     before = -sum(r for r in reach if r < 0)
     after = sum(r for r in reach if r > 0)
-    memory = np.zeros(before + after + 1, layout.dtype.numpy)
+    count = (before + after + 1) * layout.dtype.bytes
+    memory = unaligned_bytes(count).view(layout.dtype.numpy)
+    memory[:] = 0
     steps = tuple(step * layout.dtype.bytes for step in layout.strides)
     return np.lib.stride_tricks.as_strided(memory[before:], layout.shape, steps)

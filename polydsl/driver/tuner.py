@@ -125,7 +125,7 @@ class _Contest:
         self._points: dict[str, Point] = {}
         self._first = prepare(request, tools, threads)
         self._best = self._first
-        self._expected = self._first() or ()
+        self._expected = self._first.results
         self._measured = 0
         self._is_spent = False
         self._decisions = _decisions(request, tools)
@@ -233,10 +233,7 @@ class _Contest:
             call = prepare(self._with(subject, point), self._tools, self._threads)
         except PolydslError:
             return None
-        results = call()
-        if results is None or not agree(self._expected, results):
-            return None
-        return call
+        return call if agree(self._expected, call.results) else None
 
     def _count(self) -> None:
         self._measured += 1

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import polydsl
-from polydsl.backend.arrays import aligned_bytes
+from polydsl.backend.arrays import unaligned_bytes
 from polydsl.driver.kernel import Kernel
 from tests.benchmarks.layers import TEXT, convolution_rows
 
@@ -83,11 +83,9 @@ class Workload:
 
 
 def _random(rng: np.random.Generator, *shape: int) -> np.ndarray[Any, Any]:
-    """Return random numbers that begin 16 bytes past a cache line, as NumPy's large
-    arrays do: where they lie by chance would decide what vector loads cost."""
+    """Return random numbers in memory as NumPy's large arrays have it."""
     values = rng.standard_normal(shape, dtype=np.float32)
-    memory = aligned_bytes(values.nbytes + 64)[16:]
-    array = memory[: values.nbytes].view(np.float32).reshape(shape)
+    array = unaligned_bytes(values.nbytes).view(np.float32).reshape(shape)
     array[:] = values
     return array
 
