@@ -102,7 +102,6 @@ CODES: dict[str, str] = {
     "E0424": "files import each other",
     "E0425": "the imported file has no such kernel",
     # E05: not compiled yet
-    "E0501": "a range that depends on another index is not compiled yet",
     "E0502": "a recurrence is not compiled yet",
     "E0503": "an indirect subscript is not compiled yet",
     "E0504": "a scatter is not compiled yet",

@@ -18,8 +18,9 @@ from polydsl.loops.nest import (
     contiguous,
 )
 from polydsl.loops.terms import ZERO, both, number, plus, times
-from polydsl.loops.vector_tile import Group, RegisterTile, Span, Spans
-from polydsl.poly.conditions import ordered_indices
+from polydsl.loops.vector_bounds import Cuts, cuts_of
+from polydsl.loops.vector_group import Group, Span, Spans
+from polydsl.loops.vector_tile import RegisterTile
 from polydsl.poly.scop import Scop, Statement
 from polydsl.schedule.vector_plan import VectorPlan
 from polydsl.semantics.program import Expr as ProgramExpr
@@ -37,19 +38,21 @@ def generate_vector(
     scop: Scop, plan: VectorPlan, defined: Mapping[str, Defined]
 ) -> VectorLoops:
     """Return the loops of a plan."""
-    return _Generator(Group(scop, plan, defined)).generate()
+    group = Group(scop, plan, defined)
+    return _Generator(group, cuts_of(group)).generate()
 
 
 @dataclass(frozen=True, slots=True)
 class _Generator:
     group: Group
+    cuts: Cuts
 
     @property
     def plan(self) -> VectorPlan:
         return self.group.plan
 
     def generate(self) -> VectorLoops:
-        nodes = self._loops(0, {})
+        nodes = self.cuts.fixed(self._loops(0, {}), self.group.around({}))
         if not self.group.updates:
             return VectorLoops(nodes, ())
         point = self.plan.point
@@ -67,10 +70,12 @@ class _Generator:
         """Return the loops from a level on, around the tile where they end."""
         point = self.plan.point
         if level == len(point.loops):
-            return self._guarded(self._shared_conditions(), spans, self._tile(spans))
+            return self._guarded(self.cuts.shared(), spans, self._tile(spans))
         loop = point.loops[level]
         if not self.group.is_tiled and loop.index == point.vector:
             return (self._chunks(level, spans),)
+        if loop.index in self.plan.bounded:
+            return (self._bounded(level, spans),)
         nodes: tuple[Node, ...] = ()
         for span, trips, width in self._parts(level, spans):
             nodes += self._loop_over(level, spans, span, trips, width)
@@ -88,7 +93,7 @@ class _Generator:
         for run in self.plan.runs_of(loop.index):
             blocks, rest = divmod(run.count, loop.tiles)
             width = loop.tiles * run.size
-            end = run.end if run.is_partial else None
+            end = number(run.end) if run.is_partial else None
             for first, count, tiles in ((0, blocks, loop.tiles), (blocks, 1, rest)):
                 if count and tiles:
                     start = number(run.start + first * width)
@@ -119,34 +124,28 @@ class _Generator:
     def _chunks(self, level: int, spans: Spans) -> Loop:
         """Return the loop over chunks of the vector index of an assignment."""
         loop = self.plan.point.loops[level]
-        lo, hi = self.group.model.ranges[loop.index]
         length = loop.tiles * self.plan.lanes
-        start = Var(f"{loop.index}_block'")
-        span = Span(start, length, 1, hi + 1)
-        body = self._loops(level + 1, {**spans, loop.index: span})
-        is_parallel = level == self.plan.point.parallel
-        return Loop(
-            start.name,
-            number(lo),
-            number(hi + 1),
-            body,
-            step=length,
-            kind="parallel" if is_parallel else "sequential",
-        )
+        return self._strided(level, spans, f"{loop.index}_block'", length)
 
-    def _shared_conditions(self) -> tuple[ProgramExpr, ...]:
-        """Return the conditions of the domain that hold for every statement of the
-        plan and only need the indices around the tile."""
-        statements = [
-            s for s in (self.group.initialize, *self.group.updates) if s is not None
-        ]
-        around = {loop.index for loop in self.plan.point.loops}
-        return tuple(
-            c
-            for c in self.group.model.conditions
-            if {*ordered_indices(c)} <= around
-            and all(c in s.conditions for s in statements)
-        )
+    def _bounded(self, level: int, spans: Spans) -> Loop:
+        """Return the loop over an index whose domain depends on others: the last tile
+        of the vector index ends where the domain does."""
+        index = self.plan.point.loops[level].index
+        if index != self.plan.point.vector:
+            return self._strided(level, spans, index, 1)
+        size = self.plan.point.vectors * self.plan.lanes
+        return self._strided(level, spans, f"{index}_tile'", size)
+
+    def _strided(self, level: int, spans: Spans, name: str, size: int) -> Loop:
+        """Return a loop in steps of *size* points, of which the last has what is
+        left."""
+        index = self.plan.point.loops[level].index
+        lo, hi = self.cuts.bounds(index, self.group.around(spans))
+        span = Span(Var(name), size, 1, hi)
+        body = self._loops(level + 1, {**spans, index: span})
+        is_parallel = level == self.plan.point.parallel
+        kind: LoopKind = "parallel" if is_parallel else "sequential"
+        return Loop(name, lo, hi, body, step=size, kind=kind)
 
     def _guarded(
         self,
@@ -156,8 +155,8 @@ class _Generator:
         inner: tuple[str, ...] = (),
     ) -> tuple[Node, ...]:
         """Run nodes where conditions on some indices hold."""
-        values = {d: span.start for d, span in spans.items()}
-        translate = self.group.translation(values | {d: Var(d) for d in inner})
+        values = self.group.around(spans) | {d: Var(d) for d in inner}
+        translate = self.group.translation(values)
         guard = both(translate.expression(c) for c in conditions)
         return body if guard is None else (Guard(guard, body),)
 
@@ -165,7 +164,7 @@ class _Generator:
 
     def _tile(self, spans: Spans) -> tuple[Node, ...]:
         """Return the nodes of one register tile."""
-        tile = RegisterTile(self.group, spans)
+        tile = RegisterTile(self.group, spans, self.cuts)
         if not self.group.updates:
             return (tile.each(tile.assignment()),)
         nodes = [tile.each(tile.first())]
@@ -178,16 +177,16 @@ class _Generator:
     ) -> tuple[Node, ...]:
         """Put the loops over reduced indices around the update of a tile, and its own
         conditions inside of them."""
-        shared = self._shared_conditions()
-        own = tuple(c for c in update.conditions if c not in shared)
+        own = self.cuts.own(update)
         inner = tuple(d for d in update.reduced if d != self.plan.point.vector)
         nodes = self._guarded(own, spans, (body,), inner)
         kinds: list[tuple[str, LoopKind]] = [
             *((d, "sequential") for d in self.plan.point.reduction),
             *((d, "unrolled") for d in self.plan.point.taps),
         ]
+        values = self.group.around(spans) | {d: Var(d) for d in inner}
+        bounds = self.cuts.reduced(update, values)
         for d, kind in reversed(kinds):
             if d in update.reduced:
-                lo, hi = update.ranges[d]
-                nodes = (Loop(d, number(lo), number(hi + 1), nodes, kind=kind),)
+                nodes = (Loop(d, *bounds[d], nodes, kind=kind),)
         return nodes

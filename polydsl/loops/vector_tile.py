@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from types import MappingProxyType
-from typing import TypeAlias
 
-from polydsl.base.dtypes import DType
-from polydsl.loops.expressions import Defined, Translation
 from polydsl.loops.nest import (
     Accumulate,
     Expr,
@@ -21,9 +18,9 @@ from polydsl.loops.nest import (
     Var,
 )
 from polydsl.loops.terms import ZERO, minimum, minus, number, plus, times
-from polydsl.poly.scop import Scop, Statement
-from polydsl.poly.terms import Interval
-from polydsl.schedule.vector_plan import VectorPlan
+from polydsl.loops.vector_bounds import Cuts
+from polydsl.loops.vector_group import Group, Spans
+from polydsl.poly.scop import Statement
 
 Values = dict[str, Expr]
 
@@ -35,76 +32,12 @@ NOTHING: Mapping[str, Expr] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """Where the loops so far have led to in one index: `tiles` tiles of `size` points
-    from `start` on, the last of which ends at `end` if it is cut off."""
-
-    start: Expr
-    size: int
-    tiles: int
-    end: int | None = None
-
-
-Spans: TypeAlias = Mapping[str, Span]
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The statements of a plan, as the loops see them."""
-
-    scop: Scop
-    plan: VectorPlan
-    defined: Mapping[str, Defined]
-
-    @property
-    def initialize(self) -> Statement | None:
-        """The statement that gives the first value, if one does."""
-        name = self.plan.initialize
-        return None if name is None else self.scop.statement(name)
-
-    @property
-    def updates(self) -> tuple[Statement, ...]:
-        """The statements that combine into it."""
-        return tuple(self.scop.statement(name) for name in self.plan.updates)
-
-    @property
-    def model(self) -> Statement:
-        """The statement whose left-hand indices the loops run over."""
-        last = self.updates[-1] if self.updates else self.initialize
-        assert last is not None
-        return last
-
-    @property
-    def register(self) -> str:
-        """The name of the buffer of accumulators."""
-        return f"{self.model.name}_acc"
-
-    @property
-    def dtype(self) -> DType:
-        """The type of the tensor that is defined."""
-        return self.scop.tensor(self.plan.tensor).dtype
-
-    @property
-    def is_tiled(self) -> bool:
-        """Whether the vector index is cut into register tiles; the others are."""
-        point = self.plan.point
-        in_tiles = bool(self.updates or point.unrolled)
-        return in_tiles and point.vector in self.model.left
-
-    def translation(self, values: Mapping[str, Expr]) -> Translation:
-        """Return how to write the statements over the given loop variables."""
-        box: dict[str, Interval] = {}
-        for statement in (self.initialize, *self.updates):
-            box.update(statement.ranges if statement else {})
-        return Translation(self.scop, values, box, self.defined)
-
-
-@dataclass(frozen=True, slots=True)
 class RegisterTile:
     """The register tile at one place of the loops around it."""
 
     group: Group
     spans: Spans
+    cuts: Cuts
 
     @property
     def vector(self) -> str | None:
@@ -163,7 +96,7 @@ class RegisterTile:
         """Return one step of the reduction for the whole tile."""
         if self.vector is None or self.vector not in update.reduced:
             return self.each(self._accumulate(update, {}))
-        lo, hi = update.ranges[self.vector]
+        lo, hi = self.cuts.reduced(update, self._around())[self.vector]
         points = product(*(range(count) for _, count in self.sides))
         names = [_unrolled(d) for d, _ in self.sides]
         body = tuple(
@@ -172,8 +105,8 @@ class RegisterTile:
         )
         return Loop(
             self.vector,
-            number(lo),
-            number(hi + 1),
+            lo,
+            hi,
             body,
             kind="vector",
             lanes=self.group.plan.lanes,
@@ -192,6 +125,11 @@ class RegisterTile:
         )
 
     # Places
+
+    def _around(self) -> Values:
+        """Return the values of the indices around a vector loop."""
+        inner: Values = {d: Var(d) for u in self.group.updates for d in u.reduced}
+        return {**inner, **self.group.around(self.spans)}
 
     def _values(
         self, statement: Statement, fixed: Mapping[str, Expr] = NOTHING
@@ -234,7 +172,7 @@ class RegisterTile:
             lanes: Expr = number(plan.lanes)
             end = self.spans[self.vector].end
             if end is not None:
-                lanes = minimum(lanes, minus(number(end), self._start()))
+                lanes = minimum(lanes, minus(end, self._start()))
             node = Loop(LANE, ZERO, lanes, (node,), kind="vector", lanes=plan.lanes)
             node = _written_out(UNROLLED, self.vectors, node)
         elif not self.group.updates and self.vector is not None:
@@ -245,9 +183,7 @@ class RegisterTile:
 
     def _row(self, node: Node, vector: str) -> Node:
         """Return the vector loop over a whole index, or over a chunk of it."""
-        lo, hi = self.group.model.ranges[vector]
-        first: Expr = number(lo)
-        last: Expr = number(hi + 1)
+        first, last = self.cuts.bounds(vector, self._around())
         span = self.spans.get(vector)
         if span is not None:
             last = minimum(plus(span.start, number(span.size)), last)

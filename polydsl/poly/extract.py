@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
 
 from polydsl.base.dtypes import DType, promote, widen
 from polydsl.base.functions import Combine
-from polydsl.poly.conditions import ordered_indices
+from polydsl.poly.conditions import bounding, ordered_indices
 from polydsl.poly.drafts import Draft, Drafts, converted, neutral
+from polydsl.poly.isl import Set
 from polydsl.poly.reductions import hoist
 from polydsl.poly.scop import Role, Scop
-from polydsl.poly.statements import build
+from polydsl.poly.set_conditions import condition_of
+from polydsl.poly.statements import build, left_points
 from polydsl.semantics.program import (
     Access,
     Definition,
@@ -115,12 +118,25 @@ def _initialise(
         dims = drafts.whole(target, span)
         drafts.add(Draft(target, dims, None, zero, (), (), span))
         return
-    boxes = {_left_box(drafts, d) for d in group}
-    if len(boxes) > 1:
-        dims = drafts.whole(target, span)
-        drafts.add(Draft(target, dims, None, zero, (), (), span))
+    if len({_left_box(drafts, d) for d in group}) == 1 and _is_closed(drafts, group[0]):
+        drafts.add(replace(_draft(group[0], target, None, zero), reduced=()))
         return
-    drafts.add(replace(_draft(group[0], target, None, zero), reduced=()))
+    dims = drafts.whole(target, span)
+    points = reduce(Set.union, (_defined(drafts, d) for d in group))
+    condition = condition_of(points, tuple(d.name for d in dims), span)
+    drafts.add(Draft(target, dims, None, zero, (), (condition,), span))
+
+
+def _is_closed(drafts: Drafts, definition: Definition) -> bool:
+    """Whether the left-hand ranges depend on left-hand indices only."""
+    left = ordered_indices(*definition.subscripts)
+    return bounding(drafts.dependent, left) == left
+
+
+def _defined(drafts: Drafts, definition: Definition) -> Set:
+    """Return the elements that a statement defines, if it is no scatter."""
+    names = ordered_indices(*definition.subscripts)
+    return left_points(drafts, names)
 
 
 def _left_box(drafts: Drafts, definition: Definition) -> tuple[object, ...]:

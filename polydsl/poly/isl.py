@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import islpy as _isl
@@ -252,3 +253,106 @@ def _count_part(part: Set) -> int:
         box = box.upper_bound_val(_isl.dim_type.set, d, high)
         size *= high - low + 1
     return size if box.is_subset(part) else part.count_val().to_python()
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """`sum of factors * dimensions + constant >= 0`, or `= 0`.
+
+    Behind the factors of the dimensions come those of the divisions of its `Part`.
+    """
+
+    factors: tuple[int, ...]
+    constant: int
+    is_equality: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """`floor((sum of factors * dimensions + constant) / divisor)`; behind the factors
+    of the dimensions come those of the divisions before this one."""
+
+    factors: tuple[int, ...]
+    constant: int
+    divisor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The points at which all constraints hold."""
+
+    divisions: tuple[Division, ...]
+    constraints: tuple[Constraint, ...]
+
+
+def is_polyhedron(points: Set) -> bool:
+    """Whether integer points are all those of one polyhedron: no holes, no steps."""
+    parts = points.coalesce().get_basic_set_list()
+    if parts.n_basic_set() > 1:
+        return False
+    if parts.n_basic_set() == 0:
+        return True
+    return bool(parts.get_at(0).dim(_isl.dim_type.div) == 0)
+
+
+def ordered_dimensions(points: Set, names: Sequence[str]) -> Set:
+    """Return a set with its dimensions in another order, given by their names, in a
+    space that has none."""
+    here = dimension_names(points)
+    tuple_name = points.get_tuple_name() or ""
+    return points.apply(parse_map(map_text(tuple_name, here, "", names)))
+
+
+def first_dimensions(points: Set, count: int) -> Set:
+    """Return the shadow of a set without a name on its first dimensions."""
+    rest = points.dim(_isl.dim_type.set) - count
+    return points.project_out(_isl.dim_type.set, count, rest)
+
+
+def polyhedral_hull(points: Set, around: Set) -> tuple[Constraint, ...]:
+    """Return constraints of a polyhedron around points, without those that hold for
+    *around* already, which are points of fewer dimensions: the first ones."""
+    more = points.dim(_isl.dim_type.set) - around.dim(_isl.dim_type.set)
+    known = around.add_dims(_isl.dim_type.set, more)
+    hull = points.remove_divs().simple_hull().to_set()
+    left = hull.gist(known).remove_divs().simple_hull()
+    return tuple(_constraint(c) for c in left.remove_redundancies().get_constraints())
+
+
+def parts_of(points: Set) -> tuple[Part, ...]:
+    """Return a set as a union of parts."""
+    found = points.compute_divs().coalesce().get_basic_set_list()
+    return tuple(_part(found.get_at(n)) for n in range(found.n_basic_set()))
+
+
+def _part(part: Any) -> Part:
+    divisions = (_division(part, d) for d in range(part.dim(_isl.dim_type.div)))
+    constraints = (c for c in part.get_constraints() if not c.is_div_constraint())
+    return Part(tuple(divisions), tuple(_constraint(c) for c in constraints))
+
+
+def _division(part: Any, place: int) -> Division:
+    term = part.get_div(place)
+    divisor = term.get_denominator_val().to_python()
+    kinds = (
+        (_isl.dim_type.in_, term.dim(_isl.dim_type.in_)),
+        (_isl.dim_type.div, place),
+    )
+    factors = (
+        term.get_coefficient_val(kind, d).mul(term.get_denominator_val()).to_python()
+        for kind, count in kinds
+        for d in range(count)
+    )
+    number = term.get_constant_val().mul(term.get_denominator_val()).to_python()
+    return Division(tuple(factors), number, divisor)
+
+
+def _constraint(constraint: Any) -> Constraint:
+    kinds = (_isl.dim_type.set, _isl.dim_type.div)
+    factors = (
+        constraint.get_coefficient_val(kind, d).to_python()
+        for kind in kinds
+        for d in range(constraint.dim(kind))
+    )
+    number = constraint.get_constant_val().to_python()
+    return Constraint(tuple(factors), number, bool(constraint.is_equality()))

@@ -7,7 +7,14 @@ from typing import Protocol
 
 from polydsl.poly.conditions import Evaluated, bounding, ordered_indices, reads_of
 from polydsl.poly.drafts import Draft
-from polydsl.poly.isl import domain_text, map_text, parse_map, parse_set
+from polydsl.poly.isl import (
+    Set,
+    domain_text,
+    first_dimensions,
+    map_text,
+    parse_map,
+    parse_set,
+)
 from polydsl.poly.scop import Read, Statement, TensorInfo
 from polydsl.poly.terms import Interval, condition_text, isl_name, term_text
 from polydsl.semantics.program import Expr, Value, is_affine
@@ -38,12 +45,9 @@ def build(context: Context, name: str, draft: Draft) -> Statement:
     """Return a drafted statement with its domain and access maps."""
     left = ordered_indices(*draft.subscripts)
     dims = bounding(context.dependent, (*left, *draft.reduced))
-    ranges = tuple(c for d in dims for c in context.dependent.get(d, ()))
-    conditions = draft.conditions + ranges
+    conditions = draft.conditions + _ranges(context, dims)
     names = tuple(isl_name(d) for d in dims)
-    box = tuple(context.box[d] for d in dims)
-    where = [f"{lo} <= {n} <= {hi}" for n, (lo, hi) in zip(names, box)]
-    where += [condition_text(c, context.binding) for c in conditions]
+    where = _where(context, dims, conditions)
     write, _ = _subscripts(context, draft.tensor, draft.subscripts, where)
     found = [*reads_of(draft.value, ())]
     for subscript in draft.subscripts:
@@ -51,7 +55,7 @@ def build(context: Context, name: str, draft: Draft) -> Statement:
     return Statement(
         name,
         dims,
-        box,
+        tuple(context.box[d] for d in dims),
         conditions,
         draft.tensor,
         draft.subscripts,
@@ -63,6 +67,29 @@ def build(context: Context, name: str, draft: Draft) -> Statement:
         parse_map(map_text(name, names, isl_name(draft.tensor), write, where)),
         draft.span,
     )
+
+
+def _ranges(context: Context, dims: tuple[str, ...]) -> tuple[Expr, ...]:
+    """Return the conditions of the ranges that depend on others."""
+    return tuple(c for d in dims for c in context.dependent.get(d, ()))
+
+
+def _where(
+    context: Context, dims: tuple[str, ...], conditions: tuple[Expr, ...]
+) -> list[str]:
+    """Return what holds of dimensions, in isl's notation."""
+    box = [(isl_name(d), *context.box[d]) for d in dims]
+    where = [f"{lo} <= {name} <= {hi}" for name, lo, hi in box]
+    return where + [condition_text(c, context.binding) for c in conditions]
+
+
+def left_points(context: Context, left: tuple[str, ...]) -> Set:
+    """Return the points of left-hand indices; where their ranges depend on others,
+    those for which there are some."""
+    dims = bounding(context.dependent, left)
+    names = tuple(isl_name(d) for d in dims)
+    where = _where(context, dims, _ranges(context, dims))
+    return first_dimensions(parse_set(domain_text("", names, where)), len(left))
 
 
 def _read(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from polydsl.base.diagnostics import Diagnostic, NotCompiledError
 from polydsl.base.dtypes import DType
 from polydsl.base.source import Span
-from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.dependences import Cycle, order_statements
 from polydsl.poly.scop import Scop
 from polydsl.semantics.program import (
@@ -24,11 +23,10 @@ _HINT = "the oracle runs it: kernel.reference(...)"
 def check_supported(program: Program, scop: Scop) -> Scop:
     """Return the scop in an order of execution, or raise `NotCompiledError`.
 
-    Not compiled yet: E0501 ranges that depend on other indices, E0502 recurrences,
-    E0503 indirect subscripts, E0504 scatters, E0505 f16 and bf16.
+    Not compiled yet: E0502 recurrences, E0503 indirect subscripts, E0504 scatters,
+    E0505 f16 and bf16.
     """
     found = [
-        *_dependent_ranges(program),
         *_indirect(program),
         *_scatters(program),
         *_narrow_floats(program),
@@ -43,14 +41,6 @@ def check_supported(program: Program, scop: Scop) -> Scop:
 
 def _refusal(code: str, what: str, span: Span, label: str = "") -> Diagnostic:
     return Diagnostic(code, f"{what} not compiled yet", span, label, _HINT)
-
-
-def _dependent_ranges(program: Program) -> list[Diagnostic]:
-    return [
-        _refusal("E0501", f"the range of {r.name} depends on {on[0]}: this is", r.span)
-        for r in program.ranges
-        if (on := ordered_indices(r.lo, r.hi))
-    ]
 
 
 def _indirect(program: Program) -> list[Diagnostic]:

@@ -9,6 +9,7 @@ from math import prod
 from polydsl.base.dtypes import widen
 from polydsl.base.machine import Machine
 from polydsl.poly.conditions import ordered_indices
+from polydsl.poly.loop_bounds import is_exact
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.substitute import resolve
 from polydsl.poly.terms import Interval, Linear
@@ -32,6 +33,7 @@ class VectorSetting:
     tensor: str
     initialize: Statement | None
     updates: tuple[Statement, ...]
+    fixed: tuple[str, ...] = ()
 
     @property
     def statements(self) -> tuple[Statement, ...]:
@@ -45,16 +47,34 @@ class VectorSetting:
         return self.statements[-1]
 
     @property
+    def left(self) -> tuple[str, ...]:
+        """The left-hand indices that the plan has loops over: all but those that are
+        fixed by loops around it."""
+        return tuple(d for d in self.model.left if d not in self.fixed)
+
+    @property
     def lanes(self) -> int:
         """The vector length: of the type that the statement computes in."""
         return self.machine.lanes(widen(self.model.value.dtype))
 
     @property
     def conditioned(self) -> frozenset[str]:
-        """The indices in conditions of a domain: neither vector nor unrolled."""
-        return frozenset(
-            i for s in self.statements for c in s.conditions for i in ordered_indices(c)
-        )
+        """The indices in conditions of a domain, which are not unrolled."""
+        return frozenset(i for names in self._conditions() for i in names)
+
+    def _conditions(self) -> Iterator[tuple[str, ...]]:
+        """Yield the indices of each condition."""
+        for statement in self.statements:
+            yield from map(ordered_indices, statement.conditions)
+
+    def may_be_vector(self, d: str) -> bool:
+        """Whether an index may be the vector: where it is in conditions, loops must be
+        cut exactly, and all that its bounds depend on must be further out."""
+        if d not in self.conditioned:
+            return True
+        inside = {e for s in self.updates for e in s.reduced if d in self.left}
+        tied = any(d in names and inside & {*names} for names in self._conditions())
+        return not tied and all(is_exact(s) for s in self.statements)
 
     @property
     def has_own_elements(self) -> bool:
@@ -63,7 +83,9 @@ class VectorSetting:
         return len({*names}) == len(self.model.left)
 
     def extent(self, index: str) -> int:
-        """Return the number of points of an index."""
+        """Return the number of points of an index; one, where it is fixed."""
+        if index in self.fixed:
+            return 1
         ranges = next(s.ranges for s in reversed(self.statements) if index in s.dims)
         lo, hi = ranges[index]
         return max(hi - lo + 1, 0)
@@ -75,14 +97,19 @@ def build(setting: VectorSetting, point: VectorPoint) -> VectorPlan | Refused:
     if reason:
         return Refused(reason)
     has_vector = point.vector is not None
+    bounded = tuple(d for d in setting.left if d in setting.conditioned)
     plan = VectorPlan(
         setting.tensor,
         setting.initialize.name if setting.initialize else None,
         tuple(update.name for update in setting.updates),
         setting.lanes if has_vector else 1,
         point,
-        tuple((d, _runs_of(setting, point, d)) for d in _looped(point)),
-        "" if has_vector or not setting.model.dims else _SCALAR,
+        tuple(
+            (d, _runs_of(setting, point, d)) for d in _looped(point) if d not in bounded
+        ),
+        bounded,
+        setting.fixed,
+        "" if has_vector or not setting.left else _SCALAR,
     )
     taps = prod(setting.extent(d) for d in point.taps)
     copies = plan.bodies * plan.accumulators * taps
@@ -100,22 +127,24 @@ def _looped(point: VectorPoint) -> tuple[str, ...]:
 
 def _objection(setting: VectorSetting, point: VectorPoint) -> str:
     """Return why a point is no schedule of the statements, or nothing."""
-    model = setting.model
+    left = setting.left
     reduced = {d for s in setting.updates for d in s.reduced}
     unrolled = tuple(u.index for u in point.unrolled)
-    tiled = (*unrolled, *((point.vector,) if point.vector in model.left else ()))
+    tiled = (*unrolled, *((point.vector,) if point.vector in left else ()))
     inner = (*point.reduction, *point.taps)
     inner += (point.vector,) if point.vector in reduced else ()
-    bare = tuple(d for d in model.left if d not in _looped(point))
-    if len({*tiled}) < len(tiled) or not {*tiled} <= {*model.left}:
+    bare = tuple(d for d in left if d not in _looped(point))
+    if len({*tiled}) < len(tiled) or not {*tiled} <= {*left}:
         return f"{', '.join(tiled)} are not different left-hand indices"
     if len({*inner}) < len(inner) or {*inner} != reduced:
         return f"{', '.join(inner)} are not the reduced indices, each once"
-    if not {*_looped(point)} <= {*model.left} or not {*bare} <= {point.vector}:
+    if not {*_looped(point)} <= {*left} or not {*bare} <= {point.vector}:
         return f"{', '.join(bare)} have no loops"
     if bare and (setting.updates or unrolled):
         return f"the tiles of {bare[0]} have no loop"
-    wrong = setting.conditioned & {*tiled, *point.taps, point.vector}
+    wrong = setting.conditioned & {*unrolled, *point.taps, *point.cut}
+    if point.vector is not None and not setting.may_be_vector(point.vector):
+        wrong |= {point.vector}
     if wrong:
         return f"{min(wrong)} is in a condition of the domain"
     if unrolled and not setting.has_own_elements:
@@ -130,8 +159,15 @@ def _loop_objection(setting: VectorSetting, point: VectorPoint) -> str:
     for d in _looped(point):
         spans = [loop.tiles for loop in point.loops if loop.index == d]
         is_chunk = chunked and d == point.vector and len(spans) == 1
+        if d in setting.conditioned and spans != [1] and not is_chunk:
+            return f"the loop over {d} is cut by a condition, not into blocks"
         if not is_chunk and (spans[-1] != 1 or len(spans) > 2 or min(spans) < 1):
             return f"the loops over {d} span {spans} tiles"
+    order = [loop.index for loop in point.loops]
+    if point.vector in order and point.vector in setting.conditioned:
+        inside = setting.conditioned & {*order[order.index(point.vector) + 1 :]}
+        if inside:
+            return f"the bounds of {min(inside)} depend on the lanes"
     if not -1 <= point.parallel < len(point.loops):
         return f"there is no loop {point.parallel} for the threads"
     return ""
@@ -216,7 +252,7 @@ def interior(setting: VectorSetting, d: str) -> Interval:
                 inside = {
                     name: _within(form, extent, name, statement.ranges)
                     for name, _ in form.coefficients
-                    if name in setting.model.left
+                    if name in setting.left
                 }
                 if d == max(inside, key=lambda name: _share(setting, name, inside)):
                     lo, hi = max(lo, inside[d][0]), min(hi, inside[d][1])

@@ -95,8 +95,8 @@ def vector_candidates(setting: VectorSetting) -> Iterator[str]:
     model = setting.model
     one_update = sum(1 for s in setting.statements if s.reduced) == 1
     reduced = model.reduced if one_update else ()
-    for d in (*reversed(model.left), *reversed(reduced)):
-        if d not in setting.conditioned:
+    for d in (*reversed(setting.left), *reversed(reduced)):
+        if setting.may_be_vector(d):
             yield d
 
 
@@ -108,7 +108,7 @@ def _tiles(setting: VectorSetting, vector: str | None) -> Iterator[tuple[str, ..
         return
     free = [
         d
-        for d in setting.model.left
+        for d in setting.left
         if d != vector and d not in setting.conditioned and setting.extent(d) > 1
     ]
     sides = 2 if setting.updates else 1
@@ -204,13 +204,17 @@ def point_of(
     in_tiles = bool(setting.updates or unrolled)
     order = family.walk.loops[: family.walk.outer]
     looped = [d for d in order if in_tiles or d != vector]
+    if vector in looped and vector in setting.conditioned:
+        # Its bounds may depend on all others.
+        looped = [*(d for d in looped if d != vector), vector]
     loops = tuple(IndexLoop(d) for d in looped)
     parallel = -1
-    if heaviest(setting).points >= PARALLEL_POINTS and setting.has_own_elements:
+    points = prod(setting.extent(d) for d in heaviest(setting).dims)
+    if points >= PARALLEL_POINTS and setting.has_own_elements:
         trips = [-(-units(setting, vector, d) // size.get(d, 1)) for d in looped]
         enough = (i for i, n in enumerate(trips) if n >= setting.machine.cores)
         parallel = next(enough, -1)
-        if not looped and vector is not None and vector in setting.model.left:
+        if not looped and vector is not None and vector in setting.left:
             loops = (IndexLoop(vector, max(1, CHUNK // setting.lanes)),)
             parallel = 0
     reduced = dict.fromkeys(d for s in setting.updates for d in s.reduced)
@@ -221,7 +225,11 @@ def point_of(
         family.taps,
         tuple(d for d in reduced if d not in (*family.taps, vector)),
         loops,
-        tuple(d for d in looped if border(setting, d) > 0.0),
+        tuple(
+            d
+            for d in looped
+            if border(setting, d) > 0.0 and d not in setting.conditioned
+        ),
         parallel,
     )
 
@@ -229,5 +237,5 @@ def point_of(
 def loop_order(setting: VectorSetting) -> tuple[str, ...]:
     """Return the left-hand indices, that which moves the result farthest first."""
     store = written(setting, setting.model)
-    steps = {d: step_of(setting, setting.model, store, d) for d in setting.model.left}
+    steps = {d: step_of(setting, setting.model, store, d) for d in setting.left}
     return tuple(sorted(steps, key=lambda d: -abs(steps[d] or 0)))

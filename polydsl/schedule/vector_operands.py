@@ -177,7 +177,7 @@ def _is_aligned(setting: VectorSetting, access: Access, moves: Moves) -> bool:
 def _border_share(setting: VectorSetting, access: Access) -> float:
     """Return the share of points at which the padding of an access is asked for."""
     names = {n.name for s in access.subscripts for n in walk(s) if isinstance(n, Index)}
-    left = [d for d in setting.model.left if d in names]
+    left = [d for d in setting.left if d in names]
     return 1.0 - prod(1.0 - border(setting, d) for d in left)
 
 

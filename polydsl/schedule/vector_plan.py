@@ -37,7 +37,9 @@ class VectorPlan:
 
     `initialize` is the statement that gives the first value, `updates` combine into
     it. An assignment has no updates; a plan without `initialize` continues from what
-    is in the tensor. `runs` holds the tiles of every left-hand index that has loops.
+    is in the tensor. `runs` holds the tiles of every left-hand index that has loops,
+    but of those that are `bounded`: their loops are cut by the domain where they run.
+    Indices that are `fixed` have loops around the whole plan.
     """
 
     tensor: str
@@ -46,6 +48,8 @@ class VectorPlan:
     lanes: int
     point: VectorPoint
     runs: tuple[tuple[str, tuple[Run, ...]], ...]
+    bounded: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
     scalar_reason: str = ""
 
     @property

@@ -1,0 +1,135 @@
+"""Bounds of loops that run over a domain and over nothing else.
+
+    { S[i, j] : 0 <= i < N and 0 <= j <= i }   in the order i, j
+        ->  i in range(0, N), j in range(0, i + 1)
+
+A domain that is a polyhedron, without holes and steps, is cut exactly by such bounds in
+every order of its loops (Ancourt and Irigoin, "Scanning polyhedra with DO loops", PPoPP
+1991); of any other the bounds hold a hull, and conditions are left to ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+from polydsl.base.dtypes import I64
+from polydsl.base.source import Span
+from polydsl.poly.isl import (
+    Constraint,
+    Set,
+    first_dimensions,
+    is_polyhedron,
+    ordered_dimensions,
+    polyhedral_hull,
+)
+from polydsl.poly.scop import Statement
+from polydsl.poly.substitute import linear_term
+from polydsl.poly.terms import Interval, interval, isl_name, linear_from
+from polydsl.semantics.program import Call, Expr, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """`lo <= index < hi`: terms over the indices further out."""
+
+    lo: Expr
+    hi: Expr
+
+
+def box_bounds(statement: Statement, dim: str) -> Bounds:
+    """Return the bounds of a dimension in the box around the domain."""
+    lo, hi = statement.ranges[dim]
+    numbers = (Literal(n, I64, statement.span) for n in (lo, hi + 1))
+    return Bounds(*numbers)
+
+
+def is_exact(statement: Statement) -> bool:
+    """Whether bounds cut the domain exactly, in every order of the loops."""
+    return not statement.conditions or is_polyhedron(statement.domain)
+
+
+def loop_bounds(statement: Statement, order: Sequence[str]) -> Mapping[str, Bounds]:
+    """Return the bounds of some dimensions of a statement, outermost first; a loop over
+    the last one runs over the points of the domain whose first coordinates it has."""
+    if not statement.conditions:
+        return {d: box_bounds(statement, d) for d in order}
+    if statement.domain.is_empty():
+        zero = Literal(0, I64, statement.span)
+        return {d: Bounds(zero, zero) for d in order}
+    rest = (d for d in statement.dims if d not in order)
+    names = tuple(isl_name(d) for d in (*order, *rest))
+    points = ordered_dimensions(statement.domain, names)
+    return {d: _bounds_of(statement, points, order, k) for k, d in enumerate(order)}
+
+
+def _bounds_of(
+    statement: Statement, points: Set, order: Sequence[str], place: int
+) -> Bounds:
+    """Return the bounds of one dimension, those behind it projected out."""
+    shadow = first_dimensions(points, place + 1)
+    around = first_dimensions(points, place)
+    lower: list[Expr] = []
+    upper: list[Expr] = []
+    for constraint in polyhedral_hull(shadow, around):
+        factor = constraint.factors[place]
+        if factor > 0 or (factor and constraint.is_equality):
+            lower.append(
+                _bound(constraint, order, place, statement.span, is_least=True)
+            )
+        if factor < 0 or (factor and constraint.is_equality):
+            upper.append(
+                _bound(constraint, order, place, statement.span, is_least=False)
+            )
+    box = box_bounds(statement, order[place])
+    ranges = {**statement.ranges}
+    return Bounds(
+        _extreme("max", lower or [box.lo], ranges),
+        _extreme("min", upper or [box.hi], ranges),
+    )
+
+
+def _bound(
+    constraint: Constraint,
+    order: Sequence[str],
+    place: int,
+    span: Span,
+    *,
+    is_least: bool,
+) -> Expr:
+    """Return what `factor * index + rest >= 0` says of an index: the least value, or
+    one more than the greatest."""
+    factor = constraint.factors[place]
+    sign = 1 if (factor > 0) == is_least else -1
+    # An equality may be read with both signs.
+    sign = sign if constraint.is_equality else 1
+    factor *= sign
+    rest = {d: sign * c for d, c in zip(order[:place], constraint.factors) if c}
+    number = sign * constraint.constant
+    if is_least:
+        # index >= ceil(-rest / factor) = floor((factor - 1 - rest) / factor)
+        form = linear_from({d: -c for d, c in rest.items()}, factor - 1 - number)
+    else:
+        # index < floor(rest / -factor) + 1 = floor((rest - factor) / -factor)
+        form = linear_from(rest, number - factor)
+    term = linear_term(form, span)
+    divisor = abs(factor)
+    if divisor == 1:
+        return term
+    return Call("floordiv", (term, Literal(divisor, I64, span)), I64, span)
+
+
+def _extreme(function: str, terms: Iterable[Expr], box: Mapping[str, Interval]) -> Expr:
+    """Return the greatest or the least of terms, those that never are it left out."""
+    kept = list(dict.fromkeys(terms))
+    for term in tuple(kept):
+        least, greatest = interval(term, {}, box)
+        others = [interval(t, {}, box) for t in kept if t is not term]
+        if function == "max":
+            never = any(lo >= greatest for lo, _ in others)
+        else:
+            never = any(hi <= least for _, hi in others)
+        if never:
+            kept.remove(term)
+    return reduce(lambda a, b: Call(function, (a, b), I64, a.span), kept)
