@@ -8,8 +8,8 @@ from itertools import product
 
 from polydsl.base.dtypes import F32, I32
 from polydsl.base.source import Source
-from polydsl.poly.dependences import order_statements
 from polydsl.poly.extract import extract
+from polydsl.poly.ordering import order_statements
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.terms import interval
 from polydsl.schedule.tree import Leaf, Member, Step, Tree, leaves

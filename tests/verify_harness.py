@@ -17,8 +17,9 @@ from polydsl.loops.generate import default_layout, generate
 from polydsl.loops.interpret import interpret
 from polydsl.loops.nest import Guard, Loop, LoopNest, Node
 from polydsl.loops.verify import verify_nest
-from polydsl.poly.dependences import analyze, order_statements
+from polydsl.poly.dependences import analyze
 from polydsl.poly.extract import extract
+from polydsl.poly.ordering import order_statements
 from polydsl.poly.prove import prove
 from polydsl.poly.scop import Scop
 from polydsl.schedule.contraction import Contraction, match

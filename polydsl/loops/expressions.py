@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from polydsl.base.diagnostics import bug
 from polydsl.loops import nest
 from polydsl.loops.terms import at_least, both, less, number
+from polydsl.poly.defined import Defined
 from polydsl.poly.scop import Scop, TensorInfo
 from polydsl.poly.substitute import substitute
 from polydsl.poly.terms import Interval, interval
@@ -24,16 +25,6 @@ from polydsl.semantics.program import (
     Size,
     is_affine,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Defined:
-    """Where a tensor is defined: a box, and conditions on `indices`, which stand for
-    its subscripts in them."""
-
-    box: tuple[Interval, ...]
-    indices: tuple[str, ...] = ()
-    conditions: tuple[Expr, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
 from typing import assert_never
 
-from polydsl.loops.expressions import Defined
 from polydsl.loops.matrix import generate_matrix
-from polydsl.loops.nest import Buffer, LoopNest, Memory, Node, contiguous
+from polydsl.loops.nest import Buffer, Loop, LoopNest, Memory, Node, contiguous
+from polydsl.loops.terms import number
 from polydsl.loops.vector import generate_vector
-from polydsl.poly.conditions import ordered_indices
+from polydsl.poly.defined import Defined, defined_on
 from polydsl.poly.scop import Scop
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.operand import Layout
+from polydsl.schedule.plan_tree import Repeat, Step
 from polydsl.schedule.schedule import Schedule
 from polydsl.schedule.vector_plan import VectorPlan
-from polydsl.semantics.program import Index
 
 
 def generate(scop: Scop, schedule: Schedule, layout: Layout) -> LoopNest:
@@ -24,26 +26,52 @@ def generate(scop: Scop, schedule: Schedule, layout: Layout) -> LoopNest:
     Arguments are the parameters, then the results; other tensors are scratch.
     """
     arguments = (*scop.parameters, *(r for r in scop.results if _is_result(scop, r)))
-    buffers = [_tensor_buffer(scop, layout, t.name) for t in scop.tensors]
-    prepare: list[Node] = []
-    body: list[Node] = []
-    defined = defined_parts(scop)
-    for plan in schedule.plans:
-        match plan:
+    tensors = tuple(_tensor_buffer(scop, layout, t.name) for t in scop.tensors)
+    found = _Generator(scop, layout, defined_parts(scop)).steps(schedule.steps)
+    buffers = (*tensors, *found.buffers)
+    return LoopNest(scop.name, buffers, arguments, found.prepare, found.body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The nodes of some steps and the buffers that they need."""
+
+    buffers: tuple[Buffer, ...] = ()
+    prepare: tuple[Node, ...] = ()
+    body: tuple[Node, ...] = ()
+
+    def __add__(self, other: _Parts) -> _Parts:
+        return _Parts(
+            self.buffers + other.buffers,
+            self.prepare + other.prepare,
+            self.body + other.body,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Generator:
+    scop: Scop
+    layout: Layout
+    defined: Mapping[str, Defined]
+
+    def steps(self, steps: tuple[Step, ...]) -> _Parts:
+        """Return the nodes of steps, one after the other."""
+        return reduce(_Parts.__add__, map(self._step, steps), _Parts())
+
+    def _step(self, step: Step) -> _Parts:
+        match step:
             case MatrixPlan():
-                matrix = generate_matrix(scop, plan, layout)
-                prepare += matrix.prepare
-                body += matrix.nodes
-                buffers += matrix.buffers
+                matrix = generate_matrix(self.scop, step, self.layout)
+                return _Parts(tuple(matrix.buffers), matrix.prepare, matrix.nodes)
             case VectorPlan():
-                vector = generate_vector(scop, plan, defined)
-                body += vector.nodes
-                buffers += vector.buffers
+                vector = generate_vector(self.scop, step, self.defined)
+                return _Parts(vector.buffers, (), vector.nodes)
+            case Repeat(index, lo, hi, steps):
+                inside = self.steps(steps)
+                loop = Loop(index, number(lo), number(hi + 1), inside.body)
+                return replace(inside, body=(loop,))
             case _:
-                assert_never(plan)
-    return LoopNest(
-        scop.name, tuple(buffers), tuple(arguments), tuple(prepare), tuple(body)
-    )
+                assert_never(step)
 
 
 def _is_result(scop: Scop, name: str) -> bool:
@@ -59,19 +87,9 @@ def _tensor_buffer(scop: Scop, layout: Layout, name: str) -> Buffer:
 
 
 def defined_parts(scop: Scop) -> Mapping[str, Defined]:
-    """Return where each computed tensor is defined: its first statement gives every
-    element its first value."""
-    parts: dict[str, Defined] = {}
-    for tensor in scop.tensors:
-        first = next((s for s in scop.statements if s.tensor == tensor.name), None)
-        if first is None:
-            continue
-        plain = tuple(s.name for s in first.subscripts if isinstance(s, Index))
-        if len(plain) == len(first.subscripts):
-            box = tuple(first.ranges[name] for name in plain)
-            known = (c for c in first.conditions if {*ordered_indices(c)} <= {*plain})
-            parts[tensor.name] = Defined(box, plain, tuple(known))
-    return parts
+    """Return where each computed tensor is defined."""
+    computed = dict.fromkeys(s.tensor for s in scop.statements)
+    return {name: defined_on(scop, name) for name in computed}
 
 
 def default_layout(scop: Scop) -> dict[str, tuple[int, ...]]:

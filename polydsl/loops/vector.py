@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from polydsl.loops.expressions import Defined
 from polydsl.loops.nest import (
     Buffer,
     Expr,
@@ -21,6 +20,7 @@ from polydsl.loops.terms import ZERO, both, number, plus, times
 from polydsl.loops.vector_bounds import Cuts, cuts_of
 from polydsl.loops.vector_group import Group, Span, Spans
 from polydsl.loops.vector_tile import RegisterTile
+from polydsl.poly.defined import Defined
 from polydsl.poly.scop import Scop, Statement
 from polydsl.schedule.vector_plan import VectorPlan
 from polydsl.semantics.program import Expr as ProgramExpr

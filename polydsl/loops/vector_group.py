@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from polydsl.base.dtypes import DType
-from polydsl.loops.expressions import Defined, Translation
+from polydsl.loops.expressions import Translation
 from polydsl.loops.nest import Expr, Var
+from polydsl.poly.defined import Defined
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.terms import Interval
 from polydsl.schedule.vector_plan import VectorPlan

@@ -33,11 +33,11 @@ from polydsl.loops.verify_registers import Chain, chains, check_alone
 from polydsl.loops.verify_rounds import check_local_copy
 from polydsl.loops.verify_scopes import scopes
 from polydsl.loops.verify_translate import Names, nest_form
-from polydsl.loops.verify_values import Extent, Source, check_value
+from polydsl.loops.verify_values import Source, check_value
+from polydsl.poly.defined import Defined, defined_on
 from polydsl.poly.scop import Scop, Statement
 from polydsl.schedule.matrix_plan import Copy
 from polydsl.semantics.program import Expr as ProgramExpr
-from polydsl.semantics.program import Index
 
 
 def check_flow(
@@ -61,22 +61,9 @@ def check_flow(
     check_order(tuple(e for leaf in leaves for e in flow.events(leaf)))
 
 
-def defined_extents(scop: Scop) -> dict[str, Extent]:
-    """Return where each tensor is defined: its first statement gives every element its
-    first value. A tensor whose domain is a projection is left out."""
-    found: dict[str, Extent] = {}
-    for tensor in scop.tensors:
-        if tensor.role == "input":
-            found[tensor.name] = Extent(tuple((0, n - 1) for n in tensor.shape), (), ())
-            continue
-        first = next((s for s in scop.statements if s.tensor == tensor.name), None)
-        if first is None or first.combine is not None:
-            continue
-        plain = tuple(s.name for s in first.subscripts if isinstance(s, Index))
-        if len({*plain}) == len(first.subscripts) == len(first.dims):
-            box = tuple(first.ranges[name] for name in plain)
-            found[tensor.name] = Extent(box, plain, first.conditions)
-    return found
+def defined_extents(scop: Scop) -> dict[str, Defined]:
+    """Return where each tensor is defined."""
+    return {tensor.name: defined_on(scop, tensor.name) for tensor in scop.tensors}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ isl answers under a budget (`BudgetExceeded`) and knows no constant tables.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from polydsl.loops.verify_conditions import (
     All,
@@ -83,6 +83,55 @@ def hits_each_once(
     points = domain_text("", list(there.values()), _where(wanted, there, target))
     with budget(OPERATIONS):
         return is_bijection_onto(parse_map(relation), parse_set(points))
+
+
+class Accesses(Protocol):
+    """Elements touched in a space where conditions hold."""
+
+    @property
+    def subscripts(self) -> tuple[Form, ...]:
+        """The element, in counters."""
+
+    @property
+    def space(self) -> Space:
+        """The box of the counters."""
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Where the access is made."""
+
+
+def late_point(
+    write: Accesses,
+    read: Accesses,
+    counters: Sequence[str],
+    lanes: str | None,
+    is_before: bool,
+) -> Point | None:
+    """Return the counters of a read whose element is not written at an earlier time:
+    `counters` are the loops around both, outermost first, then that over `lanes`, which
+    run at one time; at the same time, by a node that *is_before* the other."""
+    ours = {name: f"w{number}" for number, name in enumerate(write.space.box)}
+    theirs = {name: f"r{number}" for number, name in enumerate(read.space.box)}
+    where = [
+        *_where(write.conditions, ours, write.space),
+        *_where(read.conditions, theirs, read.space),
+    ]
+    for left, right in zip(write.subscripts, read.subscripts):
+        where.append(f"{_form_text(left, ours)} = {_form_text(right, theirs)}")
+    cases: list[str] = []
+    same: list[str] = []
+    loops = [(c, ">") for c in counters] + ([(lanes, "!=")] if lanes else [])
+    for name, relation in loops:
+        cases.append(" and ".join((*same, f"{ours[name]} {relation} {theirs[name]}")))
+        same.append(f"{ours[name]} = {theirs[name]}")
+    if not is_before:
+        cases.append(" and ".join(same) or "0 = 0")
+    where.append(" or ".join(f"({case})" for case in cases) or "0 = 1")
+    dims = [*ours.values(), *theirs.values()]
+    with budget(OPERATIONS):
+        found = sample(parse_set(domain_text("", dims, where)))
+    return found and {name: found[text] for name, text in theirs.items()}
 
 
 def _where(

@@ -58,7 +58,8 @@ from polydsl.loops.verify_points import Leaf
 from polydsl.loops.verify_search import outside_point, some_point
 from polydsl.loops.verify_terms import bindings
 from polydsl.loops.verify_translate import Names, nest_form, program_condition
-from polydsl.loops.verify_values import Extent, Mismatch, Source, within_zero
+from polydsl.loops.verify_values import Mismatch, Source, within_zero
+from polydsl.poly.defined import Defined
 from polydsl.poly.scop import Scop, Statement
 from polydsl.schedule.matrix_plan import Copy
 from polydsl.semantics import program
@@ -72,7 +73,7 @@ class Memory:
     scop: Scop
     buffers: Mapping[str, Buffer]
     copies: Mapping[str, Copy]
-    defined: Mapping[str, Extent]
+    defined: Mapping[str, Defined]
     fixed: Mapping[tuple[tuple[int, ...], str], Names]
 
 

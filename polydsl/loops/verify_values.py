@@ -40,19 +40,10 @@ from polydsl.loops.verify_translate import (
     program_condition,
     program_form,
 )
+from polydsl.poly.defined import Defined
 from polydsl.poly.scop import Scop
 from polydsl.poly.terms import Interval
 from polydsl.semantics import program
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """Where a tensor is defined: a box, and conditions on the names of its
-    subscripts."""
-
-    box: tuple[Interval, ...]
-    names: tuple[str, ...]
-    conditions: tuple[program.Expr, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +53,7 @@ class Source:
     some names it is proved that they keep to `ranges`."""
 
     scop: Scop
-    defined: Mapping[str, Extent]
+    defined: Mapping[str, Defined]
     leaf: Leaf
     names: Names
     space: Space
@@ -84,8 +75,6 @@ class Source:
 
     def inside(self, access: program.Access) -> Condition:
         """Return the condition that an access is where its tensor is defined."""
-        if access.tensor not in self.defined:
-            bug(f"it is not known where {access.tensor} is defined, which is padded")
         extent = self.defined[access.tensor]
         forms = self.subscripts(access.subscripts)
         known = [self._bounds(s) for s in access.subscripts]
@@ -95,7 +84,7 @@ class Source:
             for part, holds in zip(within(form, lo, hi), (lo <= least, greatest <= hi))
             if not holds
         ]
-        names = dict(zip(extent.names, forms))
+        names = dict(zip(extent.indices, forms))
         for expr in extent.conditions:
             part = program_condition(expr, names, self.scop.sizes, self.space)
             if part is None:

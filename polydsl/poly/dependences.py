@@ -1,13 +1,13 @@
-"""Dependences between statement instances, and an order that keeps them.
+"""Dependences between statement instances.
 
 * flow: an element is written, then read
-* anti: an element is read, then written
-* output: an element is written twice
+* output: an element is written twice, first by `=`
 * reduction: a flow and output dependence between two updates that combine into the
   same element with the same operation; they may run in any order
 
-Relations are memory based: every earlier access is related to every later one, so a
-schedule that keeps them keeps the values too.
+A read needs every write of its element, wherever the two stand in the text, since
+tensors are assigned once (`flows`). So there are no anti dependences: nothing is
+written after it was read.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal as OneOf
 
+from polydsl.poly.flows import read_relations
 from polydsl.poly.isl import Map, lexicographically_before
 from polydsl.poly.scop import Scop, Statement
 
-DependenceKind = OneOf["flow", "anti", "output", "reduction"]
+DependenceKind = OneOf["flow", "output", "reduction"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,39 +37,6 @@ class Dependence:
 Dependences = tuple[Dependence, ...]
 
 
-class Cycle(Exception):
-    """Tensors that need each other: a recurrence. `tensors` names them."""
-
-    def __init__(self, tensors: tuple[str, ...]) -> None:
-        self.tensors = tensors
-        super().__init__(", ".join(tensors))
-
-
-def order_statements(scop: Scop) -> Scop:
-    """Return the scop with each tensor's writers before its readers.
-
-    Statements that are free to stay keep their order. Raises `Cycle` where a tensor
-    needs itself.
-    """
-    pending: dict[str, list[Statement]] = {}
-    for statement in scop.statements:
-        pending.setdefault(statement.tensor, []).append(statement)
-    done: list[Statement] = []
-    while pending:
-        ready = (
-            t for t, group in pending.items() if not _needs(group) & pending.keys()
-        )
-        tensor = next(ready, None)
-        if tensor is None:
-            raise Cycle(tuple(pending))
-        done += pending.pop(tensor)
-    return replace(scop, statements=tuple(done))
-
-
-def _needs(group: list[Statement]) -> set[str]:
-    return {read.access.tensor for statement in group for read in statement.reads}
-
-
 def analyze(scop: Scop) -> Dependences:
     """Return the dependences of an ordered scop."""
     found: list[Dependence] = []
@@ -79,15 +47,16 @@ def analyze(scop: Scop) -> Dependences:
 
 
 def _between(earlier: Statement, later: Statement) -> Iterator[Dependence]:
-    same = earlier.name == later.name
-    for read in later.reads:
-        if read.access.tensor == earlier.tensor and not same:
-            yield _dependence("flow", earlier, later, earlier.write, read.relation)
-    for read in earlier.reads:
-        if read.access.tensor == later.tensor and not same:
-            yield _dependence("anti", earlier, later, read.relation, later.write)
+    yield from _flows(earlier, later)
+    if earlier.name != later.name:
+        yield from _flows(later, earlier)
     if earlier.tensor == later.tensor:
         yield from _between_writes(earlier, later)
+
+
+def _flows(source: Statement, target: Statement) -> Iterator[Dependence]:
+    for relation in read_relations(source, target):
+        yield Dependence("flow", source.name, target.name, source.tensor, relation)
 
 
 def _between_writes(earlier: Statement, later: Statement) -> Iterator[Dependence]:

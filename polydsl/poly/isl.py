@@ -146,6 +146,63 @@ def equal_dimensions(relation: Map) -> frozenset[str]:
     )
 
 
+def with_value(relation: Map, name: str, value: int) -> Map:
+    """Return the pairs of a relation in which a dimension has a value on both sides."""
+    for side in (_isl.dim_type.in_, _isl.dim_type.out):
+        relation = relation.fix_si(side, _side_names(relation, side)[name], value)
+    return relation
+
+
+Pair = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def pairs_of(relation: Map, limit: int) -> list[Pair] | None:
+    """Return every pair of a bounded relation, None where there are more than *limit*."""
+    split = relation.dim(_isl.dim_type.in_)
+    pairs: list[Pair] = []
+
+    def visit(point: Any) -> None:
+        count = split + relation.dim(_isl.dim_type.out)
+        values = tuple(
+            point.get_coordinate_val(_isl.dim_type.set, i).to_python()
+            for i in range(count)
+        )
+        pairs.append((values[:split], values[split:]))
+
+    wrapped = relation.wrap()
+    if wrapped.count_val().to_python() > limit:
+        return None
+    wrapped.foreach_point(visit)
+    return pairs
+
+
+def has_dimension(relation: Map, name: str) -> bool:
+    """Whether both sides of a relation have a dimension of a name."""
+    sides = (_isl.dim_type.in_, _isl.dim_type.out)
+    return all(name in _side_names(relation, side) for side in sides)
+
+
+def equated(relation: Map, name: str) -> Map:
+    """Return the pairs of a relation in which a dimension of both sides is equal."""
+    sides = (_isl.dim_type.in_, _isl.dim_type.out)
+    before, after = (_side_names(relation, side)[name] for side in sides)
+    return relation.equate(_isl.dim_type.in_, before, _isl.dim_type.out, after)
+
+
+def orders_of(relation: Map, name: str) -> frozenset[str]:
+    """Return how a dimension of both sides compares in the pairs of a relation: before,
+    same, after."""
+    sides = (_isl.dim_type.in_, _isl.dim_type.out)
+    first, second = (_side_names(relation, side)[name] for side in sides)
+    places = (_isl.dim_type.in_, first, _isl.dim_type.out, second)
+    found = {
+        "before": relation.order_lt(*places),
+        "same": relation.equate(*places),
+        "after": relation.order_gt(*places),
+    }
+    return frozenset(n for n, pairs in found.items() if not pairs.is_empty())
+
+
 def _side_names(relation: Map, side: Any) -> dict[str, int]:
     names = (relation.get_dim_name(side, i) for i in range(relation.dim(side)))
     return {name: place for place, name in enumerate(names) if name}
@@ -231,6 +288,58 @@ def free_on_both_sides(relation: Map) -> tuple[bool, ...]:
         all(any(c.involves_dims(side, d, 1) for c in inequalities) for side in sides)
         for d in range(relation.dim(_isl.dim_type.in_))
     )
+
+
+Row = dict[str, tuple[tuple[int, ...], int]]
+"""For the points of each set, by its name, factors of its dimensions and a constant."""
+
+
+def schedule_rows(domains: Sequence[Set], before: Sequence[Map]) -> list[Row]:
+    """Return linear times for points that must come before others, which isl's
+    scheduler finds for the outermost loops: every one of them alone is legal, and at
+    least one sets some of the pairs apart."""
+    points = _union(_isl.UnionSet, domains)
+    pairs = _union(_isl.UnionMap, before)
+    constraints = _isl.ScheduleConstraints.on_domain(points).set_validity(pairs)
+    node = constraints.compute_schedule().get_root()
+    while node.n_children() and node.get_type() != _isl.schedule_node_type.band:
+        node = node.get_child(0)
+    if node.get_type() != _isl.schedule_node_type.band:
+        return []
+    rows = node.band_get_partial_schedule()
+    found = (rows.get_union_pw_aff(n) for n in range(node.band_n_member()))
+    return [_row(times) for times in found if _sets_apart(times, pairs)]
+
+
+def _union(kind: Any, parts: Sequence[Any]) -> Any:
+    first, *others = parts
+    total = kind.from_set(first) if kind is _isl.UnionSet else kind.from_map(first)
+    for part in others:
+        total = total.union(part)
+    return total
+
+
+def _sets_apart(times: Any, pairs: UnionMap) -> bool:
+    """Whether some pair has two different times."""
+    moves = _isl.UnionMap.from_union_pw_aff(times)
+    apart = pairs.apply_domain(moves).apply_range(moves)
+    same = _isl.UnionMap("{ [a] -> [a] }")
+    return not bool(apart.is_subset(same))
+
+
+def _row(times: Any) -> Row:
+    parts = times.get_pw_aff_list()
+    found: Row = {}
+    for n in range(times.n_pw_aff()):
+        term = parts.get_at(n).as_aff()
+        name = term.get_domain_space().get_tuple_name(_isl.dim_type.set)
+        count = term.dim(_isl.dim_type.in_)
+        factors = (
+            term.get_coefficient_val(_isl.dim_type.in_, d).to_python()
+            for d in range(count)
+        )
+        found[name] = (tuple(factors), term.get_constant_val().to_python())
+    return found
 
 
 def count_points(points: UnionSet) -> int:

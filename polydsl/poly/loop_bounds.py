@@ -50,6 +50,25 @@ def is_exact(statement: Statement) -> bool:
     return not statement.conditions or is_polyhedron(statement.domain)
 
 
+def runs_within(outer: Statement, inner: Statement) -> bool:
+    """Whether loops over the points of one statement, in the dimensions that its element
+    depends on, reach all points of another one."""
+    if not outer.conditions:
+        ranges = outer.ranges
+        known = ((ranges[d], inner.ranges[d]) for d in outer.left if d in inner.dims)
+        return all(a <= c and d <= b for (a, b), (c, d) in known)
+    names = tuple(isl_name(d) for d in outer.left)
+    shadows = (_shadow(statement, names) for statement in (inner, outer))
+    return bool(next(shadows).is_subset(next(shadows)))
+
+
+def _shadow(statement: Statement, names: Sequence[str]) -> Set:
+    """Return the values of some dimensions in the domain."""
+    rest = (isl_name(d) for d in statement.dims if isl_name(d) not in names)
+    points = ordered_dimensions(statement.domain, (*names, *rest))
+    return first_dimensions(points, len(names))
+
+
 def loop_bounds(statement: Statement, order: Sequence[str]) -> Mapping[str, Bounds]:
     """Return the bounds of some dimensions of a statement, outermost first; a loop over
     the last one runs over the points of the domain whose first coordinates it has."""

@@ -9,9 +9,11 @@ Sizes are folded into the sets; `binding` keeps their names.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
 from typing import Literal as OneOf
+from typing import TypeAlias
 
 from polydsl.base.dtypes import DType
 from polydsl.base.functions import Combine
@@ -88,10 +90,42 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """The statements that define one tensor, by name."""
+
+    tensor: str
+    statements: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrence:
+    """Tensors that need each other: `lo <= index <= hi`, one value after the other, and
+    for each value the items of the body. Every statement inside has the index."""
+
+    index: str
+    lo: int
+    hi: int
+    body: tuple[Item, ...]
+
+
+Item: TypeAlias = Group | Recurrence
+
+
+def groups_of(items: tuple[Item, ...]) -> Iterator[Group]:
+    """Yield the groups of items, in order."""
+    for item in items:
+        if isinstance(item, Group):
+            yield item
+        else:
+            yield from groups_of(item.body)
+
+
+@dataclass(frozen=True, slots=True)
 class Scop:
     """The statements of one specialised kernel.
 
-    `read_whole` names tensors every element of which is read at a place in the text:
+    `items` say in which order tensors are computed; as long as they are not worked out,
+    there are none. `read_whole` names tensors every element of which is read at a place in the text:
     those that were passed to a kernel.
     """
 
@@ -102,6 +136,7 @@ class Scop:
     statements: tuple[Statement, ...]
     binding: tuple[tuple[str, Value], ...]
     read_whole: tuple[tuple[str, Span], ...] = field(default=(), compare=False)
+    items: tuple[Item, ...] = ()
 
     def tensor(self, name: str) -> TensorInfo:
         """Return the tensor called *name*."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from polydsl.poly.conditions import Evaluated, bounding, ordered_indices, reads_of
@@ -15,7 +16,8 @@ from polydsl.poly.isl import (
     parse_map,
     parse_set,
 )
-from polydsl.poly.scop import Read, Statement, TensorInfo
+from polydsl.poly.scop import Read, Scop, Statement, TensorInfo
+from polydsl.poly.substitute import substitute
 from polydsl.poly.terms import Interval, condition_text, isl_name, term_text
 from polydsl.semantics.program import Expr, Value, is_affine
 
@@ -67,6 +69,40 @@ def build(context: Context, name: str, draft: Draft) -> Statement:
         parse_map(map_text(name, names, isl_name(draft.tensor), write, where)),
         draft.span,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A context whose ranges all are intervals."""
+
+    binding: Mapping[str, Value]
+    box: Mapping[str, Interval]
+    dependent: Mapping[str, tuple[Expr, ...]]
+    tensors: Mapping[str, TensorInfo]
+
+
+def rebuilt(
+    scop: Scop,
+    statement: Statement,
+    terms: Mapping[str, Expr],
+    box: Mapping[str, Interval],
+    conditions: tuple[Expr, ...],
+) -> Statement:
+    """Return a statement with indices replaced by terms over those of *box*, its domain
+    where *conditions* hold."""
+    tensors = {t.name: t for t in scop.tensors}
+    subscripts = tuple(substitute(s, terms) for s in statement.subscripts)
+    left = ordered_indices(*subscripts)
+    draft = Draft(
+        statement.tensor,
+        subscripts,
+        statement.combine,
+        substitute(statement.value, terms),
+        tuple(d for d in box if d not in left),
+        tuple(dict.fromkeys(conditions)),
+        statement.span,
+    )
+    return build(_Known(scop.sizes, box, {}, tensors), statement.name, draft)
 
 
 def _ranges(context: Context, dims: tuple[str, ...]) -> tuple[Expr, ...]:

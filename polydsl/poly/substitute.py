@@ -61,9 +61,10 @@ def linear_term(form: Linear, span: Span) -> Expr:
     total: Expr | None = Literal(form.constant, I64, span) if form.constant else None
     for name, factor in form.coefficients:
         term: Expr = Index(name, span)
-        if factor != 1:
-            term = Call("mul", (Literal(factor, I64, span), term), I64, span)
-        total = term if total is None else Call("add", (total, term), I64, span)
+        function, size = ("sub", -factor) if factor < 0 and total else ("add", factor)
+        if size != 1:
+            term = Call("mul", (Literal(size, I64, span), term), I64, span)
+        total = term if total is None else Call(function, (total, term), I64, span)
     return Literal(0, I64, span) if total is None else total
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from polydsl.base.diagnostics import Diagnostic, NotCompiledError
+from polydsl.base.diagnostics import (
+    Diagnostic,
+    NotCompiledError,
+    PolydslError,
+    ProgramError,
+)
 from polydsl.base.dtypes import DType
 from polydsl.base.source import Span
-from polydsl.poly.dependences import Cycle, order_statements
+from polydsl.poly.cycles import TooMany, find_cycle
+from polydsl.poly.ordering import Cycle, order_statements
 from polydsl.poly.scop import Scop
 from polydsl.semantics.program import (
     Access,
@@ -36,7 +42,7 @@ def check_supported(program: Program, scop: Scop) -> Scop:
     try:
         return order_statements(scop)
     except Cycle as cycle:
-        raise NotCompiledError((_recurrence(program, cycle),)) from None
+        raise _recurrence(cycle) from None
 
 
 def _refusal(code: str, what: str, span: Span, label: str = "") -> Diagnostic:
@@ -86,9 +92,29 @@ def _is_narrow(dtype: DType) -> bool:
     return dtype.is_float and dtype.bits < 32
 
 
-def _recurrence(program: Program, cycle: Cycle) -> Diagnostic:
-    names = [t.name for t in program.tensors if t.name in cycle.tensors]
-    first = next(d for d in program.definitions if d.tensor in names)
-    what = f"a recurrence ({', '.join(names)}) is"
-    label = f"{first.tensor} needs elements of itself"
-    return _refusal("E0502", what, first.span, label)
+def _recurrence(cycle: Cycle) -> PolydslError:
+    """Return what is wrong with statements for which no order was found."""
+    first = cycle.statements[0]
+    try:
+        found = find_cycle(cycle.statements)
+    except TooMany:
+        found = None
+    if found is None:
+        what = f"a recurrence without a linear order ({cycle}) is"
+        label = f"{first.tensor} needs elements of itself"
+        return NotCompiledError((_refusal("E0502", what, first.span, label),))
+    one, other = (instance.element for instance in found)
+    message = f"{one} and {other} need each other"
+    if one == other:
+        message = f"{one} needs itself"
+    return ProgramError(
+        (
+            Diagnostic(
+                "E0314",
+                f"no order of the points exists: {message}",
+                found[0].statement.span,
+                "the recurrence",
+                "read only elements that an earlier point defines",
+            ),
+        )
+    )

@@ -13,7 +13,7 @@ ordered by their places in it wherever the loops around it cannot set them apart
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from polydsl.base.diagnostics import CompilerBug, bug
 from polydsl.poly.dependences import Dependence, Dependences
@@ -22,6 +22,8 @@ from polydsl.poly.isl import (
     Map,
     budget,
     equal_dimensions,
+    equated,
+    has_dimension,
     map_text,
     parse_map,
     sample_pair,
@@ -95,6 +97,18 @@ def precedences(dependences: Dependences) -> tuple[Precedence, ...]:
 
 def _equal(dependence: Dependence) -> frozenset[str]:
     return within_budget(lambda: equal_dimensions(dependence.relation), frozenset())
+
+
+def within(known: tuple[Precedence, ...], index: str) -> tuple[Precedence, ...]:
+    """Return what of some precedences is left inside one iteration of a loop over a
+    dimension, between statements that have it."""
+    name = isl_name(index)
+    found = (
+        replace(p.dependence, relation=equated(p.dependence.relation, name))
+        for p in known
+        if has_dimension(p.dependence.relation, name)
+    )
+    return precedences(tuple(d for d in found if not d.relation.is_empty()))
 
 
 def check(tree: Tree, dependences: Dependences) -> None:

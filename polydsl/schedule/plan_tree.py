@@ -1,4 +1,4 @@
-"""From plans to a schedule tree: `plan_tree(scop, plans, dependences) -> Tree`.
+"""From plans to a schedule tree: `plan_tree(scop, steps, dependences) -> Tree`.
 
 The tree is made from the scop's initial tree by transformations, as the plans say, and
 every step is checked: a plan that would change the meaning of the kernel does not get
@@ -8,32 +8,55 @@ of a tile, the loop nest cuts off the rest; the tree does not show it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from polydsl.poly.dependences import Dependences
 from polydsl.poly.scop import Scop
-from polydsl.schedule.legality import Precedence, check_order, precedences, verify
+from polydsl.schedule.legality import (
+    Precedence,
+    check_order,
+    precedences,
+    verify,
+    within,
+)
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_tree import matrix_tree
-from polydsl.schedule.transform import gather, initial_tree, reorder
-from polydsl.schedule.tree import Sequence, Tree
+from polydsl.schedule.transform import statement_tree
+from polydsl.schedule.tree import Band, Member, Sequence, Tree, whole
 from polydsl.schedule.vector_plan import VectorPlan
 from polydsl.schedule.vector_tree import vector_tree
 
 Plan: TypeAlias = MatrixPlan | VectorPlan
 
 
-def plan_tree(scop: Scop, plans: tuple[Plan, ...], dependences: Dependences) -> Tree:
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A loop over a recurrence's index, `lo <= index <= hi`, around some steps."""
+
+    index: str
+    lo: int
+    hi: int
+    steps: tuple[Step, ...]
+
+
+Step: TypeAlias = Plan | Repeat
+
+
+def plans_of(steps: Iterable[Step]) -> Iterator[Plan]:
+    """Yield every plan of some steps, in order."""
+    for step in steps:
+        if isinstance(step, Repeat):
+            yield from plans_of(step.steps)
+        else:
+            yield step
+
+
+def plan_tree(scop: Scop, steps: tuple[Step, ...], dependences: Dependences) -> Tree:
     """Return the checked schedule tree of an ordered scop's plans."""
     known = precedences(dependences)
-    initial = initial_tree(scop)
-    places = {s.name: place for place, s in enumerate(scop.statements)}
-    groups = tuple(statements_of(plan) for plan in plans)
-    ordered = reorder(initial, tuple(places[s] for names in groups for s in names))
-    check_order(ordered, known)
-    parts = gather(ordered, tuple(len(names) for names in groups)).children
-    made = tuple(_planned(plan, part, known) for plan, part in zip(plans, parts))
-    tree = made[0] if len(made) == 1 else Sequence(made)
+    tree = _Planned(scop).sequence(steps, known)
     check_order(tree, known)
     verify(tree, scop)
     return tree
@@ -51,15 +74,39 @@ def statements_of(plan: Plan) -> tuple[str, ...]:
             assert_never(plan)
 
 
-def _planned(plan: Plan, part: Tree, known: tuple[Precedence, ...]) -> Tree:
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    scop: Scop
+
+    def sequence(self, steps: tuple[Step, ...], known: tuple[Precedence, ...]) -> Tree:
+        """Return the tree of steps, one after the other."""
+        made = tuple(self._step(step, known) for step in steps)
+        return made[0] if len(made) == 1 else Sequence(made)
+
+    def _step(self, step: Step, known: tuple[Precedence, ...]) -> Tree:
+        match step:
+            case Repeat(index, lo, hi, steps):
+                member = Member(index, (whole(index, lo, hi - lo + 1),))
+                # Inside, only what must run in order in one iteration counts.
+                body = self.sequence(steps, within(known, index))
+                return Band((member,), body)
+            case MatrixPlan():
+                return matrix_tree(step, self._initial(step, ()), _about(step, known))
+            case VectorPlan():
+                part = self._initial(step, step.fixed)
+                return vector_tree(step, part, _about(step, known))
+            case _:
+                assert_never(step)
+
+    def _initial(self, plan: Plan, fixed: tuple[str, ...]) -> Tree:
+        statements = (self.scop.statement(name) for name in statements_of(plan))
+        made = tuple(statement_tree(s, fixed) for s in statements)
+        return made[0] if len(made) == 1 else Sequence(made)
+
+
+def _about(plan: Plan, known: tuple[Precedence, ...]) -> tuple[Precedence, ...]:
+    """Return the precedences between the statements of a plan."""
     names = {*statements_of(plan)}
-    inside = tuple(
+    return tuple(
         k for k in known if {k.dependence.source, k.dependence.target} <= names
     )
-    match plan:
-        case MatrixPlan():
-            return matrix_tree(plan, part, inside)
-        case VectorPlan():
-            return vector_tree(plan, part, inside)
-        case _:
-            assert_never(plan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from polydsl.base.diagnostics import ArgumentError
 from polydsl.base.dtypes import widen
@@ -13,7 +13,8 @@ from polydsl.base.functions import identity
 from polydsl.base.machine import Machine
 from polydsl.base.providers import BUILT_IN
 from polydsl.poly.dependences import Dependences
-from polydsl.poly.scop import Scop, Statement
+from polydsl.poly.loop_bounds import runs_within
+from polydsl.poly.scop import Group, Item, Recurrence, Scop, Statement
 from polydsl.schedule.contraction import NoContraction, match
 from polydsl.schedule.decision import Decision, Rejected
 from polydsl.schedule.matrix_choice import (
@@ -23,7 +24,7 @@ from polydsl.schedule.matrix_choice import (
 )
 from polydsl.schedule.matrix_point import MatrixPoint
 from polydsl.schedule.operand import Layout
-from polydsl.schedule.plan_tree import Plan, plan_tree
+from polydsl.schedule.plan_tree import Plan, Repeat, Step, plan_tree, plans_of
 from polydsl.schedule.preference import PLAIN, Preference
 from polydsl.schedule.refused import Refused
 from polydsl.schedule.setting import Setting
@@ -41,12 +42,17 @@ are priced by different models."""
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Plans in order of execution, the decisions that led to them, and the checked tree
-    of loops that they stand for."""
+    """Plans in order of execution, loops around some of them, the decisions that led to
+    them, and the checked tree of loops that they stand for."""
 
-    plans: tuple[Plan, ...]
+    steps: tuple[Step, ...]
     decisions: tuple[Decision, ...]
     tree: Tree
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """Every plan, in order."""
+        return tuple(plans_of(self.steps))
 
 
 def schedule(
@@ -63,21 +69,58 @@ def schedule(
     elements are known before the first call, so that copies of them are made once;
     `preference` is what the user asks for.
     """
-    plans: list[Plan] = []
-    decisions: list[Decision] = []
-    for tensor in dict.fromkeys(s.tensor for s in scop.statements):
-        group = tuple(s for s in scop.statements if s.tensor == tensor)
-        chosen = _Group(
-            scop, layout, machine, bound, preference, tensor, group
-        ).choose()
-        plans += [plan for plan, _ in chosen]
-        decisions += [decision for _, decision in chosen]
+    planning = _Planning(scop, layout, machine, bound, preference)
+    steps, decisions = planning.items(scop.items, ())
     _check_subjects(preference, decisions)
-    tree = plan_tree(scop, tuple(plans), dependences)
-    return Schedule(tuple(plans), tuple(decisions), tree)
+    tree = plan_tree(scop, steps, dependences)
+    return Schedule(steps, decisions, tree)
 
 
 Choice: TypeAlias = tuple[Plan, Decision]
+
+
+@dataclass(frozen=True, slots=True)
+class _Planning:
+    """What all decisions of a scop are made from."""
+
+    scop: Scop
+    layout: Layout
+    machine: Machine
+    bound: frozenset[str]
+    preference: Preference
+
+    def items(
+        self, items: tuple[Item, ...], fixed: tuple[str, ...]
+    ) -> tuple[tuple[Step, ...], tuple[Decision, ...]]:
+        """Plan items, inside of loops over the indices that are *fixed*."""
+        steps: list[Step] = []
+        decisions: list[Decision] = []
+        for item in items:
+            match item:
+                case Group():
+                    chosen = self._group(item, fixed)
+                    steps += [plan for plan, _ in chosen]
+                    decisions += [decision for _, decision in chosen]
+                case Recurrence(index, lo, hi, body):
+                    inside, made = self.items(body, (*fixed, index))
+                    steps.append(Repeat(index, lo, hi, inside))
+                    decisions += made
+                case _:
+                    assert_never(item)
+        return tuple(steps), tuple(decisions)
+
+    def _group(self, item: Group, fixed: tuple[str, ...]) -> list[Choice]:
+        statements = tuple(self.scop.statement(name) for name in item.statements)
+        return _Group(
+            self.scop,
+            self.layout,
+            self.machine,
+            self.bound,
+            self.preference,
+            item.tensor,
+            statements,
+            fixed,
+        ).choose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +134,7 @@ class _Group:
     preference: Preference
     tensor: str
     statements: tuple[Statement, ...]
+    fixed: tuple[str, ...]
 
     def choose(self) -> list[Choice]:
         """Plan products first: the first one may set the tensor to zero itself."""
@@ -121,11 +165,13 @@ class _Group:
         """Return the initialisation, if it runs over the same left-hand side."""
         if initialize is None or initialize.subscripts != update.subscripts:
             return None
-        return initialize
+        return initialize if runs_within(initialize, update) else None
 
     def _matrix(
         self, update: Statement, initialize: Statement | None
     ) -> Choice | NoContraction:
+        if self.fixed:
+            return NoContraction("it runs inside a recurrence")
         matched = match(self.scop, update)
         if isinstance(matched, NoContraction):
             return matched
@@ -178,6 +224,7 @@ class _Group:
         while pending:
             left = pending[0][0].subscripts
             same = [entry for entry in pending if entry[0].subscripts == left]
+            same = self._alike(initialize, same)
             pending = [entry for entry in pending if entry not in same]
             absorbed = self._absorbed(initialize, same[0][0])
             if absorbed is None and initialize is not None:
@@ -189,6 +236,18 @@ class _Group:
         if initialize is not None:
             choices.append(self._vector(initialize, (), ()))
         return choices
+
+    def _alike(
+        self, initialize: Statement | None, found: list[tuple[Statement, str]]
+    ) -> list[tuple[Statement, str]]:
+        """Return the updates whose points the loops of one plan run over: those of the
+        initialisation, or else of the last update."""
+        shaping = self._absorbed(initialize, found[0][0])
+        if shaping is not None:
+            return [e for e in found if runs_within(shaping, e[0])]
+        first = found[0][0]
+        both = (e for e in found if runs_within(first, e[0]))
+        return [e for e in both if runs_within(e[0], first)]
 
     def _vector(
         self,
@@ -209,7 +268,13 @@ class _Group:
         self, initialize: Statement | None, updates: tuple[Statement, ...]
     ) -> VectorSetting:
         return VectorSetting(
-            self.scop, self.layout, self.machine, self.tensor, initialize, updates
+            self.scop,
+            self.layout,
+            self.machine,
+            self.tensor,
+            initialize,
+            updates,
+            self.fixed,
         )
 
 

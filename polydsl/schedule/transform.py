@@ -38,14 +38,20 @@ def initial_tree(scop: Scop) -> Sequence:
                         ├─ band i: S0
                         └─ band i, j: S1
     """
-    return Sequence(tuple(_identity(s) for s in scop.statements))
+    return Sequence(tuple(statement_tree(s, ()) for s in scop.statements))
 
 
-def _identity(statement: Statement) -> Tree:
+def statement_tree(statement: Statement, fixed: tuple[str, ...]) -> Tree:
+    """Return a statement in loops over its dimensions, but those that are *fixed* by
+    loops further out.
+
+    S    ->    band i, j: S
+    """
     leaf = Leaf(statement.name, statement.tensor, statement.dims, statement.reduced)
     members = (
         Member(d, (whole(d, lo, max(hi - lo + 1, 0)),))
         for d, (lo, hi) in statement.ranges.items()
+        if d not in fixed
     )
     return wrapped(tuple(members), leaf)
 
@@ -63,23 +69,6 @@ def reorder(sequence: Sequence, order: tuple[int, ...]) -> Sequence:
     if sorted(order) != list(range(len(sequence.children))):
         raise IllegalSchedule(f"{order} is no order of the sequence's children")
     return Sequence(tuple(sequence.children[place] for place in order))
-
-
-def gather(sequence: Sequence, counts: tuple[int, ...]) -> Sequence:
-    """Put neighbours into sequences of their own, of so many children each.
-
-    sequence: A, B, C    ->    sequence
-                               ├─ sequence: A, B
-                               └─ C
-    """
-    if sum(counts) != len(sequence.children) or min(counts, default=1) < 1:
-        raise IllegalSchedule(f"{counts} are no parts of the sequence's children")
-    found: list[Tree] = []
-    rest = sequence.children
-    for count in counts:
-        found.append(rest[0] if count == 1 else Sequence(rest[:count]))
-        rest = rest[count:]
-    return Sequence(tuple(found))
 
 
 def interchange(band: Band, order: tuple[str, ...]) -> Band:
