@@ -22,6 +22,7 @@ from program_builder import (
     Program,
     TensorInfo,
 )
+from program_orders import recurrence, scatter, triangle
 from program_products import product
 from program_values import small, value
 
@@ -107,8 +108,9 @@ def _type(b: Builder, info: TensorInfo) -> str:
 def _statement(b: Builder, name: str, main: Kind) -> list[str]:
     """Draw the statements that define a tensor."""
     forms = ("product", "assign", "accumulate", "twice", "partial", "call")
-    weights = (6 if main == "float" else 1, 4, 3, 1, 1, 1)
-    form = b.pick([f for f, w in zip(forms, weights) for _ in range(w)])
+    orders = ("triangle", "recurrence", "scatter")
+    weights = (6 if main == "float" else 1, 4, 3, 1, 1, 1, 2, 2, 2)
+    form = b.pick([f for f, w in zip(forms + orders, weights) for _ in range(w)])
     kind: Kind = main if b.chance(85) else b.pick(("float", "int", "bool"))
     match form:
         case "product":
@@ -120,6 +122,12 @@ def _statement(b: Builder, name: str, main: Kind) -> list[str]:
             return _declared(b, name, "float", list(found.left), lines, True)
         case "call":
             return _call(b, name)
+        case "triangle":
+            return triangle(b, name, kind)
+        case "recurrence":
+            return recurrence(b, name)
+        case "scatter":
+            return scatter(b, name, kind)
         case "partial" if b.tensors:
             return _partial(b, name, kind)
         case "accumulate" | "twice":

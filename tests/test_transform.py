@@ -13,7 +13,6 @@ from polydsl.schedule.transform import (
     drop_single,
     flatten,
     fuse,
-    gather,
     initial_tree,
     interchange,
     keep_in_registers,
@@ -30,7 +29,7 @@ from polydsl.schedule.transform import (
     unroll,
     vectorize,
 )
-from polydsl.schedule.tree import Band, Leaf, Member, Sequence, Tree, render, whole
+from polydsl.schedule.tree import Band, Member, Sequence, Tree, render, whole
 
 MATMUL = initial_tree(
     scop_of(
@@ -162,16 +161,160 @@ sequence
     assert_text(reorder(MATMUL, (1, 0)), expected)
 
 
-def test_gather() -> None:
-    leaves = tuple(Leaf(name, "c", (), ()) for name in ("A", "B", "C"))
+def test_fuse() -> None:
+    expected = """
+band i in 0..12, j in 0..40
+└─ sequence
+   ├─ S0[i, j] -> c
+   └─ band k in 0..32
+      └─ S1[i, j, k] -> c
+"""
+    assert_text(fuse(MATMUL, 2), expected)
+
+
+def test_fuse_a_part() -> None:
+    expected = """
+band i in 0..12
+└─ sequence
+   ├─ band j in 0..40
+   │  └─ S0[i, j] -> c
+   └─ band j in 0..40, k in 0..32
+      └─ S1[i, j, k] -> c
+"""
+    assert_text(fuse(MATMUL, 1), expected)
+
+
+def test_sink() -> None:
+    expected = """
+band i in 0..12, j in 0..40, k in 0..32
+└─ sequence
+   ├─ S0[i, j] -> c
+   └─ S1[i, j, k] -> c
+"""
+    assert_text(sink(fuse(MATMUL, 2)), expected)
+
+
+def test_nest() -> None:
+    expected = """
+band i in 0..12
+└─ band j in 0..40, k in 0..32
+   └─ S1[i, j, k] -> c
+"""
+    assert_text(nest(UPDATE, 1), expected)
+
+
+def test_drop_single() -> None:
+    one = tile(ZERO, (("i", 12, "all"), ("j", 64, "panel")))
+    tree = mark(Sequence((one, UPDATE)), "here")
+    assert drop_single(tree) == mark(MATMUL, "here")
+
+
+def test_dropping_every_loop_leaves_the_child() -> None:
+    leaf = UPDATE.child
+    assert drop_single(Band((Member("i", (whole("i", 0, 1),)),), leaf)) == leaf
+
+
+def test_a_loop_that_never_runs_stays() -> None:
+    never = Band((Member("i", (whole("i", 0, 0),)),), UPDATE.child)
+    assert drop_single(never) == never
+
+
+def test_mark_and_registers() -> None:
+    tree = mark(keep_in_registers(UPDATE.child, "c"), "pack b into b_pack")
+    expected = """
+mark pack b into b_pack
+└─ registers c
+   └─ S1[i, j, k] -> c
+"""
+    assert_text(tree, expected)
+
+
+def test_microkernel() -> None:
+    band = sink(fuse(MATMUL, 2))
+    tiled = tile(band, (("j", 16, "panel"), ("i", 6, "row_tile")))
+    inner = to_back(tiled, ("k", "i", "j"))
+    expected = """
+band panel = j/16 in 0..3, row_tile = i/6 in 0..2
+└─ microkernel depth k, rows i, columns j: S0[i, j] -> c, S1[i, j, k] -> c
+"""
+    assert_text(microkernel(inner, ("taps", "k", "i", "j")), expected)
+
+
+def test_a_microkernel_may_be_the_whole_tree() -> None:
+    tree = microkernel(to_back(UPDATE, ("i", "j")), ("taps", "k", "i", "j"))
+    expected = "microkernel depth k, rows i, columns j: S1[i, j, k] -> c\n"
+    assert_text(tree, expected)
+
+
+REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
+    "interchange": (
+        lambda: interchange(UPDATE, ("i", "j")),
+        "i, j is no order of the loops i, j, k",
+    ),
+    "reorder": (
+        lambda: reorder(MATMUL, (0, 0)),
+        "(0, 0) is no order of the sequence's children",
+    ),
+    "tile": (
+        lambda band: tile(band, (("j", 16, "j_tile"), ("k", 8, "k_tile"))),
+        "i in 0..12, j_tile = j/16 in 0..3, k_tile = k/8 in 0..4, "
+        "j in 0..40, k in 0..32",
+    ),
+    "tile at two levels": (
+        lambda band: tile(band, (("i", 6, "outer"), ("i", 2, "inner"))),
+        "outer = i/6 in 0..2, inner = i/2 in 0..6, i in 0..12, j in 0..40, k in 0..32",
+    ),
+    "tile tiles": (
+        lambda band: tile(tile(band, (("i", 3, "t"),)), (("t", 2, "tt"),)),
+        "tt = i/6 in 0..2, t = i/3 in 0..4, i in 0..12, j in 0..40, k in 0..32",
+    ),
+    "split": (
+        lambda band: split(band, "j", 8),
+        "i in 0..12, j_o = j/8 in 0..5, j_i = j%8 in 0..8, k in 0..32",
+    ),
+    "split twice": (
+        lambda band: split(split(band, "j", 8), "j_i", 2),
+        "i in 0..12, j_o = j/8 in 0..5, j_i_o = j/2%4 in 0..4, j_i_i = j%2 in 0..2, "
+        "k in 0..32",
+    ),
+    "flatten": (
+        lambda band: flatten(band, ("j", "k"), "jk"),
+        "i in 0..12, jk = j.k in 0..1280",
+    ),
+    "tile flattened": (
+        lambda band: tile(flatten(band, ("j", "k"), "jk"), (("jk", 100, "t"),)),
+        "i in 0..12, t = (j.k)/100 in 0..13, jk = j.k in 0..1280",
+    ),
+    "parallelize": (
+        lambda band: parallelize(band, "i"),
+        "i in 0..12 [parallel], j in 0..40, k in 0..32",
+    ),
+    "unroll": (
+        lambda band: unroll(band, "k"),
+        "i in 0..12, j in 0..40, k in 0..32 [unrolled]",
+    ),
+    "vectorize": (
+        lambda band: vectorize(band, "j", 16),
+        "i in 0..12, j_vector = j/16 in 0..3, j in 0..40 [vector], k in 0..32",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BANDS)
+def test_a_transformation_of_a_band(name: str) -> None:
+    change, members = BANDS[name]
+    assert_text(change(UPDATE), f"band {members}\n└─ S1[i, j, k] -> c\n")
+
+
+def test_reorder() -> None:
     expected = """
 sequence
-├─ sequence
-│  ├─ A[] -> c
-│  └─ B[] -> c
-└─ C[] -> c
+├─ band i in 0..12, j in 0..40, k in 0..32
+│  └─ S1[i, j, k] -> c
+└─ band i in 0..12, j in 0..40
+   └─ S0[i, j] -> c
 """
-    assert_text(gather(Sequence(leaves), (2, 1)), expected)
+    assert_text(reorder(MATMUL, (1, 0)), expected)
 
 
 def test_fuse() -> None:

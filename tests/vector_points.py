@@ -22,11 +22,11 @@ MOST_COPIES = 400
 
 def random_point(setting: VectorSetting, rng: random.Random) -> VectorPoint:
     """Return a point whose loops are right; its registers may be too many."""
-    model = setting.model
     vector = rng.choice([*vector_candidates(setting), None])
-    left = list(model.left)
-    free = [d for d in left if d != vector and d not in setting.conditioned]
-    can_unroll = setting.has_own_elements and bool(vector or setting.updates)
+    left = list(setting.left)
+    fixed = setting.conditioned | setting.colliding
+    free = [d for d in left if d != vector and d not in fixed]
+    can_unroll = bool(vector or setting.updates)
     sides = rng.sample(free, rng.randint(0, min(3, len(free)))) if can_unroll else []
     unrolled = tuple(Unrolled(d, rng.randint(1, 5)) for d in sides)
     in_tiles = bool(setting.updates or unrolled)
@@ -38,7 +38,8 @@ def random_point(setting: VectorSetting, rng: random.Random) -> VectorPoint:
     windows = [d for d in inner if d not in setting.conditioned]
     taps = rng.sample(windows, rng.randint(0, len(windows)))
     loops = blocked([IndexLoop(d) for d in looped], rng)
-    can_share = setting.has_own_elements and loops and rng.random() < 0.5
+    own = [n for n, loop in enumerate(loops) if loop.index not in setting.colliding]
+    can_share = own and rng.random() < 0.5
     return VectorPoint(
         vector,
         rng.randint(1, 4) if setting.updates and vector else 1,
@@ -46,8 +47,8 @@ def random_point(setting: VectorSetting, rng: random.Random) -> VectorPoint:
         tuple(taps),
         tuple(d for d in inner if d not in taps),
         tuple(loops),
-        tuple(d for d in looped if rng.random() < 0.7),
-        rng.randrange(len(loops)) if can_share else -1,
+        tuple(d for d in looped if d not in fixed and rng.random() < 0.7),
+        rng.choice(own) if can_share else -1,
     )
 
 

@@ -66,7 +66,7 @@ class Case:
         plans: tuple[Plan, ...] = tuple(
             change(p) if isinstance(p, MatrixPlan) else p for p in self.schedule.plans
         )
-        chosen = replace(self.schedule, plans=plans)
+        chosen = replace(self.schedule, steps=plans)
         nest = generate(self.scop, chosen, default_layout(self.scop))
         return Case(self.scop, chosen, nest)
 

@@ -25,7 +25,7 @@ from polydsl.poly.dependences import Dependences
 from polydsl.poly.extract import extract
 from polydsl.poly.prove import prove
 from polydsl.poly.scop import Scop
-from polydsl.poly.supported import check_supported
+from polydsl.poly.supported import ordered_scop
 from polydsl.schedule.schedule import Schedule, schedule
 from polydsl.schedule.tree import render as render_tree
 from polydsl.semantics.program import Program
@@ -87,10 +87,11 @@ def _scop(state: Compilation) -> Compilation:
     assert state.program is not None
     scop = extract(state.program)
     prove(scop)
+    ordered = ordered_scop(state.program, scop)
     needed = drop_unused(state.program)
     if needed != state.program:
-        scop = extract(needed)
-    return replace(state, scop=check_supported(needed, scop))
+        ordered = ordered_scop(needed, extract(needed))
+    return replace(state, scop=ordered)
 
 
 def _dependences(state: Compilation) -> Compilation:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 
 from polydsl.base.dtypes import I64
 from polydsl.base.source import Span
@@ -45,14 +45,15 @@ def box_bounds(statement: Statement, dim: str) -> Bounds:
     return Bounds(*numbers)
 
 
+@lru_cache(maxsize=256)
 def is_exact(statement: Statement) -> bool:
     """Whether bounds cut the domain exactly, in every order of the loops."""
     return not statement.conditions or is_polyhedron(statement.domain)
 
 
 def runs_within(outer: Statement, inner: Statement) -> bool:
-    """Whether loops over the points of one statement, in the dimensions that its element
-    depends on, reach all points of another one."""
+    """Whether loops over the points of one statement, in the dimensions on its left
+    side, reach all points of another one."""
     if not outer.conditions:
         ranges = outer.ranges
         known = ((ranges[d], inner.ranges[d]) for d in outer.left if d in inner.dims)

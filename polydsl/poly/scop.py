@@ -125,8 +125,8 @@ class Scop:
     """The statements of one specialised kernel.
 
     `items` say in which order tensors are computed; as long as they are not worked out,
-    there are none. `read_whole` names tensors every element of which is read at a place in the text:
-    those that were passed to a kernel.
+    there are none. `read_whole` names tensors every element of which is read at a place
+    in the text: those that were passed to a kernel.
     """
 
     name: str

@@ -12,6 +12,7 @@ from polydsl.base.dtypes import DType
 from polydsl.base.source import Span
 from polydsl.poly.cycles import TooMany, find_cycle
 from polydsl.poly.ordering import Cycle, order_statements
+from polydsl.poly.scatters import gathered
 from polydsl.poly.scop import Scop
 from polydsl.semantics.program import (
     Access,
@@ -26,21 +27,22 @@ from polydsl.semantics.program import (
 _HINT = "the oracle runs it: kernel.reference(...)"
 
 
-def check_supported(program: Program, scop: Scop) -> Scop:
-    """Return the scop in an order of execution, or raise `NotCompiledError`.
+def ordered_scop(program: Program, scop: Scop) -> Scop:
+    """Return the scop in an order of execution, its scatters turned round.
 
-    Not compiled yet: E0502 recurrences, E0503 indirect subscripts, E0504 scatters,
-    E0505 f16 and bf16.
+    Raises `ProgramError` E0314 where points need each other, and `NotCompiledError`.
+
+    Not compiled yet: E0502 recurrences that run along no linear time, E0503 indirect
+    subscripts, E0505 f16 and bf16.
     """
     found = [
         *_indirect(program),
-        *_scatters(program),
         *_narrow_floats(program),
     ]
     if found:
         raise NotCompiledError(tuple(sorted(found, key=lambda d: d.span.start)))
     try:
-        return order_statements(scop)
+        return order_statements(gathered(scop))
     except Cycle as cycle:
         raise _recurrence(cycle) from None
 
@@ -63,14 +65,6 @@ def _indirect(program: Program) -> list[Diagnostic]:
 def _all_accesses(definition: Definition) -> list[Access]:
     exprs: tuple[Expr, ...] = (definition.value, *definition.subscripts)
     return [a for e in exprs for a in accesses(e)]
-
-
-def _scatters(program: Program) -> list[Diagnostic]:
-    return [
-        _refusal("E0504", "a += whose left side is not plain indices is", d.span)
-        for d in program.definitions
-        if d.is_scatter
-    ]
 
 
 def _narrow_floats(program: Program) -> list[Diagnostic]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from polydsl.base.diagnostics import bug
+from polydsl.base.dtypes import BOOL, I64
 from polydsl.semantics.program import (
     Call,
     Cast,
@@ -231,3 +232,18 @@ def conjuncts(condition: Expr) -> tuple[Expr, ...]:
             return conjuncts(left) + conjuncts(right)
         case _:
             return (condition,)
+
+
+def within(term: Expr, wanted: Interval, known: Interval) -> list[Expr]:
+    """Return the conditions that a term is in an interval, but for what is known."""
+    found: list[Expr] = []
+    if known[0] < wanted[0]:
+        found.append(_compared("ge", term, wanted[0]))
+    if known[1] > wanted[1]:
+        found.append(_compared("le", term, wanted[1]))
+    return found
+
+
+def _compared(function: str, term: Expr, number: int) -> Expr:
+    right = Literal(number, I64, term.span)
+    return Call(function, (term, right), BOOL, term.span)

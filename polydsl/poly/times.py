@@ -26,7 +26,7 @@ from polydsl.poly.isl import (
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.statements import rebuilt
 from polydsl.poly.substitute import bounds, linear_term, substitute
-from polydsl.poly.terms import Interval, Linear, interval, isl_name, linear_from
+from polydsl.poly.terms import Interval, Linear, interval, isl_name, linear_from, within
 from polydsl.semantics.program import Call, Expr, Index, Literal
 
 
@@ -152,7 +152,7 @@ def _retimed(scop: Scop, statement: Statement, time: Time) -> Statement:
     box = dict(statement.ranges)
     index = time.index
     if index in box:
-        inside = _within(Index(index, statement.span), box[index], time.interval)
+        inside = within(Index(index, statement.span), box[index], time.interval)
         box[index] = time.interval
         return rebuilt(scop, statement, {}, box, (*statement.conditions, *inside))
     solved, factor = min(form.coefficients, key=lambda entry: abs(entry[1]))
@@ -174,22 +174,7 @@ def _retimed(scop: Scop, statement: Statement, time: Time) -> Statement:
         term = Call("floordiv", (term, divisor), I64, span)
     range_ = box.pop(solved)
     box[index] = time.interval
-    conditions += _within(term, range_, interval(term, {}, box))
+    conditions += within(term, range_, interval(term, {}, box))
     terms = {solved: term}
     conditions += [substitute(c, terms) for c in statement.conditions]
     return rebuilt(scop, statement, terms, box, tuple(conditions))
-
-
-def _within(term: Expr, wanted: Interval, known: Interval) -> list[Expr]:
-    """Return the conditions that a term is in an interval, but for what is known."""
-    found: list[Expr] = []
-    if known[0] < wanted[0]:
-        found.append(_compare("ge", term, wanted[0]))
-    if known[1] > wanted[1]:
-        found.append(_compare("le", term, wanted[1]))
-    return found
-
-
-def _compare(function: str, term: Expr, number: int) -> Expr:
-    right = Literal(number, I64, term.span)
-    return Call(function, (term, right), BOOL, term.span)

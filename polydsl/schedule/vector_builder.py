@@ -10,6 +10,7 @@ from polydsl.base.dtypes import widen
 from polydsl.base.machine import Machine
 from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.loop_bounds import is_exact
+from polydsl.poly.scatters import colliding
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.substitute import resolve
 from polydsl.poly.terms import Interval, Linear
@@ -17,7 +18,7 @@ from polydsl.schedule.operand import Layout
 from polydsl.schedule.refused import Refused
 from polydsl.schedule.vector_plan import Run, VectorPlan
 from polydsl.schedule.vector_point import VectorPoint
-from polydsl.semantics.program import Index, Pad, walk
+from polydsl.semantics.program import Pad, walk
 
 MOST_COPIES = 1024
 """So many copies of a statement are written out in one plan, at most."""
@@ -70,6 +71,8 @@ class VectorSetting:
     def may_be_vector(self, d: str) -> bool:
         """Whether an index may be the vector: where it is in conditions, loops must be
         cut exactly, and all that its bounds depend on must be further out."""
+        if d in self.colliding:
+            return False
         if d not in self.conditioned:
             return True
         inside = {e for s in self.updates for e in s.reduced if d in self.left}
@@ -77,10 +80,10 @@ class VectorSetting:
         return not tied and all(is_exact(s) for s in self.statements)
 
     @property
-    def has_own_elements(self) -> bool:
-        """Whether every point of the left-hand indices has an element of its own."""
-        names = [s.name for s in self.model.subscripts if isinstance(s, Index)]
-        return len({*names}) == len(self.model.left)
+    def colliding(self) -> frozenset[str]:
+        """The left-hand indices of which several points may be one element: they run
+        one after the other."""
+        return frozenset(d for s in self.statements for d in colliding(s))
 
     def extent(self, index: str) -> int:
         """Return the number of points of an index; one, where it is fixed."""
@@ -147,8 +150,9 @@ def _objection(setting: VectorSetting, point: VectorPoint) -> str:
         wrong |= {point.vector}
     if wrong:
         return f"{min(wrong)} is in a condition of the domain"
-    if unrolled and not setting.has_own_elements:
-        return f"several points of {', '.join(unrolled)} define one element"
+    shared = setting.colliding & {*tiled}
+    if shared:
+        return f"several points of {min(shared)} define one element"
     if point.vector in reduced and sum(1 for s in setting.updates if s.reduced) > 1:
         return f"{point.vector} is not the vector of every update"
     return _loop_objection(setting, point) or _register_objection(setting, point)
@@ -170,6 +174,8 @@ def _loop_objection(setting: VectorSetting, point: VectorPoint) -> str:
             return f"the bounds of {min(inside)} depend on the lanes"
     if not -1 <= point.parallel < len(point.loops):
         return f"there is no loop {point.parallel} for the threads"
+    if {*order[point.parallel :][:1]} & setting.colliding and point.parallel >= 0:
+        return f"several points of {order[point.parallel]} define one element"
     return ""
 
 

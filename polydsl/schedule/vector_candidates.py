@@ -104,12 +104,13 @@ def _tiles(setting: VectorSetting, vector: str | None) -> Iterator[tuple[str, ..
     """Yield the indices of a register tile, outermost first, the vector last."""
     last = () if vector is None else (vector,)
     yield last
-    if vector is None or not setting.has_own_elements:
+    if vector is None:
         return
+    fixed = setting.conditioned | setting.colliding
     free = [
         d
         for d in setting.left
-        if d != vector and d not in setting.conditioned and setting.extent(d) > 1
+        if d != vector and d not in fixed and setting.extent(d) > 1
     ]
     sides = 2 if setting.updates else 1
     if not setting.updates:
@@ -210,9 +211,13 @@ def point_of(
     loops = tuple(IndexLoop(d) for d in looped)
     parallel = -1
     points = prod(setting.extent(d) for d in heaviest(setting).dims)
-    if points >= PARALLEL_POINTS and setting.has_own_elements:
+    if points >= PARALLEL_POINTS:
         trips = [-(-units(setting, vector, d) // size.get(d, 1)) for d in looped]
-        enough = (i for i, n in enumerate(trips) if n >= setting.machine.cores)
+        enough = (
+            i
+            for i, (d, n) in enumerate(zip(looped, trips))
+            if n >= setting.machine.cores and d not in setting.colliding
+        )
         parallel = next(enough, -1)
         if not looped and vector is not None and vector in setting.left:
             loops = (IndexLoop(vector, max(1, CHUNK // setting.lanes)),)
