@@ -201,7 +201,10 @@ def scatter(b: Builder, name: str, kind: Kind) -> list[str]:
     dims = [b.indices[first], b.indices[second]]
     stride = b.pick((1, 1, 2, 3))
     forms = {
-        "window": ([f"{first} * {stride} + {second}"], [f"{stride}*{dims[0]} + {dims[1]}"]),
+        "window": (
+            [f"{first} * {stride} + {second}"],
+            [f"{stride}*{dims[0]} + {dims[1]}"],
+        ),
         "stride": ([f"2 * {first} + 1", second], [f"2*{dims[0]} + 1", dims[1]]),
         "diagonal": ([first, first], [dims[0], dims[0]]),
         "blocks": ([f"{first} // 2", second], [f"{dims[0]} // 2 + 1", dims[1]]),

@@ -2,8 +2,8 @@
 
 The *time* of an access are the values of the loops around both accesses, the outermost
 first; an element must be written at an earlier time than it is read, or at the same one
-by a node further up. Lanes of a vector run at one time. Few points are looked at one by one;
-for many, isl is asked.
+by a node further up. Lanes of a vector run at one time. Few points are looked at one by
+one; for many, isl is asked.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Visits:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The loops around both accesses, outermost first, and then that of `lanes`, if they
-    are in one vector. `is_before` tells whether the writing node stands further up."""
+    """The loops around both accesses, outermost first, and then that of `lanes`, if
+    they are in one vector; whether the writing node stands further up."""
 
     counters: tuple[str, ...]
     lanes: str | None

@@ -157,7 +157,7 @@ Pair = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def pairs_of(relation: Map, limit: int) -> list[Pair] | None:
-    """Return every pair of a bounded relation, None where they are more than *limit*."""
+    """Return the pairs of a bounded relation; None if they are more than *limit*."""
     split = relation.dim(_isl.dim_type.in_)
     pairs: list[Pair] = []
 
