@@ -18,9 +18,9 @@ def comment(lines: Iterable[str]) -> str:
     return f"/* {safe[0]}\n{body}\n */\n"
 
 
-def wrapped(text: str, indent: str = "") -> list[str]:
-    """Return a sentence as lines; *indent* begins all but the first."""
-    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False)
+def wrapped(text: str, width: int = WIDTH) -> list[str]:
+    """Return sentences as lines."""
+    return textwrap.wrap(text, width, break_long_words=False)
 
 
 def safe_line(line: str) -> str:

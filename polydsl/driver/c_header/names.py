@@ -30,20 +30,17 @@ _TAKEN = frozenset(_HEADER_NAMES.split())
 # Functions that a program has already, and that the code may call.
 _FUNCTIONS = frozenset(("main", "memcpy", "memmove", "memset", "memcmp"))
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
-_FOREIGN = re.compile(r"[^A-Za-z0-9_]")
 
 
 def c_names(names: Iterable[str]) -> dict[str, str]:
     """Return an identifier for each of some different names, all different.
 
-    Most stay as they are. Letters that C has not are written by their code, and what
-    means something else in C or begins with an underscore gets one more at its end or
-    a letter before it.
+    Most stay as they are. What means something else in C gets an underscore at its end,
+    and an underscore at the beginning, which C keeps for itself, an `x` before it.
     """
     found: dict[str, str] = {}
     for name in names:
-        plain = _FOREIGN.sub(lambda letter: f"u{ord(letter[0]):x}", name)
-        plain = f"x{plain}" if plain.startswith("_") else plain
+        plain = f"x{name}" if name.startswith("_") else name
         while plain in KEYWORDS or plain in _TAKEN or plain in found.values():
             plain += "_"
         found[name] = plain

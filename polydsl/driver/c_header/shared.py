@@ -12,6 +12,9 @@ from polydsl.driver.c_header.comments import comment, wrapped
 CALL_VERSION = 1
 """The layout of `polydsl_call` and the numbers of statuses; others are another one."""
 
+# How long a line of a text is, behind the indentation.
+_LITERAL = 60
+
 _TEXT = """\
 #ifndef POLYDSL_CALL
 #define POLYDSL_CALL $VERSION
@@ -94,7 +97,7 @@ def shared_text() -> str:
 
 def _case(status: Status) -> str:
     """Return the case of a status, with its meaning over several lines."""
-    first, *more = wrapped(status.meaning)
-    literals = [*(f"{line} " for line in (first, *more)[:-1]), (first, *more)[-1]]
+    *first, last = wrapped(status.meaning, _LITERAL)
+    literals = [*(f"{line} " for line in first), last]
     quoted = "\n               ".join(f'"{literal}"' for literal in literals)
     return f"    case POLYDSL_{status.name}:\n        return {quoted};"
