@@ -111,7 +111,6 @@ def emit_choice(module: ir.Module, isas: Sequence[VectorISA]) -> ir.Function:
         return choice
     # 0 says that nobody asked yet, 1 that nothing fits.
     known = ir.GlobalVariable(module, I32, "polydsl_chosen")
-    known.linkage = "internal"
     known.initializer = I32(0)
     words = untyped(builder.alloca(ir.ArrayType(I32, len(Word)), name="words"))
     found = builder.load_atomic(known, "monotonic", 4)
