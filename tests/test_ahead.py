@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,11 @@ from polydsl.backend.ahead.interface import (
     prepared_layout,
     version_of,
 )
-from polydsl.backend.ahead.object import object_code, portable_target
+from polydsl.backend.ahead.object import (
+    measured_target,
+    object_code,
+    portable_target,
+)
 from polydsl.backend.ahead.status import Status
 from polydsl.backend.isa import GENERIC, ISAS
 from polydsl.base.dtypes import F32
@@ -31,6 +36,8 @@ from polydsl.driver.linker import link_shared
 from polydsl.driver.specialization import Specialization
 from polydsl.driver.stages import compile_until
 from polydsl.driver.toolchain import toolchain
+from polydsl.driver.tuning_store import Entry, TuningStore, tuning_key
+from polydsl.schedule.point import Point
 
 MODULE = polydsl.loads('''
 kernel affine(x: T[..., N], a: T, *, shift: float = 0.0) -> (T[..., N], T):
@@ -376,3 +383,27 @@ def test_the_same_words_make_the_same_files(tmp_path: Path) -> None:
     assert first == second
     written = write_files(first, tmp_path / "one.o")
     assert written.object_file.read_bytes() == first.object_code
+
+
+def test_a_row_that_was_tuned_here_takes_the_result(tmp_path: Path) -> None:
+    request = special_of("matmul").request
+    tools = replace(toolchain(), tuning=TuningStore(tmp_path))
+    isa = HOST_ROWS[0]
+    plain = compile_ahead(request, tools, (isa,))
+    chosen = compile_until(begin(request, tools), "tree").schedule
+    assert chosen is not None
+    (decision,) = chosen.decisions
+    others = [candidate.point for candidate in decision.alternatives[1:4]]
+    key = tuning_key(request, measured_target(isa))
+
+    def tuned(subject: str, point: Point) -> bytes:
+        points = ((subject, point),)
+        tools.tuning.put(Entry(key, "matmul", "", "", 1, 2.0, 1.0, points))
+        return compile_ahead(request, tools, (isa,)).object_code
+
+    results = {tuned(decision.subject, point) for point in others}
+    assert results - {plain.object_code}
+    # A result of another version, which decided about other things, is left alone.
+    assert tuned("nothing", others[0]) == plain.object_code
+    lesser = compile_ahead(request, tools, (GENERIC,))
+    assert lesser == compile_ahead(request, toolchain(), (GENERIC,))

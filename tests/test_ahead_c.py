@@ -171,3 +171,20 @@ def test_names_that_mean_something_else_in_c(tmp_path: Path) -> None:
     assert "const float *call__," in text
     run(*GCC, "main.c", "f.o", "-o", "main", folder=tmp_path)
     run("./main", folder=tmp_path)
+
+
+def test_a_kernel_without_sizes_or_inputs(tmp_path: Path) -> None:
+    ones = polydsl.loads(
+        "kernel ones() -> f32[3]:\n    i in range(3)\n    y[i] = 1.0\n    return y\n"
+    ).ones
+    ones.specialize().compile(tmp_path / "ones", isa=["generic"])
+    (tmp_path / "main.c").write_text(
+        '#include "ones.h"\n'
+        "int main(void) {\n"
+        "    float y[ONES_ELEMENTS_y];\n"
+        "    return ones(y, 0) || y[0] + y[1] + y[2] != 3;\n"
+        "}\n"
+    )
+    assert "_check" not in (tmp_path / "ones.h").read_text()
+    run(*GCC, "main.c", "ones.o", "-o", "main", folder=tmp_path)
+    run("./main", folder=tmp_path)
