@@ -39,10 +39,16 @@ class Target:
         return f"{self.isa.name} ({self.cpu}, {self.triple})"
 
 
+def host_rows() -> tuple[VectorISA, ...]:
+    """Return the rows of the ISA table that this CPU runs, best first."""
+    features: dict[str, bool] = dict(llvm.get_host_cpu_features())
+    return supported(frozenset(name for name, is_on in features.items() if is_on))
+
+
 def host_target(forced: str = "") -> Target:
     """Return the best target of this machine, or the lower row called *forced*."""
     features: dict[str, bool] = dict(llvm.get_host_cpu_features())
-    rows = supported(frozenset(name for name, is_on in features.items() if is_on))
+    rows = host_rows()
     isa = _forced_row(forced, rows) if forced else rows[0]
     return target_for(
         isa, llvm.get_process_triple(), llvm.get_host_cpu_name(), features

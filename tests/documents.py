@@ -3,7 +3,9 @@
 pdl      kernels; a first line `# name.pdl` makes a file of them
 python   a program, read from a file, so that decorated kernels find their text
 pycon    a dialogue, compared with what it shows (`...` stands for anything)
-console  commands; `$ polydsl ...` is run and compared with what follows, if anything
+c        a program in C; its first line `/* name.c */` names the file
+console  commands; `$ polydsl ...`, and the C compiler `$ cc ...` with what it made
+         (`$ ./name`), are run and compared with what follows, if anything
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import doctest
 import re
 import shlex
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +25,7 @@ from polydsl.driver.cli import main
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 _NAMED = re.compile(r"# (\w+\.(?:pdl|py))\n")
+_C_NAMED = re.compile(r"/\* (\w+\.c) \*/\n")
 
 Capture = Callable[[], tuple[str, str]]
 
@@ -58,6 +62,8 @@ class Reader:
                     self._python(block)
                 case "pycon":
                     self._pycon(block)
+                case "c":
+                    self._c(block)
                 case "console":
                     self._console(block)
                 case "text" | "{toctree}":
@@ -98,14 +104,27 @@ class Reader:
         self.names = test.globs
         assert not runner.summarize(verbose=False).failed, "".join(report)
 
+    def _c(self, block: Block) -> None:
+        name = _C_NAMED.match(block.text)
+        assert name, f"{self.page}:{block.line}: this file has no name"
+        (self.folder / name[1]).write_text(block.text, encoding="utf-8")
+
+    def _ran(self, words: list[str]) -> tuple[int, str, str]:
+        """Run a command; return its exit code and what it prints."""
+        if words[0] != "polydsl":
+            ran = subprocess.run(
+                words, cwd=self.folder, capture_output=True, text=True, check=False
+            )
+            return ran.returncode, ran.stdout, ran.stderr
+        self.captured()
+        return main(words[1:]), *self.captured()
+
     def _console(self, block: Block) -> None:
         for command, expected in commands_of(block.text):
             words = shlex.split(command)
-            if words[0] != "polydsl":
+            if words[0] not in ("polydsl", "cc") and not words[0].startswith("./"):
                 continue
-            self.captured()
-            code = main(words[1:])
-            out, err = self.captured()
+            code, out, err = self._ran(words)
             assert code in (0, 1), f"{self.page}:{block.line}: {command}\n{err}"
             if expected.strip():
                 same = doctest.OutputChecker().check_output(expected, err + out, _FLAGS)

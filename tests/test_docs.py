@@ -49,9 +49,17 @@ def test_page(
         "```pycon\n>>> 1 + 1\n3\n```\n",
         "```console\n$ polydsl list stdlib.linalg\nnothing\n```\n",
         "```console\n$ polydsl list none.pdl\n```\n",
+        "```c\nint main(void) { return 0; }\n```\n",
+        "```c\n/* a.c */\nint main(void) { return }\n```\n"
+        "```console\n$ cc a.c -o a\n```\n",
+        "```c\n/* a.c */\nint main(void) { return 1; }\n```\n"
+        "```console\n$ cc a.c -o a\n$ ./a\n```\n",
         "```fortran\nend\n```\n",
     ],
-    ids=["pdl", "python", "pycon", "output", "code", "language"],
+    ids=[
+        *("pdl", "python", "pycon", "output", "code"),
+        *("c-name", "c", "c-run", "language"),
+    ],
 )
 def test_a_wrong_page_is_noticed(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -38,6 +38,11 @@ ENTRY = ir.FunctionType(I32, [POINTER, POINTER, I32, POINTER])
 
 def emit_module(nest: LoopNest, target: Target) -> str:
     """Return LLVM IR for *nest*: the whole kernel, unoptimised."""
+    return str(build_module(nest, target))
+
+
+def build_module(nest: LoopNest, target: Target) -> ir.Module:
+    """Return the module of *nest*, before it is text."""
     module = ir.Module(name=nest.name, context=ir.Context())
     module.triple = target.triple
     for part, nodes in (("main", nest.body), ("prepare", nest.prepare)):
@@ -52,7 +57,7 @@ def emit_module(nest: LoopNest, target: Target) -> str:
             part,
         )
         _emit_part(kernel, nodes)
-    return str(module)
+    return module
 
 
 def _emit_part(kernel: Kernel, nodes: tuple[Node, ...]) -> None:

@@ -5,9 +5,10 @@
     body(context, thread, threads):
         for i in (the thread's part of lo..hi): S(i)
 
-The context holds the caller's pointers and the variables around the loop. Threads take
-contiguous parts of equal length; what an iteration does depends on neither the thread
-nor their number, and private scratch is the thread's own block.
+The context holds the caller's pointers, `buffers` first (`backend/ahead` relies on
+that), and the variables around the loop. Threads take contiguous parts of equal length;
+what an iteration does depends on neither the thread nor their number, and private
+scratch is the thread's own block.
 """
 
 from __future__ import annotations

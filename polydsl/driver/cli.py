@@ -16,6 +16,7 @@ import click
 
 from polydsl.base.diagnostics import PolydslError, ProgramError, VerificationError
 from polydsl.base.options import Options
+from polydsl.driver.cli_ahead import compile_command
 from polydsl.driver.cli_compile import KERNEL_COMMANDS
 from polydsl.driver.cli_doctor import (
     clear_cache,
@@ -122,7 +123,7 @@ def clear_command(session: Session) -> None:
     clear_cache(session.screen)
 
 
-for command in KERNEL_COMMANDS:
+for command in (*KERNEL_COMMANDS, compile_command):
     commands.add_command(command)
 
 

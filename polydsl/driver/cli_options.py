@@ -88,7 +88,20 @@ DTYPE_NAMES = _pairs(_dtype, "T=f64", ",")
 INPUTS = _pairs(_input, "x=x.npy", None)
 
 
-def kernel_arguments(function: F, *, required: bool = True) -> F:
+def isa_option(metavar: str, explanation: str) -> Callable[[F], F]:
+    """Return the option `--isa`."""
+    return click.option("--isa", metavar=metavar, help=explanation)
+
+
+LESSER_ISA = isa_option(
+    "ROW", "Compile for a lesser row of the ISA table: avx2, generic."
+)
+"""The option of commands that run on this machine."""
+
+
+def kernel_arguments(
+    function: F, *, required: bool = True, isa: Callable[[F], F] = LESSER_ISA
+) -> F:
     """Add what every command about one kernel and its arguments takes."""
     decorators = (
         click.argument("file", required=required),
@@ -125,11 +138,7 @@ def kernel_arguments(function: F, *, required: bool = True) -> F:
             metavar="w,b",
             help="Tensors known once and for all, packed before the first call.",
         ),
-        click.option(
-            "--isa",
-            metavar="ROW",
-            help="Compile for a lesser row of the ISA table: avx2, generic.",
-        ),
+        isa,
         click.option(
             "--ranker",
             metavar="NAME",

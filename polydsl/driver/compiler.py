@@ -93,7 +93,7 @@ def _object_code(request: Request, tools: Toolchain) -> tuple[bytes, Interface, 
         interface = _read(entry.payload)
         if interface is not None:
             return entry.object_code, interface, True
-    state = compile_until(begin(request, tools), "asm", _dumper(tools))
+    state = compile_until(begin(request, tools), "asm", dumper(tools))
     if state.llvm is None or state.nest is None or state.scop is None:
         bug("the stages ended early")
     object_code = compile_object(state.llvm, tools.target)
@@ -107,7 +107,7 @@ def begin(request: Request, tools: Toolchain) -> Compilation:
     return Compilation(request, tools.machine, tools.target)
 
 
-def _dumper(tools: Toolchain) -> Listener:
+def dumper(tools: Toolchain) -> Listener:
     """Return a listener that prints the stages that POLYDSL_DUMP names."""
 
     def listen(stage: Stage, state: Compilation) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from polydsl.backend.call import NativeCall, Passed, Slot
 from polydsl.backend.jit import NativeKernel, load
 from polydsl.backend.scratch import ScratchPool
 from polydsl.base.diagnostics import ArgumentError, bug
+from polydsl.driver.ahead import compile_ahead, rows_named
+from polydsl.driver.ahead_files import write_files
 from polydsl.driver.compiler import Compiled, begin, compile_request
 from polydsl.driver.explain import explain
 from polydsl.driver.measure import measure as time_call
@@ -202,3 +205,20 @@ class Specialization:
             known = ", ".join(STAGE_NAMES)
             raise ArgumentError(f"there is no stage {stage!r}; it is one of {known}")
         return emit(begin(self.request, self._tools), stage)
+
+    def compile(
+        self, path: str | Path, *, isa: Sequence[str] = (), name: str = ""
+    ) -> tuple[Path, ...]:
+        """Compile ahead of time, for programs without Python: write *path*.o, *path*.h,
+        a C header that documents the functions, and *path*.so where a linker is found.
+
+        `isa` names rows of the ISA table ("avx512", "avx2", "generic") that stand in
+        one object, of which the best that a CPU has runs; the one of this process
+        otherwise. `name` is that of the C function, else the kernel's. Arrays are
+        row-major in C; for bound tensors there is a function that packs them. Returns
+        the files. Raises `ArgumentError`, and `PolydslError` where a file cannot be
+        written.
+        """
+        rows = rows_named((isa,) if isinstance(isa, str) else isa)
+        ahead = compile_ahead(self.request, self._tools, rows, name)
+        return write_files(ahead, Path(path)).written
