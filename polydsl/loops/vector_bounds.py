@@ -9,7 +9,7 @@ from polydsl.loops.nest import Expr, Guard, Node
 from polydsl.loops.terms import at_least, both, less
 from polydsl.loops.vector_group import Group
 from polydsl.poly.conditions import ordered_indices
-from polydsl.poly.loop_bounds import Bounds, is_exact, loop_bounds
+from polydsl.poly.loop_bounds import Bounds, inner_bounds, is_exact, loop_bounds
 from polydsl.poly.scop import Statement
 from polydsl.poly.terms import interval
 from polydsl.semantics.program import Expr as ProgramExpr
@@ -21,10 +21,12 @@ Values = Mapping[str, Expr]
 class Cuts:
     """The bounds of a plan's loops, over the indices further out.
 
-    `left` holds those of the fixed indices and of the loops around register tiles.
+    `left` holds those of the fixed indices and of the loops around register tiles,
+    which run over the points of the statement that is `shaping`.
     """
 
     group: Group
+    shaping: Statement
     left: Mapping[str, Bounds]
 
     def bounds(self, index: str, values: Values) -> tuple[Expr, Expr]:
@@ -36,9 +38,9 @@ class Cuts:
     ) -> dict[str, tuple[Expr, Expr]]:
         """Return where the loops of a reduction begin and end, innermost last; those of
         further in may depend on those further out."""
-        order = (*self.left, *self._inner(update))
-        found = loop_bounds(update, order)
-        return {d: self._translated(found[d], values) for d in self._inner(update)}
+        order = self._inner(update)
+        found = inner_bounds(self.shaping, update, tuple(self.left), order)
+        return {d: self._translated(found[d], values) for d in order}
 
     def _inner(self, update: Statement) -> tuple[str, ...]:
         point = self.group.plan.point
@@ -101,4 +103,4 @@ def cuts_of(group: Group) -> Cuts:
     looped = dict.fromkeys(loop.index for loop in plan.point.loops)
     bare = (d for d in shaping.left if d not in looped and d not in plan.fixed)
     order = (*plan.fixed, *looped, *bare)
-    return Cuts(group, loop_bounds(shaping, order))
+    return Cuts(group, shaping, loop_bounds(shaping, order))

@@ -428,6 +428,28 @@ def polyhedral_hull(points: Set, around: Set) -> tuple[Constraint, ...]:
     return tuple(_constraint(c) for c in left.remove_redundancies().get_constraints())
 
 
+def dimensions(points: Set) -> int:
+    """Return the number of dimensions of a set."""
+    return int(points.dim(_isl.dim_type.set))
+
+
+def no_dimensions() -> Set:
+    """Return the set of the one point that has no coordinates."""
+    return parse_set("{ [] }")
+
+
+def constrained(points: Set, level: Sequence[Constraint]) -> Set:
+    """Return points with one more coordinate, for which constraints hold."""
+    names = [f"c{d}" for d in range(dimensions(points) + 1)]
+    where: list[str] = []
+    for constraint in level:
+        terms = (f"{f}*{name}" for f, name in zip(constraint.factors, names) if f)
+        total = " + ".join((*terms, str(constraint.constant)))
+        where.append(f"{total} {'=' if constraint.is_equality else '>='} 0")
+    wider = points.add_dims(_isl.dim_type.set, 1)
+    return wider.intersect(parse_set(domain_text("", names, where)))
+
+
 def parts_of(points: Set) -> tuple[Part, ...]:
     """Return a set as a union of parts."""
     found = points.compute_divs().coalesce().get_basic_set_list()

@@ -13,14 +13,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
+from typing import TypeAlias
 
 from polydsl.base.dtypes import I64
 from polydsl.base.source import Span
 from polydsl.poly.isl import (
     Constraint,
     Set,
+    constrained,
+    dimensions,
     first_dimensions,
     is_polyhedron,
+    no_dimensions,
     ordered_dimensions,
     polyhedral_hull,
 )
@@ -51,23 +55,20 @@ def is_exact(statement: Statement) -> bool:
     return not statement.conditions or is_polyhedron(statement.domain)
 
 
-def runs_within(outer: Statement, inner: Statement) -> bool:
-    """Whether loops over the points of one statement, in the dimensions on its left
-    side, reach all points of another one."""
-    if not outer.conditions:
-        ranges = outer.ranges
-        known = ((ranges[d], inner.ranges[d]) for d in outer.left if d in inner.dims)
-        return all(a <= c and d <= b for (a, b), (c, d) in known)
-    names = tuple(isl_name(d) for d in outer.left)
-    shadows = (_shadow(statement, names) for statement in (inner, outer))
-    return bool(next(shadows).is_subset(next(shadows)))
-
-
-def _shadow(statement: Statement, names: Sequence[str]) -> Set:
-    """Return the values of some dimensions in the domain."""
-    rest = (isl_name(d) for d in statement.dims if isl_name(d) not in names)
-    points = ordered_dimensions(statement.domain, (*names, *rest))
-    return first_dimensions(points, len(names))
+def fits(outer: Statement, inner: Statement) -> bool:
+    """Whether a statement may run inside of loops over another one's points, in the
+    dimensions on its left side: bounds of its own loops then cut out its domain, or,
+    where it is no polyhedron, conditions do."""
+    if not outer.conditions and not inner.conditions:
+        return all(outer.ranges[d] == inner.ranges[d] for d in outer.left)
+    points, around = _inside(outer, inner, outer.left, inner.reduced)
+    shadow = first_dimensions(points, len(outer.left))
+    if not bool(shadow.is_subset(around)):
+        return False
+    if not is_exact(inner):
+        return True
+    _, reached = _scan(points, around, len(outer.left))
+    return bool(reached.is_equal(points))
 
 
 def loop_bounds(statement: Statement, order: Sequence[str]) -> Mapping[str, Bounds]:
@@ -75,38 +76,81 @@ def loop_bounds(statement: Statement, order: Sequence[str]) -> Mapping[str, Boun
     the last one runs over the points of the domain whose first coordinates it has."""
     if not statement.conditions:
         return {d: box_bounds(statement, d) for d in order}
+    rest = tuple(d for d in statement.dims if d not in order)
+    points = _ordered(statement, (*order, *rest))
+    found, _ = _scan(points, no_dimensions(), 0)
+    return _bounds(statement, order, dict(zip(order, found)))
+
+
+def inner_bounds(
+    outer: Statement, inner: Statement, left: Sequence[str], order: Sequence[str]
+) -> Mapping[str, Bounds]:
+    """Return the bounds of some dimensions of a statement, outermost first, inside of
+    loops over another one's points in the dimensions of *left*."""
+    if not inner.conditions:
+        return {d: box_bounds(inner, d) for d in order}
+    points, around = _inside(outer, inner, left, order)
+    found, _ = _scan(points, around, len(left))
+    return _bounds(inner, (*left, *order), dict(zip(order, found)))
+
+
+def _inside(
+    outer: Statement, inner: Statement, left: Sequence[str], order: Sequence[str]
+) -> tuple[Set, Set]:
+    """Return the points of a statement, and those of another one around them."""
+    points = _ordered(inner, (*left, *order))
+    rest = tuple(d for d in outer.dims if d not in left)
+    return points, first_dimensions(_ordered(outer, (*left, *rest)), len(left))
+
+
+def _ordered(statement: Statement, order: Sequence[str]) -> Set:
+    names = tuple(isl_name(d) for d in order)
+    return ordered_dimensions(statement.domain, names)
+
+
+Level: TypeAlias = tuple[Constraint, ...]
+"""The constraints that bound one dimension by those before it."""
+
+
+def _scan(points: Set, around: Set, first: int) -> tuple[list[Level], Set]:
+    """Return what bounds each dimension from the *first* on, in loops around which run
+    over the points *around*; and the points that are reached."""
+    found: list[Level] = []
+    for place in range(first, dimensions(points)):
+        shadow = first_dimensions(points, place + 1)
+        hull = polyhedral_hull(shadow, around)
+        level = tuple(c for c in hull if c.factors[place])
+        around = constrained(around, level)
+        found.append(level)
+    return found, around
+
+
+def _bounds(
+    statement: Statement, order: Sequence[str], levels: Mapping[str, Level]
+) -> Mapping[str, Bounds]:
     if statement.domain.is_empty():
         zero = Literal(0, I64, statement.span)
-        return {d: Bounds(zero, zero) for d in order}
-    rest = (d for d in statement.dims if d not in order)
-    names = tuple(isl_name(d) for d in (*order, *rest))
-    points = ordered_dimensions(statement.domain, names)
-    return {d: _bounds_of(statement, points, order, k) for k, d in enumerate(order)}
+        return {d: Bounds(zero, zero) for d in levels}
+    return {d: _bounds_of(statement, order, d, level) for d, level in levels.items()}
 
 
 def _bounds_of(
-    statement: Statement, points: Set, order: Sequence[str], place: int
+    statement: Statement, order: Sequence[str], dim: str, level: Level
 ) -> Bounds:
-    """Return the bounds of one dimension, those behind it projected out."""
-    shadow = first_dimensions(points, place + 1)
-    around = first_dimensions(points, place)
+    """Return the bounds of one dimension."""
+    place, span = order.index(dim), statement.span
     lower: list[Expr] = []
     upper: list[Expr] = []
-    for constraint in polyhedral_hull(shadow, around):
+    for constraint in level:
         factor = constraint.factors[place]
-        if factor > 0 or (factor and constraint.is_equality):
-            lower.append(
-                _bound(constraint, order, place, statement.span, is_least=True)
-            )
-        if factor < 0 or (factor and constraint.is_equality):
-            upper.append(
-                _bound(constraint, order, place, statement.span, is_least=False)
-            )
-    box = box_bounds(statement, order[place])
-    ranges = {**statement.ranges}
+        if factor > 0 or constraint.is_equality:
+            lower.append(_bound(constraint, order, place, span, is_least=True))
+        if factor < 0 or constraint.is_equality:
+            upper.append(_bound(constraint, order, place, span, is_least=False))
+    box = box_bounds(statement, dim)
     return Bounds(
-        _extreme("max", lower or [box.lo], ranges),
-        _extreme("min", upper or [box.hi], ranges),
+        _extreme("max", lower or [box.lo], statement.ranges),
+        _extreme("min", upper or [box.hi], statement.ranges),
     )
 
 

@@ -13,7 +13,7 @@ from polydsl.base.functions import identity
 from polydsl.base.machine import Machine
 from polydsl.base.providers import BUILT_IN
 from polydsl.poly.dependences import Dependences
-from polydsl.poly.loop_bounds import runs_within
+from polydsl.poly.loop_bounds import fits
 from polydsl.poly.scop import Group, Item, Recurrence, Scop, Statement
 from polydsl.schedule.contraction import NoContraction, match
 from polydsl.schedule.decision import Decision, Rejected
@@ -165,7 +165,7 @@ class _Group:
         """Return the initialisation, if it runs over the same left-hand side."""
         if initialize is None or initialize.subscripts != update.subscripts:
             return None
-        return initialize if runs_within(initialize, update) else None
+        return initialize if fits(initialize, update) else None
 
     def _matrix(
         self, update: Statement, initialize: Statement | None
@@ -244,10 +244,9 @@ class _Group:
         initialisation, or else of the last update."""
         shaping = self._absorbed(initialize, found[0][0])
         if shaping is not None:
-            return [e for e in found if runs_within(shaping, e[0])]
+            return [e for e in found if fits(shaping, e[0])]
         first = found[0][0]
-        both = (e for e in found if runs_within(first, e[0]))
-        return [e for e in both if runs_within(e[0], first)]
+        return [e for e in found if fits(first, e[0]) and fits(e[0], first)]
 
     def _vector(
         self,
