@@ -24,7 +24,7 @@ def random_point(setting: VectorSetting, rng: random.Random) -> VectorPoint:
     """Return a point whose loops are right; its registers may be too many."""
     vector = rng.choice([*vector_candidates(setting), None])
     left = list(setting.left)
-    fixed = setting.conditioned | setting.colliding
+    fixed = setting.untiled
     free = [d for d in left if d != vector and d not in fixed]
     can_unroll = bool(vector or setting.updates)
     sides = rng.sample(free, rng.randint(0, min(3, len(free)))) if can_unroll else []
@@ -47,7 +47,7 @@ def random_point(setting: VectorSetting, rng: random.Random) -> VectorPoint:
         tuple(taps),
         tuple(d for d in inner if d not in taps),
         tuple(loops),
-        tuple(d for d in looped if d not in fixed and rng.random() < 0.7),
+        tuple(d for d in looped if d not in setting.conditioned and rng.random() < 0.7),
         rng.choice(own) if can_share else -1,
     )
 

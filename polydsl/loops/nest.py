@@ -148,11 +148,13 @@ class Instance:
     """Which instance of a scop statement a node executes: one coordinate for each
     dimension of its domain, in loop variables (and `TILE` in a microkernel). `terms`
     gives other names in which its value is written: the line and the column of a
-    copy's lanes."""
+    copy's lanes. Where a condition, `where`, does not hold, none is executed: an update
+    combines the neutral element then."""
 
     statement: str
     coordinates: tuple[tuple[str, Expr], ...]
     terms: tuple[tuple[str, Expr], ...] = ()
+    where: Expr | None = None
 
 
 # Nodes

@@ -169,11 +169,12 @@ class _Generator:
             return (tile.each(tile.assignment()),)
         nodes = [tile.each(tile.first())]
         for update in self.group.updates:
-            nodes += self._reduced_loops(update, spans, tile.update(update))
+            body = tile.update(update)
+            nodes += self._reduced_loops(update, spans, tile.tiled(), body)
         return (*nodes, tile.each(tile.last()))
 
     def _reduced_loops(
-        self, update: Statement, spans: Spans, body: Node
+        self, update: Statement, spans: Spans, tiled: dict[str, int], body: Node
     ) -> tuple[Node, ...]:
         """Put the loops over reduced indices around the update of a tile, and its own
         conditions inside of them."""
@@ -185,7 +186,7 @@ class _Generator:
             *((d, "unrolled") for d in self.plan.point.taps),
         ]
         values = self.group.around(spans) | {d: Var(d) for d in inner}
-        bounds = self.cuts.reduced(update, values)
+        bounds = self.cuts.reduced(update, values, tiled)
         for d, kind in reversed(kinds):
             if d in update.reduced:
                 nodes = (Loop(d, *bounds[d], nodes, kind=kind),)

@@ -34,12 +34,13 @@ class Cuts:
         return self._translated(self.left[index], values)
 
     def reduced(
-        self, update: Statement, values: Values
+        self, update: Statement, values: Values, tiled: Mapping[str, int]
     ) -> dict[str, tuple[Expr, Expr]]:
-        """Return where the loops of a reduction begin and end, innermost last; those of
-        further in may depend on those further out."""
+        """Return where the loops of a reduction begin and end, innermost last; those
+        further in may depend on those further out. They run for all points of a tile,
+        which holds several of the indices in *tiled*."""
         order = self._inner(update)
-        found = inner_bounds(self.shaping, update, tuple(self.left), order)
+        found = inner_bounds(self.shaping, update, tuple(self.left), order, tiled)
         return {d: self._translated(found[d], values) for d in order}
 
     def _inner(self, update: Statement) -> tuple[str, ...]:
@@ -53,6 +54,17 @@ class Cuts:
         return translate.expression(bounds.lo), translate.expression(bounds.hi)
 
     # Conditions that bounds do not say
+
+    def masks(
+        self, update: Statement, tiled: Mapping[str, int]
+    ) -> tuple[ProgramExpr, ...]:
+        """Return the conditions of an update that not all points of a tile share: those
+        on summed indices and on indices of which the tile holds several points."""
+        if not is_exact(update):
+            return ()
+        found = ((c, {*ordered_indices(c)}) for c in update.conditions)
+        inner = {*update.reduced}
+        return tuple(c for c, names in found if names & inner and names & {*tiled})
 
     def fixed(self, nodes: tuple[Node, ...], values: Values) -> tuple[Node, ...]:
         """Run nodes where the fixed indices are in the domain."""

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from types import MappingProxyType
 
+from polydsl.base.dtypes import DType
+from polydsl.base.functions import Combine, identity
 from polydsl.loops.nest import (
     Accumulate,
     Expr,
     Instance,
+    Literal,
     Load,
     Loop,
     Node,
+    Select,
     Store,
     Var,
 )
-from polydsl.loops.terms import ZERO, minimum, minus, number, plus, times
+from polydsl.loops.terms import ZERO, both, minimum, minus, number, plus, times
 from polydsl.loops.vector_bounds import Cuts
 from polydsl.loops.vector_group import Group, Spans
 from polydsl.poly.scop import Statement
@@ -96,7 +100,7 @@ class RegisterTile:
         """Return one step of the reduction for the whole tile."""
         if self.vector is None or self.vector not in update.reduced:
             return self.each(self._accumulate(update, {}))
-        lo, hi = self.cuts.reduced(update, self._around())[self.vector]
+        lo, hi = self.cuts.reduced(update, self._around(), self.tiled())[self.vector]
         points = product(*(range(count) for _, count in self.sides))
         names = [_unrolled(d) for d, _ in self.sides]
         body = tuple(
@@ -116,13 +120,24 @@ class RegisterTile:
     def _accumulate(self, update: Statement, fixed: Mapping[str, Expr]) -> Node:
         values = self._values(update, fixed)
         assert update.combine is not None
+        translate = self.group.translation(values)
+        value = translate.expression(update.value)
+        instance = _instance(update, values)
+        where = both(map(translate.expression, self.cuts.masks(update, self.tiled())))
+        if where is not None:
+            nothing = Literal(_neutral(update.combine, value.dtype), value.dtype)
+            value = Select(where, value, nothing, value.dtype)
+            instance = replace(instance, where=where)
         return Accumulate(
-            self.group.register,
-            self._index(fixed),
-            update.combine,
-            self.group.translation(values).expression(update.value),
-            _instance(update, values),
+            self.group.register, self._index(fixed), update.combine, value, instance
         )
+
+    def tiled(self) -> dict[str, int]:
+        """Return the left-hand indices of which the tile holds several points."""
+        sizes = dict(self.sides)
+        if self.group.is_tiled and self.vector is not None:
+            sizes[self.vector] = self.spans[self.vector].size
+        return {d: count for d, count in sizes.items() if count > 1}
 
     # Places
 
@@ -200,6 +215,11 @@ def _written_out(name: str, count: int, node: Node) -> Node:
 
 def _unrolled(index: str) -> str:
     return f"{index}_u'"
+
+
+def _neutral(combine: Combine, dtype: DType) -> int | float | bool:
+    number: int | float | bool = dtype.numpy.type(identity(combine, dtype)).item()
+    return number
 
 
 def _instance(statement: Statement, values: Mapping[str, Expr]) -> Instance:

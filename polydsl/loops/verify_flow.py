@@ -116,6 +116,8 @@ class _Flow:
             source = self._source(leaf, instance, statement.dims)
             subscripts = source.subscripts(statement.subscripts)
             tensor, combine, wanted = _parts(statement)
+        if instance.where is not None:
+            bug(f"{instance.statement} is masked, {leaf.place({})}")
         actual = node.combine if isinstance(node, Accumulate) else None
         if node.buffer != tensor or combine != actual:
             bug(f"{instance.statement} is not computed {leaf.place({})}")

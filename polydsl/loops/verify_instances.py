@@ -14,9 +14,14 @@ from polydsl.base.diagnostics import bug
 from polydsl.loops.nest import TILE, BatchReduceGemm, Instance
 from polydsl.loops.verify_conditions import Condition
 from polydsl.loops.verify_cover import Target, Visit, check_cover
+from polydsl.loops.verify_cuts import Piece, guarded
 from polydsl.loops.verify_forms import Form, Space, variable
 from polydsl.loops.verify_points import Leaf
-from polydsl.loops.verify_translate import nest_form, program_condition
+from polydsl.loops.verify_translate import (
+    nest_condition,
+    nest_form,
+    program_condition,
+)
 from polydsl.poly.scop import Scop, Statement
 from polydsl.schedule.matrix_plan import Copy
 
@@ -34,7 +39,8 @@ def check_instances(
                 bug(f"no statement {instance.statement} exists, {leaf.place({})}")
             found = coordinates(leaf, instance, dims[instance.statement])
             entries = visits.setdefault(instance.statement, [])
-            entries += [Visit(leaf, piece, found) for piece in leaf.pieces]
+            pieces = pieces_where(leaf, instance)
+            entries += [Visit(leaf, piece, found) for piece in pieces]
     for statement in scop.statements:
         target = statement_target(scop, statement)
         check_cover(target, _without_sums(leaves, statement, visits))
@@ -50,6 +56,16 @@ def instances_of(leaf: Leaf) -> Iterator[Instance]:
         yield node.instance
     if isinstance(node, BatchReduceGemm) and node.initial is not None:
         yield node.initial
+
+
+def pieces_where(leaf: Leaf, instance: Instance) -> tuple[Piece, ...]:
+    """Return the pieces of a leaf in which it executes an instance."""
+    if instance.where is None:
+        return leaf.pieces
+    condition = nest_condition(instance.where, leaf.names, leaf.hull)
+    if condition is None:
+        bug(f"{instance.statement} is masked by data, {leaf.place({})}")
+    return tuple(q for piece in leaf.pieces for q in guarded(piece, condition))
 
 
 def coordinates(

@@ -32,7 +32,7 @@ from polydsl.loops.verify_points import Leaf
 from polydsl.loops.verify_products import Memory
 from polydsl.loops.verify_scopes import Scope, check_same_slots, slots, writes
 from polydsl.loops.verify_translate import nest_form
-from polydsl.loops.verify_values import Source, check_value
+from polydsl.loops.verify_values import Source, check_masked, check_value
 from polydsl.poly.scop import Statement
 
 
@@ -137,7 +137,10 @@ class _Chain:
         if statement.combine != node.combine:
             bug(f"{statement.name} combines by {statement.combine}, {leaf.place({})}")
         self._same_element(leaf, source.subscripts(statement.subscripts))
-        check_value(source, node.value, statement.value)
+        if node.instance.where is None:
+            check_value(source, node.value, statement.value)
+        else:
+            check_masked(source, node, statement.value)
 
     def _source(self, leaf: Leaf, instance: Instance) -> tuple[Statement, Source]:
         statement = self.memory.scop.statement(instance.statement)

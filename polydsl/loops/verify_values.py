@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from polydsl.base.diagnostics import bug
 from polydsl.base.dtypes import DType
+from polydsl.base.functions import identity
 from polydsl.loops import nest
 from polydsl.loops.render import render_expr
 from polydsl.loops.verify_conditions import (
@@ -109,6 +110,26 @@ def check_value(source: Source, found: nest.Expr, wanted: program.Expr) -> None:
     """Raise unless an expression of the nest is that of the program."""
     try:
         _Comparison(source, ()).values(found, wanted)
+    except Mismatch as mismatch:
+        bug(str(mismatch))
+
+
+def check_masked(source: Source, node: nest.Accumulate, wanted: program.Expr) -> None:
+    """Raise unless an update combines the value of the program where its instance is
+    executed, and else the neutral element."""
+    found, instance = node.value, node.instance
+    is_masked = isinstance(found, nest.Select) and instance is not None
+    if not is_masked or found.condition != instance.where:
+        bug(f"an update is not masked as it says, {source.leaf.place({})}")
+    condition = nest_condition(found.condition, source.leaf.names, source.space)
+    nothing = found.dtype.numpy.type(identity(node.combine, found.dtype))
+    is_neutral = isinstance(found.otherwise, nest.Literal) and (
+        found.otherwise.value == nothing.item()
+    )
+    if condition is None or not is_neutral or found.otherwise.dtype != found.dtype:
+        bug(f"a masked update changes something, {source.leaf.place({})}")
+    try:
+        _Comparison(source, (condition,)).values(found.then, wanted)
     except Mismatch as mismatch:
         bug(str(mismatch))
 

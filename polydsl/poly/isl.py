@@ -394,16 +394,6 @@ class Part:
     constraints: tuple[Constraint, ...]
 
 
-def is_polyhedron(points: Set) -> bool:
-    """Whether integer points are all those of one polyhedron: no holes, no steps."""
-    parts = points.coalesce().get_basic_set_list()
-    if parts.n_basic_set() > 1:
-        return False
-    if parts.n_basic_set() == 0:
-        return True
-    return bool(parts.get_at(0).dim(_isl.dim_type.div) == 0)
-
-
 def ordered_dimensions(points: Set, names: Sequence[str]) -> Set:
     """Return a set with its dimensions in another order, given by their names, in a
     space that has none."""
@@ -423,7 +413,7 @@ def polyhedral_hull(points: Set, around: Set) -> tuple[Constraint, ...]:
     *around* already, which are points of fewer dimensions: the first ones."""
     more = points.dim(_isl.dim_type.set) - around.dim(_isl.dim_type.set)
     known = around.add_dims(_isl.dim_type.set, more)
-    hull = points.remove_divs().simple_hull().to_set()
+    hull = points.remove_divs().coalesce().simple_hull().to_set()
     left = hull.gist(known).remove_divs().simple_hull()
     return tuple(_constraint(c) for c in left.remove_redundancies().get_constraints())
 
@@ -436,6 +426,16 @@ def dimensions(points: Set) -> int:
 def no_dimensions() -> Set:
     """Return the set of the one point that has no coordinates."""
     return parse_set("{ [] }")
+
+
+def from_starts(points: Set, place: int, count: int) -> Set:
+    """Return points with a coordinate replaced by where tiles begin that hold it: tiles
+    of *count* values, wherever they begin."""
+    names = [f"c{d}" for d in range(dimensions(points))]
+    starts = [*names]
+    starts[place] = "start"
+    where = [f"start <= {names[place]} < start + {count}"]
+    return points.apply(parse_map(map_text("", names, "", starts, where)))
 
 
 def constrained(points: Set, level: Sequence[Constraint]) -> Set:

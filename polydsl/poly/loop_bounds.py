@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
+from types import MappingProxyType
 from typing import TypeAlias
 
 from polydsl.base.dtypes import I64
@@ -23,7 +24,7 @@ from polydsl.poly.isl import (
     constrained,
     dimensions,
     first_dimensions,
-    is_polyhedron,
+    from_starts,
     no_dimensions,
     ordered_dimensions,
     polyhedral_hull,
@@ -32,6 +33,8 @@ from polydsl.poly.scop import Statement
 from polydsl.poly.substitute import linear_term
 from polydsl.poly.terms import Interval, interval, isl_name, linear_from
 from polydsl.semantics.program import Call, Expr, Literal
+
+NO_TILES: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,11 @@ def box_bounds(statement: Statement, dim: str) -> Bounds:
 @lru_cache(maxsize=256)
 def is_exact(statement: Statement) -> bool:
     """Whether bounds cut the domain exactly, in every order of the loops."""
-    return not statement.conditions or is_polyhedron(statement.domain)
+    if not statement.conditions:
+        return True
+    points = _ordered(statement, statement.dims)
+    _, reached = _scan(points, no_dimensions(), 0)
+    return bool(reached.is_equal(points))
 
 
 def fits(outer: Statement, inner: Statement) -> bool:
@@ -83,13 +90,21 @@ def loop_bounds(statement: Statement, order: Sequence[str]) -> Mapping[str, Boun
 
 
 def inner_bounds(
-    outer: Statement, inner: Statement, left: Sequence[str], order: Sequence[str]
+    outer: Statement,
+    inner: Statement,
+    left: Sequence[str],
+    order: Sequence[str],
+    tiles: Mapping[str, int] = NO_TILES,
 ) -> Mapping[str, Bounds]:
     """Return the bounds of some dimensions of a statement, outermost first, inside of
-    loops over another one's points in the dimensions of *left*."""
+    loops over another one's points in the dimensions of *left*. Some of these loops run
+    over tiles of so many points: the bounds hold for all points of a tile."""
     if not inner.conditions:
         return {d: box_bounds(inner, d) for d in order}
     points, around = _inside(outer, inner, left, order)
+    for d, count in tiles.items():
+        points = from_starts(points, left.index(d), count)
+        around = from_starts(around, left.index(d), count)
     found, _ = _scan(points, around, len(left))
     return _bounds(inner, (*left, *order), dict(zip(order, found)))
 
@@ -105,7 +120,7 @@ def _inside(
 
 def _ordered(statement: Statement, order: Sequence[str]) -> Set:
     names = tuple(isl_name(d) for d in order)
-    return ordered_dimensions(statement.domain, names)
+    return ordered_dimensions(statement.domain, names).coalesce()
 
 
 Level: TypeAlias = tuple[Constraint, ...]

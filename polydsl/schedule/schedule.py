@@ -246,7 +246,8 @@ class _Group:
         if shaping is not None:
             return [e for e in found if fits(shaping, e[0])]
         first = found[0][0]
-        return [e for e in found if fits(first, e[0]) and fits(e[0], first)]
+        others = (e for e in found[1:] if fits(first, e[0]) and fits(e[0], first))
+        return [found[0], *others]
 
     def _vector(
         self,

@@ -60,23 +60,34 @@ class VectorSetting:
 
     @property
     def conditioned(self) -> frozenset[str]:
-        """The indices in conditions of a domain, which are not unrolled."""
-        return frozenset(i for names in self._conditions() for i in names)
+        """The indices in conditions of a domain."""
+        return frozenset(i for s in self.statements for i in _in_conditions(s))
 
-    def _conditions(self) -> Iterator[tuple[str, ...]]:
-        """Yield the indices of each condition."""
-        for statement in self.statements:
-            yield from map(ordered_indices, statement.conditions)
+    @property
+    def bounded(self) -> frozenset[str]:
+        """The left-hand indices whose loops are cut by others around them: those in
+        conditions of the statement whose points the loops run over. Sums inside may be
+        cut by other left-hand indices too: register tiles are masked there."""
+        shaping = self.model if self.initialize is None else self.initialize
+        return frozenset(d for d in self.left if d in _in_conditions(shaping))
+
+    @property
+    def untiled(self) -> frozenset[str]:
+        """The left-hand indices of which a register tile holds one point."""
+        exact = all(is_exact(s) for s in self.statements)
+        fixed = self.bounded if exact else self.conditioned
+        return fixed | self.colliding
 
     def may_be_vector(self, d: str) -> bool:
         """Whether an index may be the vector: where it is in conditions, loops must be
-        cut exactly, and all that its bounds depend on must be further out."""
-        if d in self.colliding:
-            return False
-        if d not in self.conditioned:
-            return True
-        inside = {e for s in self.updates for e in s.reduced if d in self.left}
-        tied = any(d in names and inside & {*names} for names in self._conditions())
+        cut exactly, and if its own loop is cut, nothing further in may depend on it."""
+        if d not in self.conditioned or d in self.colliding:
+            return d not in self.colliding
+        inside = {e for s in self.updates for e in s.reduced}
+        conditions = (ordered_indices(c) for s in self.statements for c in s.conditions)
+        tied = d in self.bounded and any(
+            d in names and inside & {*names} for names in conditions
+        )
         return not tied and all(is_exact(s) for s in self.statements)
 
     @property
@@ -94,13 +105,17 @@ class VectorSetting:
         return max(hi - lo + 1, 0)
 
 
+def _in_conditions(statement: Statement) -> frozenset[str]:
+    return frozenset(i for c in statement.conditions for i in ordered_indices(c))
+
+
 def build(setting: VectorSetting, point: VectorPoint) -> VectorPlan | Refused:
     """Return the plan of a point, or why there is none."""
     reason = _objection(setting, point)
     if reason:
         return Refused(reason)
     has_vector = point.vector is not None
-    bounded = tuple(d for d in setting.left if d in setting.conditioned)
+    bounded = tuple(d for d in setting.left if d in setting.bounded)
     plan = VectorPlan(
         setting.tensor,
         setting.initialize.name if setting.initialize else None,
@@ -145,7 +160,8 @@ def _objection(setting: VectorSetting, point: VectorPoint) -> str:
         return f"{', '.join(bare)} have no loops"
     if bare and (setting.updates or unrolled):
         return f"the tiles of {bare[0]} have no loop"
-    wrong = setting.conditioned & {*unrolled, *point.taps, *point.cut}
+    wrong = setting.untiled & {*unrolled}
+    wrong |= setting.conditioned & {*point.taps, *point.cut}
     if point.vector is not None and not setting.may_be_vector(point.vector):
         wrong |= {point.vector}
     if wrong:
@@ -163,13 +179,13 @@ def _loop_objection(setting: VectorSetting, point: VectorPoint) -> str:
     for d in _looped(point):
         spans = [loop.tiles for loop in point.loops if loop.index == d]
         is_chunk = chunked and d == point.vector and len(spans) == 1
-        if d in setting.conditioned and spans != [1] and not is_chunk:
+        if d in setting.bounded and spans != [1] and not is_chunk:
             return f"the loop over {d} is cut by a condition, not into blocks"
         if not is_chunk and (spans[-1] != 1 or len(spans) > 2 or min(spans) < 1):
             return f"the loops over {d} span {spans} tiles"
     order = [loop.index for loop in point.loops]
-    if point.vector in order and point.vector in setting.conditioned:
-        inside = setting.conditioned & {*order[order.index(point.vector) + 1 :]}
+    if point.vector in order and point.vector in setting.bounded:
+        inside = setting.bounded & {*order[order.index(point.vector) + 1 :]}
         if inside:
             return f"the bounds of {min(inside)} depend on the lanes"
     if not -1 <= point.parallel < len(point.loops):

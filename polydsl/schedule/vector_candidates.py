@@ -106,7 +106,7 @@ def _tiles(setting: VectorSetting, vector: str | None) -> Iterator[tuple[str, ..
     yield last
     if vector is None:
         return
-    fixed = setting.conditioned | setting.colliding
+    fixed = setting.untiled
     free = [
         d
         for d in setting.left
@@ -205,7 +205,7 @@ def point_of(
     in_tiles = bool(setting.updates or unrolled)
     order = family.walk.loops[: family.walk.outer]
     looped = [d for d in order if in_tiles or d != vector]
-    if vector in looped and vector in setting.conditioned:
+    if vector in looped and vector in setting.bounded:
         # Its bounds may depend on all others.
         looped = [*(d for d in looped if d != vector), vector]
     loops = tuple(IndexLoop(d) for d in looped)
