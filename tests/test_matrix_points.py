@@ -27,6 +27,7 @@ from verify_kernels import GROUPED, NCHW, NHWC, convolution, matmul
 from polydsl.loops.generate import default_layout, generate
 from polydsl.poly.dependences import analyze
 from polydsl.schedule.contraction import Contraction, match
+from polydsl.schedule.legality import precedences
 from polydsl.schedule.matrix_builder import build
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_point import MatrixPoint, Reading, TileLoop
@@ -170,7 +171,7 @@ def scheduled(first: Scheduled, bound: tuple[str, ...], seed: int) -> Scheduled 
     plans: tuple[Plan, ...] = tuple(
         plan if isinstance(p, MatrixPlan) else p for p in first.schedule.plans
     )
-    tree = plan_tree(first.scop, plans, analyze(first.scop))
+    tree = plan_tree(first.scop, plans, precedences(analyze(first.scop)))
     chosen = Schedule(plans, first.schedule.decisions, tree)
     return Scheduled(first.scop, chosen, generate(first.scop, chosen, layout))
 
@@ -283,7 +284,7 @@ def test_loops_like_those_of_gotoblas() -> None:
     other.verify()
     private = {b.name: b.private for b in other.nest.buffers if "pack" in b.name}
     assert private == {"S1_a_rows_pack": True, "S1_b_columns_pack": False}
-    tree = plan_tree(made.scop, other.schedule.plans, analyze(made.scop))
+    tree = plan_tree(made.scop, other.schedule.plans, precedences(analyze(made.scop)))
     assert render(tree).startswith(GOTO_TREE)
 
 

@@ -26,7 +26,7 @@ from polydsl.loops.generate import default_layout
 from polydsl.poly.dependences import analyze
 from polydsl.poly.scop import Scop
 from polydsl.schedule.contraction import Contraction, match
-from polydsl.schedule.legality import IllegalSchedule
+from polydsl.schedule.legality import IllegalSchedule, precedences
 from polydsl.schedule.matrix_plan import Copy, Factor, MatrixPlan
 from polydsl.schedule.matrix_point import TileLoop
 from polydsl.schedule.plan_tree import Plan, plan_tree
@@ -105,7 +105,7 @@ def copy_of(factor: Factor, name: str, *, loops: int, prepared: bool) -> Factor:
 
 
 def assert_tree(scop: Scop, plans: tuple[Plan, ...], expected: str) -> None:
-    tree = plan_tree(scop, plans, analyze(scop))
+    tree = plan_tree(scop, plans, precedences(analyze(scop)))
     assert render(tree) == expected.lstrip("\n")
 
 
@@ -367,4 +367,4 @@ def test_a_plan_that_shares_a_sum_among_threads_is_refused() -> None:
     plan = replace(whole, initialize=None, updates=("S1",), point=point, runs=runs)
     zero = vector_plan(scop, "S0", "h", "v", vector="c")
     with pytest.raises(IllegalSchedule, match="carried by the parallel loop r"):
-        plan_tree(scop, (zero, plan), analyze(scop))
+        plan_tree(scop, (zero, plan), precedences(analyze(scop)))

@@ -24,7 +24,7 @@ from polydsl.base.diagnostics import CompilerBug
 from polydsl.loops.generate import default_layout
 from polydsl.poly.dependences import analyze
 from polydsl.poly.scop import Scop
-from polydsl.schedule.legality import IllegalSchedule, check, verify
+from polydsl.schedule.legality import IllegalSchedule, check, precedences, verify
 from polydsl.schedule.plan_tree import plan_tree, statements_of
 from polydsl.schedule.schedule import Schedule, schedule
 from polydsl.schedule.transform import initial_tree
@@ -42,9 +42,9 @@ def test_plans_that_change_the_meaning_do_not_get_through() -> None:
     scop = scop_of(MATMUL, a=(6, 7), b=(7, 8))
     found = planned(scop)
     with pytest.raises(IllegalSchedule, match="through c runs backward"):
-        plan_tree(scop, found.plans[::-1], analyze(scop))
+        plan_tree(scop, found.plans[::-1], precedences(analyze(scop)))
     with pytest.raises(CompilerBug, match="the tree runs"):
-        plan_tree(scop, found.plans[:1], analyze(scop))
+        plan_tree(scop, found.plans[:1], precedences(analyze(scop)))
 
 
 KERNELS = {

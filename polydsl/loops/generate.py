@@ -17,6 +17,7 @@ from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.operand import Layout
 from polydsl.schedule.plan_tree import Repeat, Step
 from polydsl.schedule.schedule import Schedule
+from polydsl.schedule.share import Share
 from polydsl.schedule.vector_plan import VectorPlan
 
 
@@ -66,12 +67,20 @@ class _Generator:
             case VectorPlan():
                 vector = generate_vector(self.scop, step, self.defined)
                 return _Parts(vector.buffers, (), vector.nodes)
-            case Repeat(index, lo, hi, steps):
+            case Repeat(index, lo, hi, steps, share):
                 inside = self.steps(steps)
                 loop = Loop(index, number(lo), number(hi + 1), inside.body)
-                return replace(inside, body=(loop,))
+                return replace(inside, body=(_shared(share, loop),))
             case _:
                 assert_never(step)
+
+
+def _shared(share: Share | None, body: Loop) -> Loop:
+    """Put a loop that threads share around another one."""
+    if share is None:
+        return body
+    ends = number(share.lo), number(share.hi + 1)
+    return Loop(share.var, *ends, (body,), step=share.size, kind="parallel")
 
 
 def _is_result(scop: Scop, name: str) -> bool:

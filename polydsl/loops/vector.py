@@ -16,7 +16,16 @@ from polydsl.loops.nest import (
     Var,
     contiguous,
 )
-from polydsl.loops.terms import ZERO, both, number, plus, times
+from polydsl.loops.terms import (
+    ZERO,
+    both,
+    floordiv,
+    maximum,
+    minus,
+    number,
+    plus,
+    times,
+)
 from polydsl.loops.vector_bounds import Cuts, cuts_of
 from polydsl.loops.vector_group import Group, Span, Spans
 from polydsl.loops.vector_tile import RegisterTile
@@ -75,7 +84,7 @@ class _Generator:
         if not self.group.is_tiled and loop.index == point.vector:
             return (self._chunks(level, spans),)
         if loop.index in self.plan.bounded:
-            return (self._bounded(level, spans),)
+            return self._bounded(level, spans)
         nodes: tuple[Node, ...] = ()
         for span, trips, width in self._parts(level, spans):
             nodes += self._loop_over(level, spans, span, trips, width)
@@ -89,14 +98,17 @@ class _Generator:
         if around is not None:
             inner = Span(around.start, around.size, 1, around.end)
             return [(inner, around.tiles, around.size)]
+        share = self.plan.share
+        is_shared = share is not None and share.index == loop.index
+        origin: Expr = Var(share.var) if share and is_shared else ZERO
         parts: list[tuple[Span, int, int]] = []
         for run in self.plan.runs_of(loop.index):
             blocks, rest = divmod(run.count, loop.tiles)
             width = loop.tiles * run.size
-            end = number(run.end) if run.is_partial else None
+            end = plus(origin, number(run.end)) if run.is_partial else None
             for first, count, tiles in ((0, blocks, loop.tiles), (blocks, 1, rest)):
                 if count and tiles:
-                    start = number(run.start + first * width)
+                    start = plus(origin, number(run.start + first * width))
                     parts.append((Span(start, run.size, tiles, end), count, width))
         return parts
 
@@ -124,28 +136,44 @@ class _Generator:
     def _chunks(self, level: int, spans: Spans) -> Loop:
         """Return the loop over chunks of the vector index of an assignment."""
         loop = self.plan.point.loops[level]
+        lo, hi = self._ends(level, spans)
         length = loop.tiles * self.plan.lanes
-        return self._strided(level, spans, f"{loop.index}_block'", length)
+        name = f"{loop.index}_block'"
+        span = Span(Var(name), length, 1, hi)
+        return self._strided(level, spans, (lo, hi), span)
 
-    def _bounded(self, level: int, spans: Spans) -> Loop:
-        """Return the loop over an index whose domain depends on others: the last tile
-        of the vector index ends where the domain does."""
+    def _bounded(self, level: int, spans: Spans) -> tuple[Loop, ...]:
+        """Return the loops over an index whose domain depends on others. What is left
+        of the vector index behind whole tiles is a tile that ends where the domain
+        does."""
         index = self.plan.point.loops[level].index
+        lo, hi = self._ends(level, spans)
         if index != self.plan.point.vector:
-            return self._strided(level, spans, index, 1)
+            return (self._strided(level, spans, (lo, hi), Span(Var(index), 1, 1)),)
         size = self.plan.point.vectors * self.plan.lanes
-        return self._strided(level, spans, f"{index}_tile'", size)
+        tiles = floordiv(minus(maximum(hi, lo), lo), size)
+        middle = plus(lo, times(tiles, size))
+        whole = Span(Var(f"{index}_tile'"), size, 1)
+        rest = Span(Var(f"{index}_rest'"), size, 1, hi)
+        return (
+            self._strided(level, spans, (lo, middle), whole),
+            self._strided(level, spans, (middle, hi), rest),
+        )
 
-    def _strided(self, level: int, spans: Spans, name: str, size: int) -> Loop:
-        """Return a loop in steps of *size* points, of which the last has what is
-        left."""
+    def _ends(self, level: int, spans: Spans) -> tuple[Expr, Expr]:
         index = self.plan.point.loops[level].index
-        lo, hi = self.cuts.bounds(index, self.group.around(spans))
-        span = Span(Var(name), size, 1, hi)
+        return self.cuts.bounds(index, self.group.around(spans))
+
+    def _strided(
+        self, level: int, spans: Spans, ends: tuple[Expr, Expr], span: Span
+    ) -> Loop:
+        """Return a loop whose variable is where a span starts."""
+        index = self.plan.point.loops[level].index
+        assert isinstance(span.start, Var)
         body = self._loops(level + 1, {**spans, index: span})
         is_parallel = level == self.plan.point.parallel
         kind: LoopKind = "parallel" if is_parallel else "sequential"
-        return Loop(name, lo, hi, body, step=size, kind=kind)
+        return Loop(span.start.name, *ends, body, step=span.size, kind=kind)
 
     def _guarded(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from polydsl.base.dtypes import I64
 from polydsl.loops.nest import Expr, Guard, Node
 from polydsl.loops.terms import at_least, both, less
 from polydsl.loops.vector_group import Group
@@ -12,6 +13,8 @@ from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.loop_bounds import Bounds, inner_bounds, is_exact, loop_bounds
 from polydsl.poly.scop import Statement
 from polydsl.poly.terms import interval
+from polydsl.schedule.vector_plan import VectorPlan
+from polydsl.semantics.program import Call, Index, Literal
 from polydsl.semantics.program import Expr as ProgramExpr
 
 Values = Mapping[str, Expr]
@@ -115,4 +118,17 @@ def cuts_of(group: Group) -> Cuts:
     looped = dict.fromkeys(loop.index for loop in plan.point.loops)
     bare = (d for d in shaping.left if d not in looped and d not in plan.fixed)
     order = (*plan.fixed, *looped, *bare)
-    return Cuts(group, shaping, loop_bounds(shaping, order))
+    return Cuts(group, shaping, _in_share(plan, loop_bounds(shaping, order)))
+
+
+def _in_share(plan: VectorPlan, found: Mapping[str, Bounds]) -> Mapping[str, Bounds]:
+    """Return bounds that keep to a thread's block of the index that is shared."""
+    share = plan.share
+    if share is None:
+        return found
+    bounds = found[share.index]
+    span = bounds.hi.span
+    start = Index(share.var, span)
+    after = Call("add", (start, Literal(share.size, I64, span)), I64, span)
+    most = after if share.is_even else Call("min", (after, bounds.hi), I64, span)
+    return {**found, share.index: Bounds(start, most)}

@@ -80,7 +80,9 @@ class Group:
 
     def around(self, spans: Spans) -> dict[str, Expr]:
         """Return the values of the indices with loops around register tiles."""
-        fixed: dict[str, Expr] = {d: Var(d) for d in self.plan.fixed}
+        share = self.plan.share
+        names = (*self.plan.fixed, *((share.var,) if share else ()))
+        fixed: dict[str, Expr] = {name: Var(name) for name in names}
         return fixed | {d: span.start for d, span in spans.items()}
 
     def translation(self, values: Mapping[str, Expr]) -> Translation:

@@ -1,4 +1,4 @@
-"""From plans to a schedule tree: `plan_tree(scop, steps, dependences) -> Tree`.
+"""From plans to a schedule tree: `plan_tree(scop, steps, known) -> Tree`.
 
 The tree is made from the scop's initial tree by transformations, as the plans say, and
 every step is checked: a plan that would change the meaning of the kernel does not get
@@ -12,17 +12,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
-from polydsl.poly.dependences import Dependences
 from polydsl.poly.scop import Scop
 from polydsl.schedule.legality import (
     Precedence,
     check_order,
-    precedences,
     verify,
     within,
 )
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_tree import matrix_tree
+from polydsl.schedule.share import Share
 from polydsl.schedule.transform import statement_tree
 from polydsl.schedule.tree import Band, Member, Sequence, Tree, whole
 from polydsl.schedule.vector_plan import VectorPlan
@@ -33,12 +32,14 @@ Plan: TypeAlias = MatrixPlan | VectorPlan
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """A loop over a recurrence's index, `lo <= index <= hi`, around some steps."""
+    """A loop over a recurrence's index, `lo <= index <= hi`, around some steps, inside
+    of the loop that threads share, if there is one."""
 
     index: str
     lo: int
     hi: int
     steps: tuple[Step, ...]
+    share: Share | None = None
 
 
 Step: TypeAlias = Plan | Repeat
@@ -53,9 +54,11 @@ def plans_of(steps: Iterable[Step]) -> Iterator[Plan]:
             yield step
 
 
-def plan_tree(scop: Scop, steps: tuple[Step, ...], dependences: Dependences) -> Tree:
-    """Return the checked schedule tree of an ordered scop's plans."""
-    known = precedences(dependences)
+def plan_tree(
+    scop: Scop, steps: tuple[Step, ...], known: tuple[Precedence, ...]
+) -> Tree:
+    """Return the schedule tree of an ordered scop's plans, checked to keep what is
+    *known* of its dependences."""
     tree = _Planned(scop).sequence(steps, known)
     check_order(tree, known)
     verify(tree, scop)
@@ -85,11 +88,11 @@ class _Planned:
 
     def _step(self, step: Step, known: tuple[Precedence, ...]) -> Tree:
         match step:
-            case Repeat(index, lo, hi, steps):
+            case Repeat(index, lo, hi, steps, share):
                 member = Member(index, (whole(index, lo, hi - lo + 1),))
                 # Inside, only what must run in order in one iteration counts.
                 body = self.sequence(steps, within(known, index))
-                return Band((member,), body)
+                return Band((*_shared(share), member), body)
             case MatrixPlan():
                 return matrix_tree(step, self._initial(step, ()), _about(step, known))
             case VectorPlan():
@@ -102,6 +105,14 @@ class _Planned:
         statements = (self.scop.statement(name) for name in statements_of(plan))
         made = tuple(statement_tree(s, fixed) for s in statements)
         return made[0] if len(made) == 1 else Sequence(made)
+
+
+def _shared(share: Share | None) -> tuple[Member, ...]:
+    """Return the loop that threads share."""
+    if share is None:
+        return ()
+    axes = (whole(share.index, share.lo, share.hi - share.lo + 1),)
+    return (Member(share.var, axes, share.size, "parallel"),)
 
 
 def _about(plan: Plan, known: tuple[Precedence, ...]) -> tuple[Precedence, ...]:

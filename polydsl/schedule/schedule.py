@@ -17,6 +17,7 @@ from polydsl.poly.loop_bounds import fits
 from polydsl.poly.scop import Group, Item, Recurrence, Scop, Statement
 from polydsl.schedule.contraction import NoContraction, match
 from polydsl.schedule.decision import Decision, Rejected
+from polydsl.schedule.legality import Precedence, precedences
 from polydsl.schedule.matrix_choice import (
     choose_matrix_plan,
     forced_matrix_plan,
@@ -28,6 +29,7 @@ from polydsl.schedule.plan_tree import Plan, Repeat, Step, plan_tree, plans_of
 from polydsl.schedule.preference import PLAIN, Preference
 from polydsl.schedule.refused import Refused
 from polydsl.schedule.setting import Setting
+from polydsl.schedule.share import Share, choose_share
 from polydsl.schedule.tree import Tree
 from polydsl.schedule.vector_builder import VectorSetting
 from polydsl.schedule.vector_choice import choose_vector_plan, forced_vector_plan
@@ -69,10 +71,11 @@ def schedule(
     elements are known before the first call, so that copies of them are made once;
     `preference` is what the user asks for.
     """
-    planning = _Planning(scop, layout, machine, bound, preference)
-    steps, decisions = planning.items(scop.items, ())
+    known = precedences(dependences)
+    planning = _Planning(scop, layout, machine, bound, preference, known)
+    steps, decisions = planning.items(scop.items, (), None)
     _check_subjects(preference, decisions)
-    tree = plan_tree(scop, steps, dependences)
+    tree = plan_tree(scop, steps, known)
     return Schedule(steps, decisions, tree)
 
 
@@ -88,28 +91,37 @@ class _Planning:
     machine: Machine
     bound: frozenset[str]
     preference: Preference
+    known: tuple[Precedence, ...]
 
     def items(
-        self, items: tuple[Item, ...], fixed: tuple[str, ...]
+        self, items: tuple[Item, ...], fixed: tuple[str, ...], share: Share | None
     ) -> tuple[tuple[Step, ...], tuple[Decision, ...]]:
-        """Plan items, inside of loops over the indices that are *fixed*."""
+        """Plan items, inside of loops over the indices that are *fixed* and, maybe, of
+        one that threads share."""
         steps: list[Step] = []
         decisions: list[Decision] = []
         for item in items:
             match item:
                 case Group():
-                    chosen = self._group(item, fixed)
+                    chosen = self._group(item, fixed, share)
                     steps += [plan for plan, _ in chosen]
                     decisions += [decision for _, decision in chosen]
                 case Recurrence(index, lo, hi, body):
-                    inside, made = self.items(body, (*fixed, index))
-                    steps.append(Repeat(index, lo, hi, inside))
+                    own = self._share(item) if not fixed else None
+                    within = (*fixed, index)
+                    inside, made = self.items(body, within, own or share)
+                    steps.append(Repeat(index, lo, hi, inside, own))
                     decisions += made
                 case _:
                     assert_never(item)
         return tuple(steps), tuple(decisions)
 
-    def _group(self, item: Group, fixed: tuple[str, ...]) -> list[Choice]:
+    def _share(self, item: Recurrence) -> Share | None:
+        return choose_share(self.scop, item, self.known, self.machine)
+
+    def _group(
+        self, item: Group, fixed: tuple[str, ...], share: Share | None
+    ) -> list[Choice]:
         statements = tuple(self.scop.statement(name) for name in item.statements)
         return _Group(
             self.scop,
@@ -120,6 +132,7 @@ class _Planning:
             item.tensor,
             statements,
             fixed,
+            share,
         ).choose()
 
 
@@ -135,6 +148,7 @@ class _Group:
     tensor: str
     statements: tuple[Statement, ...]
     fixed: tuple[str, ...]
+    share: Share | None
 
     def choose(self) -> list[Choice]:
         """Plan products first: the first one may set the tensor to zero itself."""
@@ -275,6 +289,7 @@ class _Group:
             initialize,
             updates,
             self.fixed,
+            self.share,
         )
 
 

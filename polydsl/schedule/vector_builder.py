@@ -16,6 +16,7 @@ from polydsl.poly.substitute import resolve
 from polydsl.poly.terms import Interval, Linear
 from polydsl.schedule.operand import Layout
 from polydsl.schedule.refused import Refused
+from polydsl.schedule.share import Share
 from polydsl.schedule.vector_plan import Run, VectorPlan
 from polydsl.schedule.vector_point import VectorPoint
 from polydsl.semantics.program import Pad, walk
@@ -35,6 +36,7 @@ class VectorSetting:
     initialize: Statement | None
     updates: tuple[Statement, ...]
     fixed: tuple[str, ...] = ()
+    share: Share | None = None
 
     @property
     def statements(self) -> tuple[Statement, ...]:
@@ -69,7 +71,10 @@ class VectorSetting:
         conditions of the statement whose points the loops run over. Sums inside may be
         cut by other left-hand indices too: register tiles are masked there."""
         shaping = self.model if self.initialize is None else self.initialize
-        return frozenset(d for d in self.left if d in _in_conditions(shaping))
+        cut = _in_conditions(shaping)
+        if self.share is not None and not self.share.is_even:
+            cut |= {self.share.index}
+        return frozenset(d for d in self.left if d in cut)
 
     @property
     def untiled(self) -> frozenset[str]:
@@ -102,7 +107,10 @@ class VectorSetting:
             return 1
         ranges = next(s.ranges for s in reversed(self.statements) if index in s.dims)
         lo, hi = ranges[index]
-        return max(hi - lo + 1, 0)
+        points = max(hi - lo + 1, 0)
+        if self.share is not None and index == self.share.index:
+            return min(points, self.share.size)
+        return points
 
 
 def _in_conditions(statement: Statement) -> frozenset[str]:
@@ -127,6 +135,7 @@ def build(setting: VectorSetting, point: VectorPoint) -> VectorPlan | Refused:
         ),
         bounded,
         setting.fixed,
+        setting.share,
         "" if has_vector or not setting.left else _SCALAR,
     )
     taps = prod(setting.extent(d) for d in point.taps)
@@ -162,6 +171,8 @@ def _objection(setting: VectorSetting, point: VectorPoint) -> str:
         return f"the tiles of {bare[0]} have no loop"
     wrong = setting.untiled & {*unrolled}
     wrong |= setting.conditioned & {*point.taps, *point.cut}
+    if setting.share is not None and setting.share.index in point.cut:
+        return f"the blocks of {setting.share.index} have no borders"
     if point.vector is not None and not setting.may_be_vector(point.vector):
         wrong |= {point.vector}
     if wrong:
@@ -188,6 +199,8 @@ def _loop_objection(setting: VectorSetting, point: VectorPoint) -> str:
         inside = setting.bounded & {*order[order.index(point.vector) + 1 :]}
         if inside:
             return f"the bounds of {min(inside)} depend on the lanes"
+    if setting.share is not None and point.parallel >= 0:
+        return "threads share a loop around it"
     if not -1 <= point.parallel < len(point.loops):
         return f"there is no loop {point.parallel} for the threads"
     if {*order[point.parallel :][:1]} & setting.colliding and point.parallel >= 0:
@@ -210,6 +223,9 @@ def _register_objection(setting: VectorSetting, point: VectorPoint) -> str:
 
 def _runs_of(setting: VectorSetting, point: VectorPoint, d: str) -> tuple[Run, ...]:
     lo, hi = setting.model.ranges[d]
+    if setting.share is not None and d == setting.share.index:
+        # Counted from the beginning of a thread's block.
+        lo, hi = 0, setting.share.size - 1
     size = next((u.count for u in point.unrolled if u.index == d), 1)
     unit = 1
     if d == point.vector:

@@ -211,7 +211,7 @@ def point_of(
     loops = tuple(IndexLoop(d) for d in looped)
     parallel = -1
     points = prod(setting.extent(d) for d in heaviest(setting).dims)
-    if points >= PARALLEL_POINTS:
+    if points >= PARALLEL_POINTS and setting.share is None:
         trips = [-(-units(setting, vector, d) // size.get(d, 1)) for d in looped]
         enough = (
             i
@@ -222,6 +222,7 @@ def point_of(
         if not looped and vector is not None and vector in setting.left:
             loops = (IndexLoop(vector, max(1, CHUNK // setting.lanes)),)
             parallel = 0
+    uncut = setting.conditioned | {setting.share.index if setting.share else ""}
     reduced = dict.fromkeys(d for s in setting.updates for d in s.reduced)
     return VectorPoint(
         vector,
@@ -230,11 +231,7 @@ def point_of(
         family.taps,
         tuple(d for d in reduced if d not in (*family.taps, vector)),
         loops,
-        tuple(
-            d
-            for d in looped
-            if border(setting, d) > 0.0 and d not in setting.conditioned
-        ),
+        tuple(d for d in looped if border(setting, d) > 0.0 and d not in uncut),
         parallel,
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+from polydsl.schedule.share import Share
 from polydsl.schedule.vector_point import VectorPoint
 
 
@@ -39,7 +40,8 @@ class VectorPlan:
     it. An assignment has no updates; a plan without `initialize` continues from what
     is in the tensor. `runs` holds the tiles of every left-hand index that has loops,
     but of those that are `bounded`: their loops are cut by the domain where they run.
-    Indices that are `fixed` have loops around the whole plan.
+    Indices that are `fixed` have loops around the whole plan, which runs over a block
+    of one index if there is a `share`.
     """
 
     tensor: str
@@ -50,6 +52,7 @@ class VectorPlan:
     runs: tuple[tuple[str, tuple[Run, ...]], ...]
     bounded: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
+    share: Share | None = None
     scalar_reason: str = ""
 
     @property

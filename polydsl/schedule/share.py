@@ -1,0 +1,81 @@
+"""Threads around a recurrence: an index along which nothing in it depends on anything
+else is cut into a block for each core.
+
+    for t: A(t, b); B(t, b)    ->    for blocks of b [parallel]: for t: A(t, b); B(t, b)
+
+So threads meet once and not in every step, and each keeps its part of the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from polydsl.base.machine import Machine
+from polydsl.poly.scop import Recurrence, Scop, Statement, groups_of
+from polydsl.poly.terms import isl_name
+from polydsl.schedule.legality import Precedence
+
+LEAST_POINTS = 32_768
+"""Below so many points a second thread costs more than it saves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A loop of threads over blocks of `size` points of an index, from `lo` to `hi`."""
+
+    index: str
+    size: int
+    lo: int
+    hi: int
+
+    @property
+    def is_even(self) -> bool:
+        """Whether all blocks have the same number of points."""
+        return (self.hi - self.lo + 1) % self.size == 0
+
+    @property
+    def var(self) -> str:
+        """The variable of the loop. Marked, so that no index is called like it."""
+        return f"{self.index}_share'"
+
+
+def choose_share(
+    scop: Scop, item: Recurrence, known: Sequence[Precedence], machine: Machine
+) -> Share | None:
+    """Return what threads share in a recurrence, None if there is nothing to share or
+    too little to do. An index that is not contiguous in the results comes first."""
+    names = [name for group in groups_of(item.body) for name in group.statements]
+    statements = [scop.statement(name) for name in names]
+    if machine.cores < 2 or sum(s.points for s in statements) < LEAST_POINTS:
+        return None
+    inside = [
+        k for k in known if {k.dependence.source, k.dependence.target} <= {*names}
+    ]
+    free = [
+        d
+        for d in statements[0].left
+        if d != item.index and _is_free(d, statements, inside, machine.cores)
+    ]
+    # The last index is that of the vectors, as a rule; blocks of it are shorter.
+    for d in free:
+        lo, hi = statements[0].ranges[d]
+        lanes = machine.vector_bytes if d == statements[0].left[-1] else 1
+        size = -(-(hi - lo + 1) // machine.cores)
+        size = -(-size // lanes) * lanes
+        if size <= hi - lo:
+            return Share(d, size, lo, hi)
+    return None
+
+
+def _is_free(
+    d: str, statements: Sequence[Statement], known: Sequence[Precedence], cores: int
+) -> bool:
+    """Whether all statements have an index on their left side, with the same plain
+    range, and nothing depends on another value of it."""
+    first = statements[0].ranges[d]
+    return (
+        first[1] - first[0] + 1 >= cores
+        and all(d in s.left and s.ranges[d] == first for s in statements)
+        and all(isl_name(d) in k.equal for k in known)
+    )
