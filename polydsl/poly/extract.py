@@ -86,15 +86,15 @@ def _accumulate(drafts: Drafts, group: list[Definition]) -> None:
         target = drafts.fresh(f"{tensor.name}_wide")
         drafts.declare(target, dtype, tensor.shape, "local", tensor.span)
     combine: Combine = "add" if group[0].op == "+=" else "mul"
-    _initialise(drafts, target, group, dtype, combine)
+    first = _initialisation(drafts, target, group, dtype, combine)
+    drafts.add(first)
     for definition in group:
         value = hoist(drafts, definition.value, tensor.name, ())
         drafts.add(_draft(definition, target, combine, converted(value, dtype)))
     if target != tensor.name:
-        dims = drafts.whole(tensor.name, tensor.span)
-        wide = Access(target, dims, dtype, tensor.span)
+        wide = Access(target, first.subscripts, dtype, tensor.span)
         value = converted(wide, tensor.dtype)
-        drafts.add(Draft(tensor.name, dims, None, value, (), (), tensor.span))
+        drafts.add(replace(first, tensor=tensor.name, value=value, span=tensor.span))
 
 
 def _accumulator(group: list[Definition]) -> DType:
@@ -104,27 +104,25 @@ def _accumulator(group: list[Definition]) -> DType:
     return dtype
 
 
-def _initialise(
+def _initialisation(
     drafts: Drafts,
     target: str,
     group: list[Definition],
     dtype: DType,
     combine: Combine,
-) -> None:
-    """Draft the neutral element wherever an update will be added."""
+) -> Draft:
+    """Return the store of the neutral element wherever the tensor is defined."""
     span = group[0].span
     zero = neutral(combine, dtype, span)
     if any(d.is_scatter for d in group):
         dims = drafts.whole(target, span)
-        drafts.add(Draft(target, dims, None, zero, (), (), span))
-        return
+        return Draft(target, dims, None, zero, (), (), span)
     if len({_left_box(drafts, d) for d in group}) == 1 and _is_closed(drafts, group[0]):
-        drafts.add(replace(_draft(group[0], target, None, zero), reduced=()))
-        return
+        return replace(_draft(group[0], target, None, zero), reduced=())
     dims = drafts.whole(target, span)
     points = reduce(Set.union, (_defined(drafts, d) for d in group))
     condition = condition_of(points, tuple(d.name for d in dims), span)
-    drafts.add(Draft(target, dims, None, zero, (), (condition,), span))
+    return Draft(target, dims, None, zero, (), (condition,), span)
 
 
 def _is_closed(drafts: Drafts, definition: Definition) -> bool:
