@@ -149,7 +149,7 @@ def equal_dimensions(relation: Map) -> frozenset[str]:
 def with_value(relation: Map, name: str, value: int) -> Map:
     """Return the pairs of a relation in which a dimension has a value on both sides."""
     for side in (_isl.dim_type.in_, _isl.dim_type.out):
-        relation = relation.fix_si(side, _side_names(relation, side)[name], value)
+        relation = relation.fix_val(side, _side_names(relation, side)[name], value)
     return relation
 
 
@@ -189,18 +189,16 @@ def equated(relation: Map, name: str) -> Map:
     return relation.equate(_isl.dim_type.in_, before, _isl.dim_type.out, after)
 
 
-def orders_of(relation: Map, name: str) -> frozenset[str]:
-    """Return how a dimension of both sides compares in the pairs of a relation: before,
-    same, after."""
-    sides = (_isl.dim_type.in_, _isl.dim_type.out)
-    first, second = (_side_names(relation, side)[name] for side in sides)
-    places = (_isl.dim_type.in_, first, _isl.dim_type.out, second)
+def steps_of(relation: Map, first: Map, second: Map) -> frozenset[str]:
+    """Return how the times of both ends compare in the pairs of a relation, which maps
+    to single values give: before, same, after."""
+    steps = relation.apply_domain(first).apply_range(second).deltas()
     found = {
-        "before": relation.order_lt(*places),
-        "same": relation.equate(*places),
-        "after": relation.order_gt(*places),
+        "before": steps.lower_bound_val(_isl.dim_type.set, 0, 1),
+        "same": steps.fix_val(_isl.dim_type.set, 0, 0),
+        "after": steps.upper_bound_val(_isl.dim_type.set, 0, -1),
     }
-    return frozenset(n for n, pairs in found.items() if not pairs.is_empty())
+    return frozenset(n for n, points in found.items() if not points.is_empty())
 
 
 def _side_names(relation: Map, side: Any) -> dict[str, int]:

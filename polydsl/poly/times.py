@@ -10,8 +10,9 @@ fresh name: then it takes the place of an index, which is written in terms of it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from math import prod
 
 from polydsl.base.dtypes import BOOL, I64
@@ -19,14 +20,25 @@ from polydsl.poly.flows import Flow
 from polydsl.poly.isl import (
     BudgetExceeded,
     IslError,
+    Map,
     budget,
-    orders_of,
+    map_text,
+    parse_map,
     schedule_rows,
+    steps_of,
 )
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.statements import rebuilt
 from polydsl.poly.substitute import bounds, linear_term, substitute
-from polydsl.poly.terms import Interval, Linear, interval, isl_name, linear_from, within
+from polydsl.poly.terms import (
+    Interval,
+    Linear,
+    interval,
+    isl_name,
+    linear_from,
+    term_text,
+    within,
+)
 from polydsl.semantics.program import Call, Expr, Index, Literal
 
 
@@ -54,7 +66,14 @@ def choose_time(
     """
     if not any(prod(hi - lo + 1 for lo, hi in s.box) for s in group):
         raise NoTime
-    found = list(_indices(group, known, fixed))
+    shared = [d for d in group[0].dims if all(d in s.dims for s in group)]
+    shared = [d for d in shared if d not in fixed]
+    single = [{d: factor} for d in shared for factor in (1, -1)]
+    found = list(_legal(group, known, single))
+    if not any(left == 0 for left, _ in found):
+        # Along a diagonal what is left may run at the same time.
+        sums = ({a: m, b: n} for a, b in permutations(shared, 2) for m, n in DIAGONALS)
+        found += (entry for entry in _legal(group, known, sums) if entry[0] == 0)
     if not found:
         found = list(_scheduled(group, known, fixed))
     if not found:
@@ -71,22 +90,33 @@ def choose_time(
 Forms = Mapping[str, Linear]
 
 
-def _indices(
-    group: Sequence[Statement], known: Sequence[Flow], fixed: Sequence[str]
+DIAGONALS = ((1, 1), (1, 2), (1, 3), (1, -1), (-1, -1), (1, -2), (-1, -2))
+"""Factors of two indices that are tried as times."""
+
+
+def _legal(
+    group: Sequence[Statement],
+    known: Sequence[Flow],
+    times: Iterable[Mapping[str, int]],
 ) -> Iterator[tuple[int, Forms]]:
-    """Yield the indices that all statements share and that may be the time, forward and
-    backward, each with the number of reads that it does not order."""
-    shared = [d for d in group[0].dims if all(d in s.dims for s in group)]
-    for d in (d for d in shared if d not in fixed):
-        orders = [orders_of(f.relation, isl_name(d)) for f in known]
-        for factor, wrong, right in ((1, "after", "before"), (-1, "before", "after")):
-            if any(wrong in found for found in orders):
-                continue
-            reads = [o for o, f in zip(orders, known) if f.is_read]
-            if any(right in found for found in reads):
-                left = sum("same" in found for found in reads)
-                form = linear_from({d: factor}, 0)
-                yield left, {s.name: form for s in group}
+    """Yield the times, sums of indices that all statements share, along which nothing
+    runs backward, each with the number of reads that it does not order."""
+    for time in times:
+        form = linear_from(time, 0)
+        moves = {s.name: _time_map(s, form) for s in group}
+        orders = [steps_of(f.relation, moves[f.source], moves[f.target]) for f in known]
+        if any("after" in found for found in orders):
+            continue
+        reads = [o for o, f in zip(orders, known) if f.is_read]
+        if any("before" in found for found in reads):
+            left = sum("same" in found for found in reads)
+            yield left, {s.name: form for s in group}
+
+
+def _time_map(statement: Statement, form: Linear) -> Map:
+    names = tuple(isl_name(d) for d in statement.dims)
+    text = term_text(linear_term(form, statement.span), {})
+    return parse_map(map_text(statement.name, names, "", [text]))
 
 
 def _scheduled(
