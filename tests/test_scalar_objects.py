@@ -65,10 +65,10 @@ def test_no_cast_needs_a_library(target):
             for lanes in (1, target.isa.lanes(source)):
 
                 def emission(builder, values, source=source, wanted=wanted):
-                    return emit_cast(builder, values[0], source, wanted)
+                    return emit_cast(builder, values[0], source, wanted, target.isa)
 
                 name = f"{source}_{wanted}_{lanes}"
-                add_map(module, name, emission, [source], wanted, lanes)
+                add_map(module, name, emission, [source], wanted, lanes, target.isa)
     assert undefined(compile_object(str(module), target)) == frozenset()
 
 

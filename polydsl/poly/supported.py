@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from polydsl.base.diagnostics import Diagnostic, NotCompiledError
-from polydsl.base.dtypes import DType
 from polydsl.base.source import Span
 from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.dependences import Cycle, order_statements
@@ -15,7 +14,6 @@ from polydsl.semantics.program import (
     Program,
     accesses,
     is_affine,
-    walk,
 )
 
 _HINT = "the oracle runs it: kernel.reference(...)"
@@ -25,13 +23,12 @@ def check_supported(program: Program, scop: Scop) -> Scop:
     """Return the scop in an order of execution, or raise `NotCompiledError`.
 
     Not compiled yet: E0501 ranges that depend on other indices, E0502 recurrences,
-    E0503 indirect subscripts, E0504 scatters, E0505 f16 and bf16.
+    E0503 indirect subscripts, E0504 scatters.
     """
     found = [
         *_dependent_ranges(program),
         *_indirect(program),
         *_scatters(program),
-        *_narrow_floats(program),
     ]
     if found:
         raise NotCompiledError(tuple(sorted(found, key=lambda d: d.span.start)))
@@ -75,25 +72,6 @@ def _scatters(program: Program) -> list[Diagnostic]:
         for d in program.definitions
         if d.is_scatter
     ]
-
-
-def _narrow_floats(program: Program) -> list[Diagnostic]:
-    found = [
-        _refusal("E0505", f"{t.dtype} is", t.span)
-        for t in program.tensors
-        if _is_narrow(t.dtype)
-    ]
-    if found:
-        return found
-    for definition in program.definitions:
-        for node in walk(definition.value):
-            if _is_narrow(node.dtype) and not isinstance(node, Access):
-                found.append(_refusal("E0505", f"{node.dtype} is", node.span))
-    return found
-
-
-def _is_narrow(dtype: DType) -> bool:
-    return dtype.is_float and dtype.bits < 32
 
 
 def _recurrence(program: Program, cycle: Cycle) -> Diagnostic:
