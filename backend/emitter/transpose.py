@@ -93,8 +93,11 @@ def transposed_block(scope: Scope, loop: Loop) -> Block | None:
 
 def _without_widening(value: Expr) -> Expr:
     """Return what is made an f32 of a narrow float, which it is in a register."""
-    is_widened = isinstance(value, Cast) and value.operand.dtype.is_narrow
-    return value.operand if is_widened and value.dtype == F32 else value
+    match value:
+        case Cast(operand, dtype) if operand.dtype.is_narrow and dtype == F32:
+            return operand
+        case _:
+            return value
 
 
 def _is_square(loop: Loop, inner: Loop) -> bool:
