@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 import pytest
+import verify_harness
 from program_builder import Program
-from program_harness import ROWS, Case, run_case
+from program_harness import ROWS, Case, job_of, nest_of, run_case
 from program_layouts import PLAIN
+from verify_harness import in_body, once
 
 import polydsl
 from polydsl.base.diagnostics import ArgumentError
 from polydsl.base.dtypes import BF16, DTYPES, F16, DType
 from polydsl.driver.cli import main
-from polydsl.schedule.matrix_plan import MatrixPlan
+from polydsl.loops.interpret import interpret
+from polydsl.loops.nest import BatchReduceGemm, Cast, Load, Store
+from polydsl.schedule.matrix_plan import Copy, MatrixPlan
 from polydsl.semantics import program as typed
+from polydsl.semantics.oracle.compare import compare
 
 rows = pytest.mark.parametrize("isa", ROWS)
 narrow = pytest.mark.parametrize("dtype", [F16, BF16], ids=str)
@@ -109,6 +115,21 @@ def test_kernels_agree_with_the_oracle(text, dtype, isa, shuffle) -> None:
     assert run_case(case(text, dtype, isa, shuffle)).decided
 
 
+@narrow
+@pytest.mark.parametrize("text", [ACCESSES, CHOICES, REDUCTIONS, PRODUCTS])
+def test_interpreted_loops_agree_with_the_oracle(text, dtype) -> None:
+    job = job_of(case(text, dtype, ROWS[0], A=4, B=9, C=6))
+    nest = nest_of(job)
+    arrays = dict(job.arrays)
+    for name in nest.arguments[len(arrays) :]:
+        buffer = nest.buffer(name)
+        arrays[name] = np.zeros(buffer.shape, buffer.dtype.numpy)
+    interpret(nest, arrays)
+    found = [arrays[name] for name in job.program.results]
+    assert job.is_decided
+    compare(job.program, job.expected, found)
+
+
 @rows
 @narrow
 @pytest.mark.parametrize("bound", ["x", "w"])
@@ -135,6 +156,44 @@ def test_a_product_of_narrow_factors_is_a_product(dtype) -> None:
         if isinstance(copy.value, typed.Cast)
     ]
     assert len(widened) == 12
+
+
+def _unwidened(found: verify_harness.Case) -> verify_harness.Case:
+    """Return a case whose first copy holds the bits of narrow floats."""
+
+    def plain(copy: Copy | None) -> Copy | None:
+        if copy is None or not isinstance(copy.value, typed.Cast):
+            return copy
+        return replace(copy, value=copy.value.operand)
+
+    def change(plan: MatrixPlan) -> MatrixPlan:
+        a = replace(plan.a, padded=plain(plan.a.padded), pack=plain(plan.a.pack))
+        return replace(plan, a=a)
+
+    return found.planned(change)
+
+
+def test_what_is_not_widened_is_refused() -> None:
+    text = "kernel f(x: bf16[M, K], w: bf16[K, N]):\n    y[i, j] += x[i, k] * w[k, j]\n"
+    shapes = {"x": ("bf16", (12, 40)), "w": ("bf16", (40, 32))}
+    found = verify_harness.case(f"{text}    return y\n", shapes)
+    found.verify()
+
+    def bare(store: Store) -> Store:
+        is_copy = isinstance(store.value, Cast) and isinstance(
+            store.value.operand, Load
+        )
+        return replace(store, value=store.value.operand) if is_copy else store
+
+    found.refuses(in_body(found.nest, once(Store, bare)), "is not the value")
+    found.refuses(
+        in_body(
+            found.nest,
+            once(BatchReduceGemm, lambda n: replace(n, a=replace(n.a, buffer="x"))),
+        ),
+        "a product mixes types",
+    )
+    _unwidened(found).refuses(_unwidened(found).nest, "in another type")
 
 
 @rows
