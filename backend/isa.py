@@ -21,8 +21,10 @@ class VectorISA:
     `excluded` are prefixes of features that code for this row must not use although
     the CPU may have them. `has_masks` says that masked loads and stores are single
     instructions. Without `has_fma` a multiply-add is two instructions, and `llvm.fma`
-    must not be emitted: it becomes a library call. `fma_per_cycle` counts vector
-    multiply-adds, `load_bytes` the bytes that one core loads from L1 in a cycle.
+    must not be emitted: it becomes a library call. `has_f16` says that conversions
+    between f16 and f32 are instructions; elsewhere they too would be calls.
+    `fma_per_cycle` counts vector multiply-adds, `load_bytes` the bytes that one core
+    loads from L1 in a cycle.
     """
 
     name: str
@@ -32,6 +34,7 @@ class VectorISA:
     registers: int
     has_fma: bool
     has_masks: bool
+    has_f16: bool
     fma_per_cycle: float
     fma_latency: int
     load_bytes: float
@@ -57,25 +60,27 @@ class VectorISA:
 
 AVX512 = VectorISA(
     name="avx512",
-    required=("avx512f", "avx512vl", "avx512bw", "avx512dq", "avx2", "fma"),
+    required=("avx512f", "avx512vl", "avx512bw", "avx512dq", "avx2", "fma", "f16c"),
     excluded=("amx",),
     vector_bits=512,
     registers=32,
     has_fma=True,
     has_masks=True,
+    has_f16=True,
     fma_per_cycle=2.0,
     fma_latency=4,
     load_bytes=128.0,
 )
 AVX2 = VectorISA(
     name="avx2",
-    required=("avx2", "fma"),
+    required=("avx2", "fma", "f16c"),
     excluded=("amx", "avx512", "avx10", "evex512"),
     vector_bits=256,
     registers=16,
     has_fma=True,
     # vmaskmovps serves 4 and 8 bytes; narrower masked accesses become branches.
     has_masks=True,
+    has_f16=True,
     fma_per_cycle=2.0,
     fma_latency=4,
     load_bytes=64.0,
@@ -89,6 +94,7 @@ GENERIC = VectorISA(
     registers=16,
     has_fma=False,
     has_masks=False,
+    has_f16=False,
     fma_per_cycle=1.0,
     fma_latency=7,
     load_bytes=32.0,

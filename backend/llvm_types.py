@@ -1,8 +1,9 @@
 """The language's element types as LLVM types, in registers and in memory.
 
 A bool is one bit in a register (what comparisons give and selects take) and one byte,
-0 or 1, in memory. Every other type is the same in both. Signedness is not part of an
-LLVM type: it travels as the `DType`.
+0 or 1, in memory. An f16 or bf16 is an f32 in a register, always one of the numbers of
+its type, and 16 bits in memory. Every other type is the same in both. Signedness is
+not part of an LLVM type: it travels as the `DType`.
 """
 
 from __future__ import annotations
@@ -11,10 +12,7 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from polydsl.base.diagnostics import bug
-from polydsl.base.dtypes import DType
-
-_FLOATS: dict[int, ir.Type] = {32: ir.FloatType(), 64: ir.DoubleType()}
+from polydsl.base.dtypes import BOOL, F64, DType
 
 
 class Splat(ir.Constant):  # type: ignore[misc]
@@ -47,27 +45,21 @@ class Callee:
 
 def register_type(dtype: DType, lanes: int = 1) -> ir.Type:
     """Return the type of a value of *dtype*, a vector if there are several *lanes*."""
-    return _vector(ir.IntType(1) if dtype.kind == "bool" else _scalar(dtype), lanes)
+    if dtype.is_float:
+        return _vector(ir.DoubleType() if dtype == F64 else ir.FloatType(), lanes)
+    return _vector(ir.IntType(1 if dtype == BOOL else dtype.bits), lanes)
 
 
 def memory_type(dtype: DType, lanes: int = 1) -> ir.Type:
     """Return the type that is loaded and stored for a value of *dtype*."""
-    return _vector(_scalar(dtype), lanes)
+    if dtype.is_float and not dtype.is_narrow:
+        return register_type(dtype, lanes)
+    return _vector(ir.IntType(dtype.bits), lanes)
 
 
-def from_memory(builder: ir.IRBuilder, value: ir.Value, dtype: DType) -> ir.Value:
-    """Return a loaded value in its register form."""
-    if dtype.kind != "bool":
-        return value
-    zero = constant(value.type, 0)
-    return builder.icmp_unsigned("!=", value, zero)
-
-
-def to_memory(builder: ir.IRBuilder, value: ir.Value, dtype: DType) -> ir.Value:
-    """Return a value in the form that is stored."""
-    if dtype.kind != "bool":
-        return value
-    return builder.zext(value, like(value.type, ir.IntType(8)))
+def register_bytes(dtype: DType) -> int:
+    """Return how many bytes of a vector register an element takes."""
+    return 4 if dtype.is_narrow else dtype.bytes
 
 
 def constant(type_: ir.Type, number: float) -> ir.Constant:
@@ -130,14 +122,6 @@ def _is_vector(type_: ir.Type) -> bool:
 
 def _vector(element: ir.Type, lanes: int) -> ir.Type:
     return element if lanes == 1 else ir.VectorType(element, lanes)
-
-
-def _scalar(dtype: DType) -> ir.Type:
-    if not dtype.is_float:
-        return ir.IntType(dtype.bits)
-    if dtype.bits not in _FLOATS:
-        bug(f"{dtype} has no code generation yet")
-    return _FLOATS[dtype.bits]
 
 
 def _wrapped(number: int, width: int) -> int:

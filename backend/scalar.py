@@ -129,7 +129,9 @@ def emit_function(
     if name not in FUNCTIONS or name not in EMITTED:
         bug(f"there is no scalar function {name}")
     inner = operand_type(name, dtype)
-    operands = [emit_cast(builder, value, dtype, inner) for value in arguments]
+    operands = [
+        emit_cast(builder, value, dtype, inner, target.isa) for value in arguments
+    ]
     if name == "pos":
         return operands[0]
     if name in ("and", "or", "not"):

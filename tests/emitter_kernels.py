@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from polydsl.base.dtypes import BOOL, F32, I32, I64, DType
+from polydsl.base.dtypes import BOOL, F32, F64, I32, I64, DType
 from polydsl.base.functions import Combine
 from polydsl.loops.memory import Array
 from polydsl.loops.nest import (
@@ -14,6 +14,7 @@ from polydsl.loops.nest import (
     BatchReduceGemm,
     Buffer,
     Call,
+    Cast,
     Columns,
     Expr,
     Literal,
@@ -191,6 +192,19 @@ def partial_tiles(columns: int, depth: int, lanes: int, dtype: DType) -> LoopNes
         each(Store("c", (at,), Load("acc", (lane,), dtype))),
     )
     return nest(buffers, Loop("s", number(0), number(columns), body, step=lanes))
+
+
+def rounded(n: int, lanes: int, dtype: DType) -> LoopNest:
+    """Twice a row in f64, and the row backwards, both rounded to *dtype*."""
+    wide = call("mul", Cast(Load("x", (J,), dtype), F64), Literal(2.0, F64))
+    back = call("sub", number(n - 1), J)
+    more = call("add", Cast(Load("x", (back,), dtype), F32), Literal(0.3, F32))
+    body = (
+        Store("y", (J,), Cast(wide, dtype)),
+        Store("z", (J,), Cast(more, dtype)),
+    )
+    rows = [array(name, n, dtype=dtype, written=name != "x") for name in "xyz"]
+    return nest(rows, *(vector("j", n, lanes, each) for each in body))
 
 
 def reduction(n: int, lanes: int, combine: Combine, dtype: DType) -> LoopNest:

@@ -17,9 +17,10 @@ POINTS = 20_000
 EXTENTS = (1, 2, 3, 5, 7, 8, 11, 13, 16, 17, 19, 33, 37, 67, 0, 1)
 SMALL = (1, 2, 3, 2, 5, 0)
 """The extents of the size that is always there: with it, statements stay small."""
+FLOATS = ("f32", "f64", "bf16", "f16")
 INTEGERS = ("i32", "i64", "i8", "u8", "i16")
 KINDS: dict[str, Kind] = {
-    "f32": "float", "f64": "float", "bool": "bool", **dict.fromkeys(INTEGERS, "int"),
+    "bool": "bool", **dict.fromkeys(FLOATS, "float"), **dict.fromkeys(INTEGERS, "int"),
 }  # fmt: skip
 
 
@@ -131,7 +132,7 @@ class Builder:
     def parameter(self, kind: Kind, dims: Sequence[str], dtype: str = "") -> str:
         """Return a new parameter."""
         if not dtype:
-            others = {"float": ("f32", "f64"), "int": INTEGERS, "bool": ("bool",)}
+            others = {"float": FLOATS, "int": INTEGERS, "bool": ("bool",)}
             dtype = self.pick(others[kind])
             if kind == "float" and self.chance(85):
                 dtype = self.dtype

@@ -40,12 +40,14 @@ _TYPED = (
     "Reduce",
     "Cast",
 )
-_DTYPES = ("f64", "f32", "i64", "i32", "i16", "i8", "u8", "bool")
+_DTYPES = ("f64", "f32", "f16", "bf16", "i64", "i32", "i16", "i8", "u8", "bool")
 _MATRIX = (
     "rows strided", "rows table", "rows guarded", "rows packed", "rows prepared",
     "rows from a padded copy", "rows from a prepared padded copy",
     "columns in place", "columns packed for each panel", "columns prepared",
     "columns from a padded copy", "columns from a prepared padded copy",
+    "rows widened", "columns widened", "rows from a widened copy",
+    "columns from a widened copy",
     "depth blocks", "depth blocks with a tail", "depth blocks of several taps",
     "tap blocks", "tap blocks with a tail", "several taps",
     "row tail", "column tail", "outer loops", "split group", "batch",
@@ -175,6 +177,10 @@ def _matrix(plan: MatrixPlan) -> Iterator[str]:
     for side, factor in (("rows", a), ("columns", b)):
         if factor.pack is not None and factor.pack.prepared:
             yield f"{side} prepared"
+        if any(isinstance(copy.value, typed.Cast) for copy in factor.copies):
+            yield f"{side} widened"
+            if factor.padded is not None:
+                yield f"{side} from a widened copy"
         if factor.padded is not None:
             prepared = "prepared " if factor.padded.prepared else ""
             yield f"{side} from a {prepared}padded copy"

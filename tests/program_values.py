@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from program_builder import Builder, Kind
+from program_builder import FLOATS, Builder, Kind
 
 Indices = Sequence[str]
 
@@ -60,7 +60,7 @@ def floats(b: Builder, indices: Indices, depth: int) -> str:
             return f"{floats(b, indices, depth - 1)} / (abs({below}) + 1)"
         case "cast":
             inner = value(b, indices, b.pick(("float", "int")), depth - 1)
-            return f"{b.pick(('f32', 'f64'))}({inner})"
+            return f"{b.pick(FLOATS)}({inner})"
         case "conditional" | "where":
             return _choice(b, indices, "float", depth)
         case "reduce":

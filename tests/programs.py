@@ -14,6 +14,7 @@ from typing import Any
 from hypothesis import strategies as st
 from program_builder import (
     EXTENTS,
+    FLOATS,
     INTEGERS,
     KINDS,
     SMALL,
@@ -45,7 +46,7 @@ def programs(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Program:
     b = Builder(draw)
     for name in ("A", "B", "C", "D")[: b.number(2, 4)]:
         b.sizes[name] = b.pick(EXTENTS if b.sizes else SMALL)
-    b.dtype = b.pick(("f32", "f32", "f32", "f64"))
+    b.dtype = b.pick(("f32", "f32", "f32", *FLOATS))
     main: Kind = b.pick(("float", "float", "float", "int", "bool"))
     for _ in range(b.number(1, 2)):
         _some_parameter(b, main)

@@ -13,7 +13,8 @@ from llvmlite import ir
 
 from polydsl.backend.isa import ISAS, VectorISA
 from polydsl.backend.jit import NativeKernel, compile_object, load
-from polydsl.backend.llvm_types import from_memory, memory_type, to_memory
+from polydsl.backend.llvm_types import memory_type
+from polydsl.backend.memory_form import from_memory, to_memory
 from polydsl.backend.scalar import emit_cast, emit_function, operand_type
 from polydsl.backend.target import Target, host_target
 from polydsl.base.dtypes import BOOL, DType
@@ -36,11 +37,15 @@ _I64 = ir.IntType(64)
 
 
 def module_text(
-    emission: Emission, operands: list[DType], result: DType, lanes: int
+    emission: Emission,
+    operands: list[DType],
+    result: DType,
+    lanes: int,
+    isa: VectorISA,
 ) -> str:
     """Return a module whose `run(inputs..., output, count)` maps arrays."""
     module = ir.Module()
-    add_map(module, "run", emission, operands, result, lanes)
+    add_map(module, "run", emission, operands, result, lanes, isa)
     return str(module)
 
 
@@ -51,6 +56,7 @@ def add_map(
     operands: list[DType],
     result: DType,
     lanes: int,
+    isa: VectorISA,
 ) -> None:
     """Define a function that maps arrays, *lanes* elements at a time."""
     pointers = [ir.PointerType()] * (len(operands) + 1)
@@ -68,8 +74,8 @@ def add_map(
         element = memory_type(dtype)
         address = builder.gep(pointer, [place], source_etype=element)
         loaded = builder.load(address, typ=memory_type(dtype, lanes), align=1)
-        values.append(from_memory(builder, loaded, dtype))
-    value = to_memory(builder, emission(builder, values), result)
+        values.append(from_memory(builder, loaded, dtype, isa))
+    value = to_memory(builder, emission(builder, values), result, isa)
     address = builder.gep(function.args[-2], [place], source_etype=memory_type(result))
     builder.store(value, address, align=1)
     following = builder.add(place, ir.Constant(_I64, lanes))
@@ -98,6 +104,7 @@ def add_function(
         [dtype] * FUNCTIONS[name].arity,
         result_type(name, dtype),
         lanes,
+        target.isa,
     )
 
 
@@ -130,7 +137,8 @@ def compiled(
     lanes: int,
 ) -> Mapped:
     """Compile any emission for a row of this machine."""
-    image = compile_object(module_text(emission, operands, result, lanes), target)
+    text = module_text(emission, operands, result, lanes, target.isa)
+    image = compile_object(text, target)
     return Mapped(load(image, exports=("run",)), result, lanes)
 
 
@@ -153,7 +161,7 @@ def mapped(
 def mapped_cast(source: DType, target: DType, isa: VectorISA, lanes: int = 0) -> Mapped:
     """Compile a cast for an ISA row of this machine."""
     return compiled(
-        lambda builder, values: emit_cast(builder, values[0], source, target),
+        lambda builder, values: emit_cast(builder, values[0], source, target, isa),
         [source],
         target,
         host_target(isa.name),

@@ -11,7 +11,7 @@ from polydsl.backend.emitter.module import emit_module
 from polydsl.backend.isa import AVX2, AVX512, GENERIC, ISAS, VectorISA
 from polydsl.backend.jit import assembly
 from polydsl.backend.target import target_for
-from polydsl.base.dtypes import DTYPES, F32
+from polydsl.base.dtypes import BF16, DTYPES, F16, F32, DType
 from polydsl.loops.nest import LoopNest
 
 TRIPLE = "x86_64-unknown-linux-gnu"
@@ -48,6 +48,36 @@ def test_nothing_is_called(isa: VectorISA, kernel: str, extent: int) -> None:
         "every": kernels.every(extent, 2, lanes),
     }[kernel]
     assert "call" not in code(nest, isa)
+
+
+@pytest.mark.parametrize("isa", ISAS, ids=lambda isa: isa.name)
+@pytest.mark.parametrize("dtype", [F16, BF16], ids=str)
+@pytest.mark.parametrize("extent", [3, 61, 64])
+def test_narrow_floats_call_nothing(isa: VectorISA, dtype: DType, extent: int) -> None:
+    lanes = isa.lanes(F32)
+    assert "call" not in code(kernels.rounded(extent, lanes, dtype), isa)
+    assert "call" not in code(kernels.reduction(extent, lanes, "max", dtype), isa)
+
+
+@pytest.mark.parametrize(
+    ("isa", "dtype", "wanted"),
+    [
+        (AVX512, F16, ("vcvtph2ps", "vcvtps2ph", "zmm")),
+        (AVX512, BF16, ("vpsrld", "vpmovdw", "zmm")),
+        (AVX2, F16, ("vcvtph2ps", "vcvtps2ph", "ymm")),
+        (AVX2, BF16, ("vpmovzxwd", "vpackusdw", "ymm")),
+        (GENERIC, F16, ("punpcklwd", "mulps", "pshufd")),
+        (GENERIC, BF16, ("punpcklwd", "addps", "packssdw")),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_narrow_floats_are_converted_in_vectors(
+    isa: VectorISA, dtype: DType, wanted: tuple[str, ...]
+) -> None:
+    bodies = loops(code(kernels.rounded(1024, isa.lanes(F32), dtype), isa))
+    assert len(bodies) == 2
+    for word in wanted:
+        assert word in bodies[1]
 
 
 @pytest.mark.parametrize("dtype", ["i8", "u8", "i16", "bool", "i64", "f64"])

@@ -111,6 +111,7 @@ REDUCTIONS: list[tuple[Combine, str]] = [
         for c in ("max", "min")
         for t in ("f64", "f32", "i64", "i32", "i16", "i8", "u8")
     ),
+    *((c, t) for c in ("max", "min") for t in ("f16", "bf16")),
     *((c, t) for c in ("add", "mul") for t in ("f64", "f32", "i64", "i32", "i8")),
     ("and", "bool"),
     ("or", "bool"),
@@ -123,6 +124,14 @@ def test_reductions_of_every_type(
     worker: Worker, isa: str, combine: Combine, dtype: str, n: int
 ) -> None:
     check(worker, kernels.reduction(n, 16, combine, DTYPES[dtype]), isa)
+
+
+@pytest.mark.parametrize("dtype", ["f16", "bf16"])
+@pytest.mark.parametrize("n", [1, 16, 75])
+def test_narrow_floats_are_rounded(
+    worker: Worker, isa: str, dtype: str, n: int
+) -> None:
+    check(worker, kernels.rounded(n, 8, DTYPES[dtype]), isa)
 
 
 @settings(max_examples=25, deadline=None)

@@ -8,7 +8,7 @@ import pytest
 from emitter_kernels import array, call, loop, nest, number, vector
 
 from polydsl.base.diagnostics import CompilerBug
-from polydsl.base.dtypes import BOOL, F32, F64, I8, I32, I64, U8, DType
+from polydsl.base.dtypes import BF16, BOOL, F16, F32, F64, I8, I32, I64, U8, DType
 from polydsl.loops.evaluate import Access, cast
 from polydsl.loops.interpret import interpret
 from polydsl.loops.nest import (
@@ -87,6 +87,13 @@ def test_narrow_integers_are_computed_in_i32() -> None:
         (np.int32(-1), U8, 0),
         (np.float32(0.5), BOOL, True),
         (np.bool_(True), F64, 1.0),
+        # More than half a step above 1, which an f32 does not know.
+        (np.float64(1 + 2**-8 + 2**-40), BF16, 1 + 2**-7),
+        (np.int64(2**62 + 2**54 + 1), BF16, 2.0**62 + 2**55),
+        (np.int64(-(2**62) - 2**54), BF16, -(2.0**62)),
+        (np.float32(65520), F16, np.inf),
+        (np.float32(2**-25), F16, 0.0),
+        (BF16.numpy.type(0.1), F16, 0.10009765625),
     ],
 )
 def test_casts_saturate(value: np.generic, dtype: DType, wanted: object) -> None:

@@ -29,8 +29,9 @@ def test_rows_stand_best_first():
     [
         ((), ["generic"]),
         (("avx2",), ["generic"]),
-        (("avx2", "fma"), ["avx2", "generic"]),
-        (("avx2", "fma", "avx512f"), ["avx2", "generic"]),
+        (("avx2", "fma"), ["generic"]),
+        (("avx2", "fma", "f16c"), ["avx2", "generic"]),
+        (("avx2", "fma", "f16c", "avx512f"), ["avx2", "generic"]),
         (AVX512.required, ["avx512", "avx2", "generic"]),
     ],
 )

@@ -8,8 +8,8 @@ from oracle_builder import access, call, cast, define, index, lit, program, redu
 from oracle_text import check, run
 
 from polydsl.base.dtypes import BF16, DTYPES
+from polydsl.base.rounding import round_to
 from polydsl.semantics.oracle import Outcome, evaluate
-from polydsl.semantics.oracle.numbers import round_to
 from polydsl.semantics.program import Program
 
 AT = index("i")

@@ -7,20 +7,22 @@ from elf import symbols, undefined
 from llvmlite import ir
 from scalar_harness import HOST_ROWS, add_function, add_map
 
-from polydsl.backend.isa import GENERIC
+from polydsl.backend.isa import GENERIC, ISAS
 from polydsl.backend.jit import compile_object
 from polydsl.backend.scalar import EMITTED, emit_cast, emit_function
 from polydsl.backend.target import host_target, target_for
 from polydsl.base.diagnostics import CompilerBug
-from polydsl.base.dtypes import BOOL, F32, F64, I8, I16, I32, I64, U8
+from polydsl.base.dtypes import BF16, BOOL, F16, F32, F64, I8, I16, I32, I64, U8
 from polydsl.base.functions import FUNCTIONS
 
+X86 = "x86_64-unknown-linux-gnu"
 TARGETS = [
     *(host_target(isa.name) for isa in HOST_ROWS),
+    *(target_for(isa, X86) for isa in ISAS if isa not in HOST_ROWS),
     target_for(GENERIC, "aarch64-unknown-linux-gnu"),
 ]
-TYPES = (F64, F32, I64, I32, I16, I8, U8, BOOL)
-# Narrow types are computed in i32, except where the rule keeps them.
+TYPES = (F64, F32, F16, BF16, I64, I32, I16, I8, U8, BOOL)
+# Narrow types are computed in wider ones, except where the rule keeps them.
 NARROW_RULES = ("keep", "compare", "logical")
 
 targets = pytest.mark.parametrize("target", TARGETS, ids=str)
@@ -65,10 +67,10 @@ def test_no_cast_needs_a_library(target):
             for lanes in (1, target.isa.lanes(source)):
 
                 def emission(builder, values, source=source, wanted=wanted):
-                    return emit_cast(builder, values[0], source, wanted)
+                    return emit_cast(builder, values[0], source, wanted, target.isa)
 
                 name = f"{source}_{wanted}_{lanes}"
-                add_map(module, name, emission, [source], wanted, lanes)
+                add_map(module, name, emission, [source], wanted, lanes, target.isa)
     assert undefined(compile_object(str(module), target)) == frozenset()
 
 

@@ -14,13 +14,8 @@ from llvmlite import ir
 from polydsl.backend.emitter.branches import branch
 from polydsl.backend.emitter.scope import Scope
 from polydsl.backend.emitter.types import I1, I32, VOID, every_lane, shuffle, zeros
-from polydsl.backend.llvm_types import (
-    from_memory,
-    intrinsic,
-    memory_type,
-    suffix,
-    to_memory,
-)
+from polydsl.backend.llvm_types import intrinsic, memory_type, suffix
+from polydsl.backend.memory_form import from_memory, to_memory
 from polydsl.loops.nest import Buffer, LoopNest
 
 
@@ -36,16 +31,17 @@ class Mask:
 
 
 def load_element(scope: Scope, buffer: Buffer, place: ir.Value) -> ir.Value:
-    """Load one element; a bool becomes an i1."""
+    """Load one element, in its register form."""
     value = _load(scope, buffer, place, memory_type(buffer.dtype))
-    return from_memory(scope.builder, value, buffer.dtype)
+    return from_memory(scope.builder, value, buffer.dtype, scope.target.isa)
 
 
 def store_element(
     scope: Scope, buffer: Buffer, place: ir.Value, value: ir.Value
 ) -> None:
     """Store one element."""
-    _store(scope, buffer, place, to_memory(scope.builder, value, buffer.dtype))
+    kept = to_memory(scope.builder, value, buffer.dtype, scope.target.isa)
+    _store(scope, buffer, place, kept)
 
 
 # Vectors of neighbours

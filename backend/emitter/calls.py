@@ -5,7 +5,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from polydsl.backend.llvm_types import lanes_of, register_type
-from polydsl.backend.scalar import emit_function
+from polydsl.backend.scalar import emit_cast, emit_function, operand_type
 from polydsl.backend.target import Target
 from polydsl.base.dtypes import DType
 
@@ -39,5 +39,8 @@ def emit_combination(
 ) -> ir.Value:
     """Combine two values of *dtype* into one of the same type; integers wrap."""
     result = emit_call(builder, combine, operands, dtype, target)
+    if dtype.is_float:
+        inner = operand_type(combine, dtype)
+        return emit_cast(builder, result, inner, dtype, target.isa)
     kind = register_type(dtype, lanes_of(operands[0].type))
     return result if result.type == kind else builder.trunc(result, kind)

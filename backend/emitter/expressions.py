@@ -25,7 +25,8 @@ from polydsl.backend.emitter.ranges import (
 )
 from polydsl.backend.emitter.scope import Scope
 from polydsl.backend.emitter.types import add, number, offset, scale
-from polydsl.backend.llvm_types import constant, memory_type, register_type
+from polydsl.backend.llvm_types import memory_type
+from polydsl.backend.memory_form import register_number
 from polydsl.backend.scalar import emit_cast
 from polydsl.base.diagnostics import bug
 from polydsl.base.dtypes import I64, DType
@@ -125,7 +126,7 @@ def emit_value(scope: Scope, expr: Expr, memo: Memo) -> ir.Value:
 def _emit(scope: Scope, expr: Expr, memo: Memo) -> ir.Value:
     match expr:
         case Literal(value, dtype):
-            return constant(register_type(dtype), value)
+            return register_number(dtype, value)
         case Var(name):
             return scope.variable(name)
         case Load(buffer, index):
@@ -139,7 +140,8 @@ def _emit(scope: Scope, expr: Expr, memo: Memo) -> ir.Value:
             return _emit_select(scope, expr, memo)
         case Cast(operand, dtype):
             value = emit_value(scope, operand, memo)
-            return emit_cast(scope.builder, value, operand.dtype, dtype)
+            isa = scope.target.isa
+            return emit_cast(scope.builder, value, operand.dtype, dtype, isa)
         case _:
             assert_never(expr)
 

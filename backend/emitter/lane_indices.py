@@ -127,7 +127,8 @@ def _atom_vector(
             if not divisor.terms and divisor.constant > 0:
                 return _divide(lanes, atom, divisor.constant, dtype, value_of)
         case Cast(operand) if operand.dtype.is_int and operand.dtype.bits <= 32:
-            return emit_cast(builder, value_of(lanes, operand), operand.dtype, dtype)
+            value, isa = value_of(lanes, operand), lanes.scope.target.isa
+            return emit_cast(builder, value, operand.dtype, dtype, isa)
     if isinstance(atom, Call) and all(a.dtype == dtypes.I64 for a in atom.arguments):
         forms = [affine(argument, ranges) for argument in atom.arguments]
         values = [index_vector(lanes, form, dtype, value_of) for form in forms]

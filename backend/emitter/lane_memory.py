@@ -37,7 +37,8 @@ from polydsl.backend.emitter.types import (
     shuffle,
     zeros,
 )
-from polydsl.backend.llvm_types import from_memory, memory_type, to_memory
+from polydsl.backend.llvm_types import memory_type
+from polydsl.backend.memory_form import from_memory, to_memory
 from polydsl.base import dtypes
 from polydsl.loops.nest import Buffer, Expr
 
@@ -58,7 +59,7 @@ def load_lanes(
     if not parts.stride and not parts.irregular.terms:
         return lanes.wide(_load_same(lanes, buffer, parts.uniform, mask))
     loaded = _load(lanes, buffer, parts, index, mask, value_of)
-    return from_memory(lanes.builder, loaded, buffer.dtype)
+    return from_memory(lanes.builder, loaded, buffer.dtype, lanes.scope.target.isa)
 
 
 def _load(
@@ -103,7 +104,8 @@ def store_lanes(
     scope = lanes.scope
     buffer = scope.kernel.buffer(name)
     parts = split(lanes, scope.position(name, index))
-    kept, mask = to_memory(lanes.builder, value, buffer.dtype), lanes.tail
+    kept = to_memory(lanes.builder, value, buffer.dtype, scope.target.isa)
+    mask = lanes.tail
     if parts.irregular.terms or abs(parts.stride) != 1:
         places = _places(lanes, buffer, parts, value_of)
         scatter(scope, buffer, places, kept, mask)

@@ -50,10 +50,11 @@ def _emit(lanes: Lanes, expr: Expr) -> ir.Value:
         case Select():
             return _emit_select(lanes, expr)
         case Cast(operand, dtype):
+            builder, isa = lanes.builder, lanes.scope.target.isa
             if is_narrow_expr(lanes, operand):
-                return emit_cast(lanes.builder, _narrow(lanes, operand), I32, dtype)
+                return emit_cast(builder, _narrow(lanes, operand), I32, dtype, isa)
             value = emit_lanes(lanes, operand)
-            return emit_cast(lanes.builder, value, operand.dtype, dtype)
+            return emit_cast(builder, value, operand.dtype, dtype, isa)
         case Literal():
             return lanes.wide(uniform_value(lanes, expr))
         case _:

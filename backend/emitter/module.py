@@ -12,6 +12,7 @@ runs a body on every thread.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from llvmlite import ir
 
@@ -23,8 +24,10 @@ from polydsl.backend.emitter.scope import Kernel, Scope
 from polydsl.backend.emitter.types import I8, I32, I64, POINTER
 from polydsl.backend.emitter.vector_checks import parts_of
 from polydsl.backend.target import Target
+from polydsl.base.dtypes import F32
 from polydsl.loops.nest import (
     Accumulate,
+    Buffer,
     Load,
     Loop,
     LoopNest,
@@ -51,7 +54,7 @@ def build_module(nest: LoopNest, target: Target) -> ir.Module:
             nest,
             target,
             scratch_layout(nest),
-            {buffer.name: buffer for buffer in nest.buffers},
+            {buffer.name: _held(buffer) for buffer in nest.buffers},
             _padding(nest),
             alias_scopes(module, nest),
             part,
@@ -77,6 +80,12 @@ def _emit_part(kernel: Kernel, nodes: tuple[Node, ...]) -> None:
     inside = open_function(kernel, function, pointers)
     emit_nodes(Scope(kernel, inside), nodes)
     close_function(inside, I32(0))
+
+
+def _held(buffer: Buffer) -> Buffer:
+    """Return the buffer as it is kept: a register holds an f32 for a narrow float."""
+    in_registers = buffer.memory == "register" and buffer.dtype.is_narrow
+    return replace(buffer, dtype=F32) if in_registers else buffer
 
 
 def _padding(nest: LoopNest) -> dict[str, int]:

@@ -20,7 +20,8 @@ from polydsl.backend.emitter.lanes import Lanes, uniform_value
 from polydsl.backend.emitter.layout import ALIGNMENT
 from polydsl.backend.emitter.scope import Scope
 from polydsl.backend.emitter.types import untyped
-from polydsl.backend.llvm_types import constant, from_memory, memory_type
+from polydsl.backend.llvm_types import memory_type
+from polydsl.backend.memory_form import from_memory, memory_number
 from polydsl.loops.nest import Expr, Literal, Load, Select
 
 
@@ -56,7 +57,7 @@ def emit_padded(
     if form.stride == 0:
         return None
     loaded = load_vector(lanes.scope, buffer, place, lanes.count, mask)
-    value = from_memory(builder, loaded, buffer.dtype)
+    value = from_memory(builder, loaded, buffer.dtype, lanes.scope.target.isa)
     if inside is None:
         return value
     return builder.select(inside, value, lanes.wide(uniform_value(lanes, padding)))
@@ -74,5 +75,6 @@ def _line(scope: Scope, padding: Literal, lanes: int) -> ir.Value:
     line.linkage = "private"
     line.global_constant = True
     line.align = ALIGNMENT
-    line.initializer = ir.Constant(kind, [constant(element, padding.value)] * lanes)
+    number = memory_number(padding.dtype, padding.value)
+    line.initializer = ir.Constant(kind, [number] * lanes)
     return untyped(line)

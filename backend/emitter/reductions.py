@@ -22,7 +22,8 @@ from polydsl.backend.emitter.lanes import Lanes
 from polydsl.backend.emitter.scope import Scope
 from polydsl.backend.emitter.statements import combined
 from polydsl.backend.emitter.types import I32, any_lane, every_lane, reserve, shuffle
-from polydsl.backend.llvm_types import constant, register_type
+from polydsl.backend.llvm_types import register_bytes, register_type
+from polydsl.backend.memory_form import register_number
 from polydsl.base.dtypes import DType
 from polydsl.base.functions import Combine, identity
 from polydsl.loops.nest import Accumulate
@@ -44,7 +45,7 @@ def open_reduction(scope: Scope, node: Accumulate, lanes: int, slots: int) -> Re
     """Set up partial results with nothing in them."""
     dtype = node.value.dtype
     kind = register_type(dtype, lanes)
-    start = constant(kind, _start(node.combine, dtype))
+    start = register_number(dtype, _start(node.combine, dtype), lanes)
     places = tuple(reserve(scope.function.entry, kind) for _ in range(slots))
     for place in places:
         scope.builder.store(start, place)
@@ -149,8 +150,9 @@ def _halved(scope: Scope, node: Accumulate, *parts: _Rows) -> _Rows:
     shuffles within these are cheapest.
     """
     width, count = parts[0].width, len(parts[0].numbers)
-    is_short = width * node.value.dtype.bytes <= SHUFFLED_BYTES
-    together = SHUFFLED_BYTES // node.value.dtype.bytes // width if is_short else count
+    size = register_bytes(node.value.dtype)
+    is_short = width * size <= SHUFFLED_BYTES
+    together = SHUFFLED_BYTES // size // width if is_short else count
     order = [
         (source, row)
         for block in range(0, count, together)

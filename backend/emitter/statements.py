@@ -35,6 +35,6 @@ def combined(
 
 def check_types(scope: Scope, node: Store | Accumulate) -> None:
     """Check that what is stored has the type of its buffer."""
-    dtype = scope.kernel.buffer(node.buffer).dtype
+    dtype = scope.nest.buffer(node.buffer).dtype
     if node.value.dtype != dtype:
         bug(f"{scope.nest.name}: a {node.value.dtype} is stored in {node.buffer}")

@@ -20,9 +20,12 @@ from polydsl.backend.emitter.expressions import emit_affine
 from polydsl.backend.emitter.ranges import Affine
 from polydsl.backend.emitter.scope import Scope
 from polydsl.backend.emitter.types import number, offset, shuffle
-from polydsl.backend.llvm_types import memory_type
+from polydsl.backend.llvm_types import memory_type, register_bytes
+from polydsl.backend.memory_form import from_memory, to_memory
+from polydsl.base.dtypes import F32
 from polydsl.loops.nest import (
     Buffer,
+    Cast,
     Expr,
     Literal,
     Load,
@@ -60,11 +63,13 @@ def transposed_block(scope: Scope, loop: Loop) -> Block | None:
     store = inner.body[0]
     if inner.kind != "vector" or not isinstance(store, Store):
         return None
-    load, lanes = store.value, inner.lanes
+    load, lanes = _without_widening(store.value), inner.lanes
     if not isinstance(load, Load) or not _is_square(loop, inner):
         return None
     target, source = scope.kernel.buffer(store.buffer), scope.kernel.buffer(load.buffer)
-    if target.dtype != source.dtype or target.dtype.bytes < 4 or target == source:
+    if store.value.dtype != target.dtype or target == source:
+        return None
+    if register_bytes(target.dtype) < 4:
         return None
     ends = (0, lanes - 1)
     block = scope.bind(loop.var, number(0), ends).bind(inner.var, number(0), ends)
@@ -84,6 +89,15 @@ def transposed_block(scope: Scope, loop: Loop) -> Block | None:
         start.coefficient(inner.var),
         lanes,
     )
+
+
+def _without_widening(value: Expr) -> Expr:
+    """Return what is made an f32 of a narrow float, which it is in a register."""
+    match value:
+        case Cast(operand, dtype) if operand.dtype.is_narrow and dtype == F32:
+            return operand
+        case _:
+            return value
 
 
 def _is_square(loop: Loop, inner: Loop) -> bool:
@@ -121,14 +135,17 @@ def _without(form: Affine, names: tuple[str, ...]) -> Affine:
 def emit_block(scope: Scope, block: Block) -> None:
     """Emit the copy of a block."""
     rows: list[ir.Value] = []
+    isa = scope.target.isa
     for v in range(block.lanes):
         start = block.source_corner + Affine(v * block.source_step)
         place = _place(scope, block.source, start)
-        rows.append(load_vector(scope, block.source, place, block.lanes, None))
+        loaded = load_vector(scope, block.source, place, block.lanes, None)
+        rows.append(from_memory(scope.builder, loaded, block.source.dtype, isa))
     for u, column in enumerate(_transposed(scope.builder, rows)):
         start = block.target_corner + Affine(u * block.target_step)
         place = _place(scope, block.target, start)
-        store_vector(scope, block.target, place, column, None)
+        kept = to_memory(scope.builder, column, block.target.dtype, isa)
+        store_vector(scope, block.target, place, kept, None)
 
 
 def _place(scope: Scope, buffer: Buffer, position: Affine) -> ir.Value:

@@ -36,6 +36,11 @@ class DType:
         return self.kind == "int"
 
     @property
+    def is_narrow(self) -> bool:
+        """Whether values are floats of 16 bits, which are computed with as f32."""
+        return self.kind == "float" and self.bits < 32
+
+    @property
     def numpy(self) -> np.dtype[Any]:
         """The NumPy dtype of arrays of this type (bf16 comes from ml_dtypes)."""
         return _NUMPY[self.name]

@@ -16,7 +16,7 @@ import numpy as np
 
 from polydsl.backend.arrays import ArrayLayout, layout_of, read_argument, read_scalar
 from polydsl.base.diagnostics import ArgumentError, bug
-from polydsl.base.dtypes import DTYPES, F32, DType
+from polydsl.base.dtypes import BF16, DTYPES, F32, DType
 from polydsl.driver.arguments import parse_spec
 from polydsl.driver.kernel import Kernel
 from polydsl.driver.random_arrays import Distribution, random_array
@@ -131,9 +131,9 @@ def _read_input(text: str, parameter: ast.Parameter, given: Given) -> Array:
         wanted = dtype or given.dtypes.get(parameter.type.dtype, F32)
         return read_scalar(read_number(text, name), name, wanted)
     values = _read_file(Path(text), name)
-    if dtype is not None and values.dtype == np.dtype("V2"):
+    if values.dtype == np.dtype("V2"):
         # NumPy's files do not know bfloat16: its elements come back as two bytes.
-        values = values.view(dtype.numpy)
+        values = values.view(BF16.numpy)
     return read_argument(values, name, parameter.type.span.text)
 
 

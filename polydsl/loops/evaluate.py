@@ -13,6 +13,7 @@ import numpy as np
 
 from polydsl.base.dtypes import F32, DType, widen
 from polydsl.base.functions import FUNCTIONS, Function
+from polydsl.base.rounding import round_number
 from polydsl.loops.memory import Addresses, Array, CheckedBuffer, Fault
 from polydsl.loops.nest import (
     Call,
@@ -66,7 +67,7 @@ def value_of(run: Run, expr: Expr) -> Any:
     """Return the value of *expr* at the point, a NumPy scalar of its dtype."""
     match expr:
         case Literal(value, dtype):
-            return dtype.numpy.type(value)
+            return _literal(value, dtype)
         case Var(name):
             if name not in run.point:
                 raise Fault(f"the variable {name} is not in scope")
@@ -81,6 +82,12 @@ def value_of(run: Run, expr: Expr) -> Any:
             return _call(run, expr)
         case _:
             assert_never(expr)
+
+
+def _literal(value: int | float | bool, dtype: DType) -> Any:
+    if dtype.is_narrow:
+        value = round_number(dtype, value)
+    return dtype.numpy.type(value)
 
 
 def _call(run: Run, call: Call) -> Any:
@@ -127,6 +134,8 @@ def store_element(run: Run, buffer: str, index: tuple[Expr, ...], value: Any) ->
 
 def cast(value: Any, to: DType) -> Any:
     """Convert a NumPy scalar by the rules of the language: saturating, NaN to 0."""
+    if to.is_narrow:
+        return to.numpy.type(round_number(to, _as_float64(value)))
     if to.is_float:
         return to.numpy.type(value)
     if to.kind == "bool":
@@ -134,6 +143,15 @@ def cast(value: Any, to: DType) -> Any:
     if isinstance(value, np.floating) or value.dtype.kind not in "iub":
         return to.numpy.type(_saturate_float(float(value), to))
     return to.numpy.type(min(max(int(value), to.least), to.greatest))
+
+
+def _as_float64(value: Any) -> float:
+    """Return a number as a float64 that rounds to fewer digits as the number does: the
+    last digits of a large integer become one bit that tells whether any is set."""
+    if value.dtype.kind not in "iu" or abs(int(value)) < 2**53:
+        return float(value)
+    rest = int(value) % 2**12
+    return float(int(value) - rest + (2**11 if rest else 0))
 
 
 def _saturate_float(value: float, to: DType) -> int:

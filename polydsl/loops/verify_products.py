@@ -61,6 +61,7 @@ from polydsl.loops.verify_translate import Names, nest_form, program_condition
 from polydsl.loops.verify_values import Mismatch, Source, within_zero
 from polydsl.poly.defined import Defined
 from polydsl.poly.scop import Scop, Statement
+from polydsl.schedule.inner_product import accessed, widened_access
 from polydsl.schedule.matrix_plan import Copy
 from polydsl.semantics import program
 
@@ -193,7 +194,7 @@ class _Product:
             place = self.leaf.place({})
             bug(f"{statement.name} is another function of its factors, {place}")
         origin = self._origin(self.node.a.buffer)
-        likely = sorted(found, key=lambda bound: _tensor(bound["A"]) != origin)
+        likely = sorted(found, key=lambda bound: accessed(bound["A"]).tensor != origin)
         mismatches: list[Mismatch] = []
         for bound in likely:
             try:
@@ -287,12 +288,12 @@ class _Product:
         if buffer in self.memory.copies:
             self._check_copy(buffer, address, factor)
             return
-        access = _access(factor)
+        access = accessed(factor)
         if access.tensor != buffer:
             self._differ(f"{buffer} is read for {access.tensor}", {})
         subscripts = self.source.subscripts(access.subscripts)
         self._check_inside(self.memory.buffers[buffer], subscripts, ())
-        if isinstance(factor, program.Pad):
+        if isinstance(widened_access(factor), program.Pad):
             self._always(self.source.inside(access), f"padding of {buffer} is read")
         wanted = address_of(self.memory.buffers[buffer], subscripts)
         self._equal(address, wanted, f"another element of {buffer} is read")
@@ -335,14 +336,17 @@ class _Product:
         self, held: Source, value: program.Expr, factor: program.Expr, name: str
     ) -> None:
         """A copied access is the factor's; both are padded, or never outside."""
-        have, want = _access(value), _access(factor)
+        have, want = accessed(value), accessed(factor)
         if have.tensor != want.tensor:
             self._differ(f"{name} holds {have.tensor}, not {want.tensor}", {})
         ours = held.subscripts(have.subscripts)
         theirs = self.source.subscripts(want.subscripts)
         for left, right in zip(ours, theirs):
             self._equal(left, right, f"{name} holds another element of {have.tensor}")
-        padding = [e.value for e in (value, factor) if isinstance(e, program.Pad)]
+        if (value.dtype, have.dtype) != (factor.dtype, want.dtype):
+            self._differ(f"{name} holds {have.tensor} in another type", {})
+        both = (widened_access(value), widened_access(factor))
+        padding = [e.value for e in both if isinstance(e, program.Pad)]
         if len(padding) == 1:
             self._always(self.source.inside(want), f"padding of {have.tensor} is read")
         elif padding and padding[0] != padding[1]:
@@ -385,17 +389,3 @@ class _Product:
 
     def _differ(self, message: str, point: Point) -> NoReturn:
         raise Mismatch(f"{message} {self.leaf.place(point)}")
-
-
-def _access(factor: program.Expr) -> program.Access:
-    match factor:
-        case program.Access():
-            return factor
-        case program.Pad(access):
-            return access
-        case _:
-            bug(f"a factor of a product is no access: {factor}")
-
-
-def _tensor(factor: program.Expr) -> str:
-    return _access(factor).tensor

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import permutations
 
 from polydsl.base.inner_product import COMMUTATIVE, Apply, Factor, Number, Side, Term
-from polydsl.schedule.inner_product import number
+from polydsl.schedule.inner_product import number, widened_access
 from polydsl.semantics import program
 
 Binding = Mapping[Side, program.Expr]
@@ -38,7 +38,7 @@ def _bindings(
     (term, value), *rest = pairs
     others = tuple(rest)
     match term, value:
-        case Factor(side), program.Access() | program.Pad():
+        case Factor(side), _ if widened_access(value) is not None:
             if bound.get(side, value) == value:
                 yield from _bindings(others, {**bound, side: value}, sizes)
         case Number(found), _:

@@ -8,7 +8,6 @@ from polydsl.base.diagnostics import (
     PolydslError,
     ProgramError,
 )
-from polydsl.base.dtypes import DType
 from polydsl.base.source import Span
 from polydsl.poly.cycles import TooMany, find_cycle
 from polydsl.poly.ordering import Cycle, order_statements
@@ -21,7 +20,6 @@ from polydsl.semantics.program import (
     Program,
     accesses,
     is_affine,
-    walk,
 )
 
 _HINT = "the oracle runs it: kernel.reference(...)"
@@ -33,12 +31,9 @@ def ordered_scop(program: Program, scop: Scop) -> Scop:
     Raises `ProgramError` E0314 where points need each other, and `NotCompiledError`.
 
     Not compiled yet: E0502 recurrences that run along no linear time, E0503 indirect
-    subscripts, E0505 f16 and bf16.
+    subscripts.
     """
-    found = [
-        *_indirect(program),
-        *_narrow_floats(program),
-    ]
+    found = _indirect(program)
     if found:
         raise NotCompiledError(tuple(sorted(found, key=lambda d: d.span.start)))
     try:
@@ -67,25 +62,6 @@ def _all_accesses(definition: Definition) -> list[Access]:
     return [a for e in exprs for a in accesses(e)]
 
 
-def _narrow_floats(program: Program) -> list[Diagnostic]:
-    found = [
-        _refusal("E0505", f"{t.dtype} is", t.span)
-        for t in program.tensors
-        if _is_narrow(t.dtype)
-    ]
-    if found:
-        return found
-    for definition in program.definitions:
-        for node in walk(definition.value):
-            if _is_narrow(node.dtype) and not isinstance(node, Access):
-                found.append(_refusal("E0505", f"{node.dtype} is", node.span))
-    return found
-
-
-def _is_narrow(dtype: DType) -> bool:
-    return dtype.is_float and dtype.bits < 32
-
-
 def _recurrence(cycle: Cycle) -> PolydslError:
     """Return what is wrong with statements for which no order was found."""
     first = cycle.statements[0]
@@ -112,3 +88,19 @@ def _recurrence(cycle: Cycle) -> PolydslError:
             ),
         )
     )
+
+
+def _scatters(program: Program) -> list[Diagnostic]:
+    return [
+        _refusal("E0504", "a += whose left side is not plain indices is", d.span)
+        for d in program.definitions
+        if d.is_scatter
+    ]
+
+
+def _recurrence(program: Program, cycle: Cycle) -> Diagnostic:
+    names = [t.name for t in program.tensors if t.name in cycle.tensors]
+    first = next(d for d in program.definitions if d.tensor in names)
+    what = f"a recurrence ({', '.join(names)}) is"
+    label = f"{first.tensor} needs elements of itself"
+    return _refusal("E0502", what, first.span, label)

@@ -5,10 +5,10 @@
 A statement matches by its inner product and its access maps. It sums, multiplies or
 takes the greatest or least of a function of two accesses, made of a few instructions
 (`polydsl.base.inner_product`); both factors and the function are of one floating-point
-type. Every subscript is linear in the indices (after indices under `// g` and `% g`
-are split), and every index belongs to one class, by the tensors it moves: *rows* C and
-A, *columns* C and B, *depth* A and B, *batch* all three. A convolution's window index
-r in `x[p*stride + r]` is depth: it moves both factors.
+type, to which a factor may be widened. Every subscript is linear in the indices (after
+indices under `// g` and `% g` are split), and every index belongs to one class, by the
+tensors it moves: *rows* C and A, *columns* C and B, *depth* A and B, *batch* all three.
+A convolution's window index r in `x[p*stride + r]` is depth: it moves both factors.
 
 Soundness: with these conditions the statement combines, for each value of the batch
 indices, over depth, a function of an element chosen by (row, depth) and one chosen by
@@ -28,7 +28,7 @@ from polydsl.base.inner_product import InnerProduct
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.substitute import linear_term, resolve, substitute
 from polydsl.poly.terms import Interval, Linear, integer
-from polydsl.schedule.inner_product import inner_product
+from polydsl.schedule.inner_product import accessed, inner_product, widened_access
 from polydsl.schedule.operand import Operand
 from polydsl.semantics.program import (
     Access,
@@ -101,10 +101,11 @@ def match(scop: Scop, statement: Statement) -> Contraction | NoContraction:
     inner, factors = found
     dtype = scop.tensor(statement.tensor).dtype
     types = {dtype, statement.value.dtype}
-    types |= {t for f in factors for t in (f.dtype, _access(f).dtype)}
-    if len(types) > 1 or not dtype.is_float or dtype.bits < 32:
+    types |= {f.dtype for f in factors}
+    is_float = all(accessed(f).dtype.is_float for f in factors)
+    if len(types) > 1 or not dtype.is_float or dtype.is_narrow or not is_float:
         return NoContraction("its tensors are not of one type, f32 or f64")
-    if any(0 in scop.tensor(_access(f).tensor).shape for f in factors):
+    if any(0 in scop.tensor(accessed(f).tensor).shape for f in factors):
         return NoContraction("a factor has no elements")
     if any(lo > hi for lo, hi in statement.box) or statement.conditions:
         return NoContraction("its domain is not a box with points")
@@ -126,9 +127,9 @@ def _has_plain_subscripts(statement: Statement) -> bool:
 def _is_defined(scop: Scop, factor: Expr) -> bool:
     """Whether padding begins where the tensor ends: its first statement, which gives
     every element its first value, runs over all of it."""
-    name = _access(factor).tensor
+    name = accessed(factor).tensor
     first = next((s for s in scop.statements if s.tensor == name), None)
-    if not isinstance(factor, Pad) or first is None:
+    if not isinstance(widened_access(factor), Pad) or first is None:
         return True
     whole = [(0, n - 1) for n in scop.tensor(name).shape]
     plain = [s.name for s in first.subscripts if isinstance(s, Index)]
@@ -136,17 +137,10 @@ def _is_defined(scop: Scop, factor: Expr) -> bool:
     return not first.conditions and ranges == whole
 
 
-def _access(factor: Expr) -> Access:
-    if isinstance(factor, Pad):
-        return factor.access
-    assert isinstance(factor, Access)
-    return factor
-
-
 def _subscripts(statement: Statement, factors: tuple[Expr, Expr]) -> Iterator[Expr]:
     yield from statement.subscripts
     for factor in factors:
-        yield from _access(factor).subscripts
+        yield from accessed(factor).subscripts
 
 
 Split = tuple[dict[str, Linear], dict[str, int]]
@@ -265,10 +259,10 @@ def _operand(
     sizes: dict[str, Value],
     box: dict[str, Interval],
 ) -> Operand | None:
-    access = _access(factor)
+    access, whole = accessed(factor), widened_access(factor)
     forms = [resolve(substitute(s, terms), sizes, box) for s in access.subscripts]
     linear = tuple(form for form in forms if form is not None)
     if len(linear) < len(forms):
         return None
-    pad = factor.value if isinstance(factor, Pad) else None
+    pad = whole.value if isinstance(whole, Pad) else None
     return Operand(access.tensor, linear, pad)

@@ -1,4 +1,4 @@
-"""Copies of a factor: padded, or packed in tiles."""
+"""Copies of a factor: padded, or packed in tiles, and in the type of the product."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from polydsl.base.dtypes import I64, DType
 from polydsl.base.source import Span
 from polydsl.poly.substitute import bounds, linear_term, substitute
 from polydsl.poly.terms import Interval, Linear
+from polydsl.schedule.inner_product import widened_access
 from polydsl.schedule.matrix_plan import Copy, Limit, Runs, Side
 from polydsl.schedule.matrix_point import Axis, point_axis
 from polydsl.schedule.operand import Layout, Operand
@@ -17,6 +18,7 @@ from polydsl.schedule.vector_access import step
 from polydsl.semantics.program import (
     Access,
     Call,
+    Cast,
     Expr,
     Index,
     Literal,
@@ -53,10 +55,11 @@ def _turned(copy: Copy, layout: Layout) -> Copy:
     """Return the copy with the dimension along which its source is contiguous, if that
     is not the last and nothing is padded."""
     longest = min(copy.extents[-1], copy.box[copy.along][1] + 1)
-    if not isinstance(copy.value, Access) or longest < copy.lanes:
+    access = widened_access(copy.value)
+    if not isinstance(access, Access) or longest < copy.lanes:
         return copy
     names = (*copy.stored[:-1], copy.along)
-    steps = {d: step(copy.value, d, layout, {}, copy.box) for d in names}
+    steps = {d: step(access, d, layout, {}, copy.box) for d in names}
     if steps[copy.along] in (None, 0, 1):
         return copy
     stored = zip(copy.stored[:-1], copy.shape)
@@ -67,6 +70,7 @@ def _turned(copy: Copy, layout: Layout) -> Copy:
 def pad_copy(
     operand: Operand,
     name: str,
+    source: DType,
     dtype: DType,
     shape: tuple[int, ...],
     box: Mapping[str, Interval],
@@ -75,7 +79,7 @@ def pad_copy(
     lanes: int,
 ) -> tuple[Copy, Operand]:
     """Return a copy of all that *operand* touches, padding included, and the access
-    to it.
+    to it. *source* is the type of the tensor, *dtype* that of the copy.
 
         x[h + r - 1]  ->  x_pad[i] = pad(x[i - 1]);  x_pad[h + r]
     """
@@ -84,11 +88,7 @@ def pad_copy(
     subscripts = tuple(
         linear_term(Linear(((d, 1),), lo), span) for d, (lo, _) in zip(dims, ends)
     )
-    value: Expr = Access(operand.tensor, subscripts, dtype, span)
-    if operand.pad is not None:
-        value = Pad(
-            Access(operand.tensor, subscripts, dtype, span), operand.pad, dtype, span
-        )
+    value = _element(operand.tensor, subscripts, operand.pad, source, dtype, span)
     shifted = tuple(
         Linear(s.coefficients, s.constant - lo)
         for s, (lo, _) in zip(operand.subscripts, ends)
@@ -146,6 +146,7 @@ class _Axes:
 def pack_copy(
     operand: Operand,
     name: str,
+    source: DType,
     dtype: DType,
     sizes: Mapping[str, int],
     packing: Packing,
@@ -154,6 +155,7 @@ def pack_copy(
     lanes: int,
 ) -> Copy:
     """Return the copy of a factor in tiles, `[outer, tile, taps, depth, lane]`.
+    *source* is the type of the tensor, *dtype* that of the copy.
 
     Lanes past the end of the last tile hold zero. An axis of which the copy holds a
     part has the number of the part as a dimension around the copy.
@@ -175,13 +177,16 @@ def pack_copy(
     around = tuple(entry for a in axes for entry in a.around)
     stored = (*(e for a in axes for e in a.stored), (f"{name}_lane'", side.tile))
     extents = (*((d, n) for d, n, _ in around), *stored)
+    subscripts = tuple(
+        substitute(linear_term(s, span), {**terms, **lines}) for s in operand.subscripts
+    )
     return Copy(
         name,
         operand.tensor,
         dtype,
         tuple(d for d, _ in extents),
         tuple(n for _, n in extents),
-        _element(operand, {**terms, **lines}, dtype, span),
+        _element(operand.tensor, subscripts, operand.pad, source, dtype, span),
         tuple(axis for _, _, axis in around),
         prepared,
         is_pack=True,
@@ -254,16 +259,19 @@ def _cut(dims: tuple[str, ...], held: int, sizes: Mapping[str, int]) -> int:
 
 
 def _element(
-    operand: Operand, terms: Mapping[str, Expr], dtype: DType, span: Span
+    tensor: str,
+    subscripts: tuple[Expr, ...],
+    padding: Expr | None,
+    source: DType,
+    dtype: DType,
+    span: Span,
 ) -> Expr:
-    """Return an element of the factor, padding included."""
-    subscripts = tuple(
-        substitute(linear_term(s, span), terms) for s in operand.subscripts
-    )
-    access = Access(operand.tensor, subscripts, dtype, span)
-    if operand.pad is None:
-        return access
-    return Pad(access, operand.pad, dtype, span)
+    """Return an element of a tensor of type *source* as *dtype*, padding included."""
+    value: Expr
+    access = value = Access(tensor, subscripts, source, span)
+    if padding is not None:
+        value = Pad(access, padding, padding.dtype, span)
+    return value if value.dtype == dtype else Cast(value, dtype, False, span)
 
 
 def _lines(

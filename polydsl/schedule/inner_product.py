@@ -3,6 +3,7 @@
     c[i, j] += abs(x[i, k] - y[k, j])  ->  (add, abs(A - B)), A = x[i, k], B = y[k, j]
 
 An access may occur several times and may be padded with a literal; the first one is A.
+One of a narrower float type is widened to that of the product (`widened_access`).
 A sum of several products reads more than two, and is none.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from polydsl.base.diagnostics import bug
 from polydsl.base.inner_product import (
     INSTRUCTIONS,
     Apply,
@@ -53,6 +55,30 @@ def inner_product(
     return InnerProduct(combine, function), (first, second)
 
 
+def widened_access(expr: Expr) -> Access | Pad | None:
+    """Return the access, perhaps padded, that an expression is: as it stands, or as a
+    float of more bits, which changes no number."""
+    match expr:
+        case Access() | Pad():
+            return expr
+        case Cast(Access() | Pad() as operand, dtype):
+            is_wider = dtype.is_float and operand.dtype.is_float
+            return operand if is_wider and operand.dtype.bits < dtype.bits else None
+        case _:
+            return None
+
+
+def accessed(factor: Expr) -> Access:
+    """Return the access of a factor, without what pads or widens it."""
+    match widened_access(factor):
+        case Access() as access:
+            return access
+        case Pad(access):
+            return access
+        case None:
+            bug(f"a factor of a product is no access: {factor}")
+
+
 def number(expr: Expr, sizes: Mapping[str, Value]) -> float | None:
     """Return the number that an expression without accesses is; None for others."""
     match expr:
@@ -68,14 +94,14 @@ def number(expr: Expr, sizes: Mapping[str, Value]) -> float | None:
 
 
 def _outermost_factors(expr: Expr) -> list[Expr]:
-    """Return the accesses in an expression, padded ones with their padding, in order;
-    not those that are inside subscripts."""
+    """Return the accesses in an expression, padded ones with their padding and widened
+    ones as such, in order; not those that are inside subscripts."""
     inside: set[int] = set()
     found: list[Expr] = []
     for node in walk(expr):
         if id(node) in inside:
             continue
-        if isinstance(node, Access | Pad):
+        if widened_access(node) is not None:
             inside.update(id(below) for below in walk(node))
             found.append(node)
     return found
@@ -86,7 +112,8 @@ def _term(
 ) -> Term | str:
     """Return an expression as a term over the factors, or why it is none."""
     if expr in factors:
-        if isinstance(expr, Pad) and not isinstance(expr.value, Literal):
+        access = widened_access(expr)
+        if isinstance(access, Pad) and not isinstance(access.value, Literal):
             return "a factor is padded with what is no number"
         return Factor("A" if expr == factors[0] else "B")
     value = number(expr, sizes)

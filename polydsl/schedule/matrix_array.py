@@ -143,10 +143,11 @@ def _reference(
     """Return an operand in its tensor, or in a padded copy."""
     if padded is not None:
         shape, strides = padded.shape, row_major(padded.shape)
+        element = padded.dtype.bytes
     else:
-        strides = setting.layout[operand.tensor]
-        shape = setting.scop.tensor(operand.tensor).shape
-    element = batch.plan.contraction.dtype.bytes
+        strides, tensor = setting.layout[operand.tensor], setting.scop.tensor
+        shape = tensor(operand.tensor).shape
+        element = tensor(operand.tensor).dtype.bytes
     axes = tuple(
         ArrayAxis(stride * element, extent, subscript.coefficients)
         for subscript, extent, stride in zip(operand.subscripts, shape, strides)

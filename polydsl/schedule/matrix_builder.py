@@ -14,6 +14,7 @@ from itertools import pairwise
 from math import prod
 
 from polydsl.base.providers import PROVIDER_NAMES
+from polydsl.poly.scop import TensorInfo
 from polydsl.poly.terms import Linear
 from polydsl.schedule.contraction import Contraction
 from polydsl.schedule.copies import Packing, Part, arranged, pack_copy, pad_copy
@@ -242,7 +243,7 @@ class _Frame:
 
     def factor(self, operand: Operand, reading: Reading, axis: Axis) -> Factor:
         """Return a factor, read as asked."""
-        shape = self.setting.scop.tensor(operand.tensor).shape
+        shape, dtype = self._tensor(operand).shape, self._tensor(operand).dtype
         is_padded = any(operand.overhangs(shape, self.contraction.box))
         if not is_padded:
             operand = Operand(operand.tensor, operand.subscripts)
@@ -255,10 +256,16 @@ class _Frame:
                     raise _Impossible("a padded copy is made before all loops")
                 copy, operand = self._padded(operand, shape, axis)
                 return self._in_place(operand, copy, axis)
+            case "in place" if dtype != self.contraction.dtype:
+                wanted = self.contraction.dtype
+                raise _Impossible(f"{operand.tensor} is {dtype}: a copy makes {wanted}")
             case "in place" if is_padded:
                 return self._guarded(operand, axis)
             case "in place":
                 return self._in_place(operand, None, axis)
+
+    def _tensor(self, operand: Operand) -> TensorInfo:
+        return self.setting.scop.tensor(operand.tensor)
 
     def _in_place(self, operand: Operand, copy: Copy | None, axis: Axis) -> Factor:
         """Return a factor read where it is, in its tensor or in a padded copy."""
@@ -315,6 +322,7 @@ class _Frame:
         return pad_copy(
             operand,
             self._name(operand, axis, "pad"),
+            self._tensor(operand).dtype,
             self.contraction.dtype,
             shape,
             self.contraction.box,
@@ -333,6 +341,7 @@ class _Frame:
         pack = pack_copy(
             operand,
             self._name(operand, axis, "pack"),
+            self._tensor(operand).dtype,
             self.contraction.dtype,
             self.contraction.sizes,
             Packing(

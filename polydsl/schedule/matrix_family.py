@@ -159,16 +159,15 @@ def _oriented(
 def _is_wanted(
     setting: Setting, contraction: Contraction, how_a: How, how_b: How
 ) -> bool:
-    """A padded copy is made only of what is padded."""
+    """A copy of the same order is made only of what is padded or widened."""
     pairs = ((how_a, contraction.a), (how_b, contraction.b))
-    return all(
-        how != "padded" or _overhangs(setting, contraction, o) for how, o in pairs
-    )
+    return all(how != "padded" or _changes(setting, contraction, o) for how, o in pairs)
 
 
-def _overhangs(setting: Setting, contraction: Contraction, operand: Operand) -> bool:
-    shape = setting.scop.tensor(operand.tensor).shape
-    return any(operand.overhangs(shape, contraction.box))
+def _changes(setting: Setting, contraction: Contraction, operand: Operand) -> bool:
+    tensor = setting.scop.tensor(operand.tensor)
+    is_padded = any(operand.overhangs(tensor.shape, contraction.box))
+    return is_padded or tensor.dtype != contraction.dtype
 
 
 # Flattenings

@@ -22,9 +22,10 @@ from polydsl.base.providers import BUILT_IN
 from polydsl.poly.substitute import linear_term, substitute
 from polydsl.poly.terms import Interval, Linear
 from polydsl.schedule.contraction import Contraction
+from polydsl.schedule.inner_product import widened_access
 from polydsl.schedule.matrix_point import AXES, Axis, TileLoop
 from polydsl.schedule.operand import Operand
-from polydsl.semantics.program import Call, Expr, Literal, Select
+from polydsl.semantics.program import Call, Expr, Literal, Pad, Select
 
 RowMode = OneOf["strided", "table", "guarded"]
 _WORDS = {
@@ -187,7 +188,10 @@ class Factor:
     def describe(self, loops: tuple[str, ...]) -> str:
         """Return in a few words how the factor is read; `loops` are the loops' names,
         outermost first."""
-        words = ["from a padded copy"] if self.padded else []
+        words = []
+        if self.padded is not None:
+            is_padded = isinstance(widened_access(self.padded.value), Pad)
+            words.append(f"from a {'padded' if is_padded else 'widened'} copy")
         if self.pack is not None and self.pack.loops:
             words.append(f"packed in {loops[self.pack.loops - 1]}")
         elif self.pack is not None:

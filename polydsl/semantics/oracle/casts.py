@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from polydsl.base.dtypes import BOOL, DType
+from polydsl.base.rounding import round_to
 from polydsl.semantics.oracle.discrete import saturate, truncate, wrap
 from polydsl.semantics.oracle.numbers import (
     EXACT,
@@ -15,7 +16,6 @@ from polydsl.semantics.oracle.numbers import (
     Bools,
     Floats,
     Num,
-    round_to,
 )
 
 

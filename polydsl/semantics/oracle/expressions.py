@@ -14,6 +14,7 @@ import numpy as np
 
 from polydsl.base.dtypes import DType
 from polydsl.base.functions import FUNCTIONS
+from polydsl.base.rounding import round_to
 from polydsl.semantics.oracle.arithmetic import apply_float
 from polydsl.semantics.oracle.casts import convert
 from polydsl.semantics.oracle.discrete import apply_discrete, logical, select
@@ -28,7 +29,6 @@ from polydsl.semantics.oracle.numbers import (
     Ints,
     Num,
     missing_in,
-    round_to,
     undecided_in,
 )
 from polydsl.semantics.oracle.reductions import finish

@@ -94,24 +94,6 @@ def rounding_limit(dtype: DType) -> float:
     return form.greatest * (1 + 2.0 ** -(form.digits + 1))
 
 
-def round_to(dtype: DType, value: Floats) -> Floats:
-    """Round float64 numbers to the nearest of *dtype*, ties to even."""
-    if dtype == F64:
-        return value
-    if dtype == BF16:
-        return _round_to_bf16(value)
-    return value.astype(dtype.numpy).astype(np.float64)
-
-
-def _round_to_bf16(value: Floats) -> Floats:
-    """Round in one step; a conversion through float32 would round twice."""
-    _, exponent = np.frexp(value)
-    unit = np.maximum(exponent - 8, -133)
-    rounded = np.ldexp(np.rint(np.ldexp(value, -unit)), unit)
-    limit = _FORMATS[BF16.name].greatest
-    return np.where(np.abs(rounded) > limit, np.copysign(np.inf, value), rounded)
-
-
 def either(masks: Sequence[Bools]) -> Bools:
     """Return the union of masks."""
     return reduce(np.logical_or, masks, NO)

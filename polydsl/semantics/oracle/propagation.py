@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 
 from polydsl.base.dtypes import F64, DType
+from polydsl.base.rounding import round_to
 from polydsl.semantics.oracle.numbers import (
     EXACT,
     Bools,
     Floats,
     Num,
-    round_to,
     rounded,
     undecided_in,
 )
