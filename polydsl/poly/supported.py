@@ -88,19 +88,3 @@ def _recurrence(cycle: Cycle) -> PolydslError:
             ),
         )
     )
-
-
-def _scatters(program: Program) -> list[Diagnostic]:
-    return [
-        _refusal("E0504", "a += whose left side is not plain indices is", d.span)
-        for d in program.definitions
-        if d.is_scatter
-    ]
-
-
-def _recurrence(program: Program, cycle: Cycle) -> Diagnostic:
-    names = [t.name for t in program.tensors if t.name in cycle.tensors]
-    first = next(d for d in program.definitions if d.tensor in names)
-    what = f"a recurrence ({', '.join(names)}) is"
-    label = f"{first.tensor} needs elements of itself"
-    return _refusal("E0502", what, first.span, label)
