@@ -104,7 +104,6 @@ CODES: dict[str, str] = {
     # E05: not compiled yet
     "E0501": "a range that depends on another index is not compiled yet",
     "E0502": "a recurrence is not compiled yet",
-    "E0503": "an indirect subscript is not compiled yet",
     "E0504": "a scatter is not compiled yet",
     "E0505": "f16 and bf16 are not compiled yet",
     # W: warnings

@@ -13,7 +13,7 @@ from polydsl.backend.arrays import (
     layout_of,
     read_argument,
 )
-from polydsl.backend.call import NativeCall, Passed, Slot
+from polydsl.backend.call import CheckFailed, NativeCall, Passed, Slot
 from polydsl.backend.jit import NativeKernel, load
 from polydsl.backend.scratch import ScratchPool
 from polydsl.base.diagnostics import ArgumentError, bug
@@ -60,6 +60,7 @@ class Specialization:
         )
         self._written = tuple(n for n in names if n not in request.arguments)
         self._is_plain = tuple(interface.results) == self._written
+        self._is_safe = all(check.early for check in interface.checks)
         self._native = self._prepare()
 
     def _prepare(self) -> NativeCall:
@@ -102,27 +103,47 @@ class Specialization:
         return tuple(layouts[name] for name in self.compiled.interface.results)
 
     def run(self, arrays: Sequence[Array], threads: int) -> tuple[Array, ...] | None:
-        """Return fresh results, or None where the arrays are not of these layouts."""
+        """Return fresh results, or None where the arrays are not of these layouts.
+
+        Raises `SubscriptError` where an indirect subscript is outside.
+        """
         fresh = [allocate(dtype, shape) for dtype, shape in self._fresh]
-        status = self._native((*arrays, *fresh), threads)
-        if status < 0:
+        if self._run((*arrays, *fresh), threads) < 0:
             return None
         return tuple(fresh) if self._is_plain else self._collect(arrays, fresh)
 
     def run_into(
         self, arrays: Sequence[Array], out: Sequence[Array], threads: int
     ) -> None:
-        """Write the results into *out*, arrays of the layouts of `result_layouts`."""
+        """Write the results into *out*, arrays of the layouts of `result_layouts`.
+
+        Where a check may fail late, results go there when all is well.
+        """
+        if not self._is_safe:
+            values = self.run(arrays, threads)
+            if values is None:
+                bug("the arrays do not have the layouts of this specialisation")
+            for target, value in zip(out, values):
+                target[...] = value
+            return
         results = self.compiled.interface.results
         place = dict(zip(results, out))
         written = [place[name] for name in self._written]
-        status = self._native((*arrays, *written), threads)
+        status = self._run((*arrays, *written), threads)
         if status < 0:
             bug(f"argument {-1 - status} does not have the layout compiled for")
         for name, value in zip(results, out):
             source = dict(zip(self.tensors, arrays)).get(name, place[name])
             if source is not value:
                 value[...] = source
+
+    def _run(self, arrays: Sequence[Array], threads: int) -> int:
+        """Call native code. Raises `SubscriptError` where a check fails."""
+        try:
+            return self._native(arrays, threads)
+        except CheckFailed as failed:
+            check = self.compiled.interface.checks[failed.number]
+            raise check.error(failed.position, failed.value) from None
 
     def _collect(
         self, arrays: Sequence[Array], fresh: Sequence[Array]

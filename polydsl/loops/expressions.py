@@ -22,7 +22,6 @@ from polydsl.semantics.program import (
     Reduce,
     Select,
     Size,
-    is_affine,
 )
 
 
@@ -92,8 +91,6 @@ class Translation:
         defined = self.defined.get(access.tensor, whole)
         conditions: list[nest.Expr] = []
         for subscript, (lo, hi) in zip(access.subscripts, defined.box):
-            if not is_affine(subscript):
-                bug("an indirect subscript reached the loop nest")
             least, greatest = interval(subscript, self.scop.sizes, self.box)
             term = self.expression(subscript)
             if least < lo:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import assert_never
 
+from polydsl.loops.checks import check_nodes
 from polydsl.loops.expressions import Defined
 from polydsl.loops.matrix import generate_matrix
 from polydsl.loops.nest import Buffer, LoopNest, Memory, Node, contiguous
@@ -38,6 +39,7 @@ def generate(scop: Scop, schedule: Schedule, layout: Layout) -> LoopNest:
             case VectorPlan():
                 vector = generate_vector(scop, plan, defined)
                 body += vector.nodes
+                body += check_nodes(scop, plan.tensor, defined) if plan.updates else ()
                 buffers += vector.buffers
             case _:
                 assert_never(plan)

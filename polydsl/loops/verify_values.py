@@ -42,6 +42,7 @@ from polydsl.loops.verify_translate import (
 )
 from polydsl.poly.scop import Scop
 from polydsl.poly.terms import Interval
+from polydsl.poly.terms import interval as term_interval
 from polydsl.semantics import program
 
 
@@ -87,15 +88,18 @@ class Source:
         if access.tensor not in self.defined:
             bug(f"it is not known where {access.tensor} is defined, which is padded")
         extent = self.defined[access.tensor]
-        forms = self.subscripts(access.subscripts)
-        known = [self._bounds(s) for s in access.subscripts]
-        parts = [
-            part
-            for form, (lo, hi), (least, greatest) in zip(forms, extent.box, known)
-            for part, holds in zip(within(form, lo, hi), (lo <= least, greatest <= hi))
-            if not holds
-        ]
-        names = dict(zip(extent.names, forms))
+        parts: list[Condition] = []
+        names: dict[str, Form] = {}
+        for axis, (expr, (lo, hi)) in enumerate(zip(access.subscripts, extent.box)):
+            form = self.form(expr)
+            least, greatest = self._bounds(expr)
+            if form is None:
+                if least < lo or greatest > hi:
+                    bug(f"it depends on data whether {access.tensor} is padded")
+                continue
+            names.update(dict.fromkeys(extent.names[axis : axis + 1], form))
+            halves = zip(within(form, lo, hi), (lo <= least, greatest <= hi))
+            parts += [part for part, holds in halves if not holds]
         for expr in extent.conditions:
             part = program_condition(expr, names, self.scop.sizes, self.space)
             if part is None:
@@ -108,7 +112,9 @@ class Source:
         names = {**self.names, **{n: variable(n) for n in self.ranges}}
         space = Space({**self.space.box, **self.ranges}, self.space.tables)
         form = program_form(expr, names, self.scop.sizes, space)
-        assert form is not None
+        if form is None:
+            box = {name: interval(f, space) for name, f in names.items()}
+            return term_interval(expr, self.scop.sizes, box)
         return interval(form, space)
 
 
@@ -190,7 +196,11 @@ class _Comparison:
         ):
             self._differ(found, {})
         for expr, subscript in zip(found.index, wanted.subscripts):
-            self._term(expr, subscript)
+            if self.source.form(subscript) is None:
+                # It depends on data: the same operations on the same elements.
+                self.values(expr, subscript)
+            else:
+                self._term(expr, subscript)
 
     def _padded(self, found: nest.Expr, wanted: program.Pad) -> None:
         inside = self.source.inside(wanted.access)

@@ -8,6 +8,7 @@ from polydsl.base.dtypes import DType, promote, widen
 from polydsl.base.functions import Combine
 from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.drafts import Draft, Drafts, converted, neutral
+from polydsl.poly.indirect import kept_inside
 from polydsl.poly.reductions import hoist
 from polydsl.poly.scop import Role, Scop
 from polydsl.poly.statements import build
@@ -23,7 +24,7 @@ def extract(program: Program) -> Scop:
     """Return the scop of a specialised program, statements in the program's order.
 
     Ranges may depend on other indices. An indirect subscript is taken to be any
-    element of its dimension.
+    element of its dimension; the checks that depend on parameters only come first.
     """
     drafts = Drafts(program)
     for tensor in program.tensors:
@@ -39,14 +40,18 @@ def extract(program: Program) -> Scop:
         else:
             _accumulate(drafts, group)
     mark = _statement_mark(drafts)
+    checks = sorted(drafts.checks.values(), key=lambda c: not c.subject.early)
+    early = {c.tensor for c in checks if c.subject.early}
+    ordered = sorted(drafts.statements, key=lambda d: d.tensor not in early)
     return Scop(
         program.name,
         program.parameters,
         program.results,
         tuple(drafts.tensors.values()),
-        tuple(build(drafts, f"{mark}{n}", d) for n, d in enumerate(drafts.statements)),
+        tuple(build(drafts, f"{mark}{n}", d) for n, d in enumerate(ordered)),
         program.binding,
         tuple((p.tensor, p.span) for p in program.passed),
+        tuple(checks),
     )
 
 
@@ -61,7 +66,8 @@ def _statement_mark(drafts: Drafts) -> str:
 
 
 def _assign(drafts: Drafts, definition: Definition) -> None:
-    value = hoist(drafts, definition.value, definition.tensor, ())
+    inside = kept_inside(drafts, definition)
+    value = hoist(drafts, inside, definition.tensor, ())
     dtype = drafts.tensors[definition.tensor].dtype
     drafts.add(_draft(definition, definition.tensor, None, converted(value, dtype)))
 
@@ -85,7 +91,8 @@ def _accumulate(drafts: Drafts, group: list[Definition]) -> None:
     combine: Combine = "add" if group[0].op == "+=" else "mul"
     _initialise(drafts, target, group, dtype, combine)
     for definition in group:
-        value = hoist(drafts, definition.value, tensor.name, ())
+        inside = kept_inside(drafts, definition)
+        value = hoist(drafts, inside, tensor.name, ())
         drafts.add(_draft(definition, target, combine, converted(value, dtype)))
     if target != tensor.name:
         dims = drafts.whole(tensor.name, tensor.span)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Literal as OneOf
 
+from polydsl.base.checks import SubscriptCheck
 from polydsl.base.dtypes import DType
 from polydsl.base.functions import Combine
 from polydsl.base.source import Span
@@ -88,11 +89,23 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """A check of an indirect subscript: the scalar `tensor` holds the least position of
+    `subject` at which the subscript is outside, or `NOWHERE`. `value` is the subscript
+    at a point where it is evaluated."""
+
+    tensor: str
+    subject: SubscriptCheck
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
 class Scop:
     """The statements of one specialised kernel.
 
     `read_whole` names tensors every element of which is read at a place in the text:
-    those that were passed to a kernel.
+    those that were passed to a kernel. `checks` are made in their order, the early
+    ones first: the statements that define their tensors come before all others.
     """
 
     name: str
@@ -102,6 +115,7 @@ class Scop:
     statements: tuple[Statement, ...]
     binding: tuple[tuple[str, Value], ...]
     read_whole: tuple[tuple[str, Span], ...] = field(default=(), compare=False)
+    checks: tuple[Check, ...] = ()
 
     def tensor(self, name: str) -> TensorInfo:
         """Return the tensor called *name*."""
@@ -129,4 +143,9 @@ def render(scop: Scop) -> str:
         lines.append(f"    domain {statement.domain}")
         lines.append(f"    write  {statement.write}")
         lines.extend(f"    read   {read.relation}" for read in statement.reads)
+    for check in scop.checks:
+        subject = check.subject
+        where = f"subscript {subject.dimension} of {subject.tensor}"
+        point = ", ".join(subject.indices)
+        lines.append(f"  check {check.tensor}: {where} at [{point}]")
     return "\n".join(lines) + "\n"

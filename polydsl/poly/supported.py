@@ -10,11 +10,7 @@ from polydsl.poly.dependences import Cycle, order_statements
 from polydsl.poly.scop import Scop
 from polydsl.semantics.program import (
     Access,
-    Definition,
-    Expr,
     Program,
-    accesses,
-    is_affine,
     walk,
 )
 
@@ -25,11 +21,10 @@ def check_supported(program: Program, scop: Scop) -> Scop:
     """Return the scop in an order of execution, or raise `NotCompiledError`.
 
     Not compiled yet: E0501 ranges that depend on other indices, E0502 recurrences,
-    E0503 indirect subscripts, E0504 scatters, E0505 f16 and bf16.
+    E0504 scatters, E0505 f16 and bf16.
     """
     found = [
         *_dependent_ranges(program),
-        *_indirect(program),
         *_scatters(program),
         *_narrow_floats(program),
     ]
@@ -51,22 +46,6 @@ def _dependent_ranges(program: Program) -> list[Diagnostic]:
         for r in program.ranges
         if (on := ordered_indices(r.lo, r.hi))
     ]
-
-
-def _indirect(program: Program) -> list[Diagnostic]:
-    found: list[Diagnostic] = []
-    for definition in program.definitions:
-        for access in _all_accesses(definition):
-            for subscript in access.subscripts:
-                if not is_affine(subscript):
-                    what = "a subscript that is read from a tensor is"
-                    found.append(_refusal("E0503", what, subscript.span))
-    return found
-
-
-def _all_accesses(definition: Definition) -> list[Access]:
-    exprs: tuple[Expr, ...] = (definition.value, *definition.subscripts)
-    return [a for e in exprs for a in accesses(e)]
 
 
 def _scatters(program: Program) -> list[Diagnostic]:

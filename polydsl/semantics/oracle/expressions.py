@@ -143,7 +143,16 @@ def _access(access: Access, grid: Grid, scope: Scope) -> Num:
             beyond = needed & ~inside
             if beyond.any():
                 subscript = access.subscripts[axis]
-                outside(access.tensor, subscript, axis, extent, num.value, grid, beyond)
+                outside(
+                    access.tensor,
+                    subscript,
+                    axis,
+                    extent,
+                    num.value,
+                    grid,
+                    beyond,
+                    scope.order,
+                )
         subscripts.append(
             np.where(inside, num.value, 0) if not inside.all() else num.value
         )
