@@ -16,7 +16,7 @@ from polydsl.backend.arrays import (
 from polydsl.backend.call import CheckFailed, NativeCall, Passed, Slot
 from polydsl.backend.jit import NativeKernel, load
 from polydsl.backend.scratch import ScratchPool
-from polydsl.base.diagnostics import ArgumentError, bug
+from polydsl.base.diagnostics import ArgumentError, SubscriptError, bug
 from polydsl.driver.compiler import Compiled, begin, compile_request
 from polydsl.driver.explain import explain
 from polydsl.driver.measure import measure as time_call
@@ -78,9 +78,12 @@ class Specialization:
             else Passed(layout, is_written=name in self._written)
             for name, layout in interface.buffers
         ]
-        return self._call_of("polydsl_main", [*slots, *prepared])
+        has_checks = bool(interface.checks)
+        return self._call_of("polydsl_main", [*slots, *prepared], has_checks)
 
-    def _call_of(self, entry: str, slots: Sequence[Slot]) -> NativeCall:
+    def _call_of(
+        self, entry: str, slots: Sequence[Slot], has_checks: bool = False
+    ) -> NativeCall:
         interface = self.compiled.interface
         runtime = self._tools.runtime
         scratch = None
@@ -94,6 +97,7 @@ class Specialization:
             scratch=scratch,
             parallel=runtime.parallel if interface.is_parallel else None,
             releases_gil=interface.points > SHORT_POINTS,
+            has_checks=has_checks,
         )
 
     @property
@@ -117,19 +121,19 @@ class Specialization:
     ) -> None:
         """Write the results into *out*, arrays of the layouts of `result_layouts`.
 
-        Where a check may fail late, results go there when all is well.
+        Raises `SubscriptError` as `run` does; *out* is then as it was.
         """
-        if not self._is_safe:
-            values = self.run(arrays, threads)
-            if values is None:
-                bug("the arrays do not have the layouts of this specialisation")
-            for target, value in zip(out, values):
-                target[...] = value
-            return
+        # A late check fails when something may have been written.
+        kept = () if self._is_safe else tuple(array.copy() for array in out)
         results = self.compiled.interface.results
         place = dict(zip(results, out))
         written = [place[name] for name in self._written]
-        status = self._run((*arrays, *written), threads)
+        try:
+            status = self._run((*arrays, *written), threads)
+        except SubscriptError:
+            for array, old in zip(out, kept):
+                array[...] = old
+            raise
         if status < 0:
             bug(f"argument {-1 - status} does not have the layout compiled for")
         for name, value in zip(results, out):

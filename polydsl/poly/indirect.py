@@ -119,9 +119,9 @@ def _checked(drafts: Drafts, access: Access, place: Place) -> Expr:
         if outside is not None:
             draft_check(drafts, access, axis, outside, place)
             subscripts[axis] = _clamped(subscript, ends)
-    if 0 in shape and is_indirect(access):
-        # The check fails at every point, so that nothing is made of the value.
-        return _nothing(access)
+            if extent == 0:
+                # The check fails at every point: nothing is made of the value.
+                return _nothing(access)
     return replace(access, subscripts=tuple(subscripts))
 
 
