@@ -151,6 +151,27 @@ CHECKED: dict[str, Gather] = {
         {"t": T, "ids": changed(changed(IDS, 36, 99), 20, -1)},
         _outside("t", -1, "n = 21"),
     ),
+    "a row under a condition": Gather(
+        gather(
+            "t: f32[V, D], ids: i64[N]",
+            "n in range(N)",
+            "y[n, d] = t[ids[n - 1], d] if n > 0 else 0.5",
+        ),
+        {"t": T, "ids": IDS},
+        {"t": T, "ids": changed(IDS, 0, -1)},
+        _outside("t", -1, "n = 1"),
+    ),
+    "neighbours under a condition": Gather(
+        gather(
+            "t: f32[V, D], ids: i32[N]",
+            "n in range(N)",
+            "d in range(4)",
+            "y[n, d] = t[ids[n + 1], 2*d] if n < N - 1 and d + n < 39 else 0",
+        ),
+        {"t": T, "ids": IDS.astype(np.int32)},
+        {"t": T, "ids": changed(IDS.astype(np.int32), 36, -1)},
+        _outside("t", -1, "n = 35"),
+    ),
     "in both arms": Gather(
         gather(
             "t: f32[V], ids: i64[N], m: bool[N]",

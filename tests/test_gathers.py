@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from emitter_harness import Worker
 from gather_kernels import CHECKED, IDS, LINE, ROWS, UNCHECKED, T, changed, gather
 from program_harness import ROWS as ISA_ROWS
 from program_harness import tools_for
 
 import polydsl
-from polydsl.backend.arrays import layout_of
+from polydsl.backend.arrays import ArrayLayout, layout_of
+from polydsl.driver.compiler import begin
+from polydsl.driver.random_subscripts import subscript_limits
 from polydsl.driver.request import Request
 from polydsl.driver.specialization import Specialization
+from polydsl.driver.stages import compile_until
+from polydsl.loops.interpret import Outside
+from polydsl.loops.nest import LoopNest, contiguous
+from polydsl.semantics.oracle.compare import compare
+from polydsl.semantics.oracle.evaluate import evaluate
 
 
 def kernel(text: str) -> Any:
@@ -60,6 +69,42 @@ def test_every_row_of_the_table_checks(isa: str, name: str) -> None:
         with pytest.raises(polydsl.SubscriptError) as error:
             special(*case.wrong.values(), threads=threads)
         assert str(error.value) == case.error
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    process = Worker()
+    yield process
+    process.close()
+
+
+@pytest.mark.parametrize("isa", ISA_ROWS)
+@pytest.mark.parametrize("name", {**CHECKED, **UNCHECKED})
+def test_loads_stay_in_their_arguments(name: str, isa: str, worker: Worker) -> None:
+    """Between guard pages, also where a subscript is outside."""
+    case = {**CHECKED, **UNCHECKED}[name]
+    found = kernel(case.text)
+    nest = nest_for(found, case.given, isa)
+    results = worker.run(nest, isa, case.given)
+    outcome = evaluate(found.program(**case.given), case.given)
+    compare(found.program(**case.given), outcome, list(results.values()))
+    if case.wrong is not None:
+        shapes = [{n: a.shape for n, a in g.items()} for g in (case.given, case.wrong)]
+        if shapes[0] != shapes[1]:
+            nest = nest_for(found, case.wrong, isa)
+        with pytest.raises(Outside):
+            worker.run(nest, isa, case.wrong)
+
+
+def nest_for(found: Any, arrays: dict[str, Any], isa: str) -> LoopNest:
+    layouts = {
+        n: ArrayLayout(layout_of(a).dtype, a.shape, contiguous(a.shape))
+        for n, a in arrays.items()
+    }
+    request = Request(found.library, "f", layouts, {}, (), frozenset())
+    nest = compile_until(begin(request, tools_for(isa)), "nest").nest
+    assert nest is not None
+    return nest
 
 
 BOTH = """
@@ -132,3 +177,27 @@ def test_an_axis_outside_for_sure_is_still_a_program_error() -> None:
     text = gather("t: f32[V, D], ids: i64[N]", "y[n] = t[ids[n], D]")
     with pytest.raises(polydsl.ProgramError, match="E0312"):
         kernel(text)(T, IDS)
+
+
+LIMITED = """
+kernel f(t: f32[V, D], i: i64[N], j: i8[N], k: i32[M], x: f32[N]) -> f32[N]:
+    m[n] = i32(x[n])
+    y[n] = t[i[k[n % M]] + 1, 2*j[n]] + pad(t[m[n], 0])
+    return y
+"""
+
+
+def test_random_subscripts_are_inside() -> None:
+    """Of those inside pad, too: padding everywhere would be another kernel."""
+    given = np.zeros((9, 20)), np.zeros(7), np.zeros(7), np.zeros(5), np.zeros(7)
+    kinds = (np.float32, np.int64, np.int8, np.int32, np.float32)
+    arrays = [a.astype(kind) for a, kind in zip(given, kinds)]
+    program = kernel(LIMITED).program(*arrays)
+    assert subscript_limits(program) == {"i": 8, "j": 10, "k": 7}
+
+
+def test_a_gather_is_timed_and_tuned() -> None:
+    found = kernel(gather("t: f32[3, D], ids: i64[N]", "y[n, d] = t[ids[n], d]"))
+    assert "measured" in found.explain(T[:3], IDS % 3, measure=True)
+    special = found.specialize(T[:3], IDS % 3, tune=0.05)
+    np.testing.assert_array_equal(special(T[:3], IDS % 3), T[IDS % 3])

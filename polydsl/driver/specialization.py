@@ -20,7 +20,7 @@ from polydsl.base.diagnostics import ArgumentError, SubscriptError, bug
 from polydsl.driver.compiler import Compiled, begin, compile_request
 from polydsl.driver.explain import explain
 from polydsl.driver.measure import measure as time_call
-from polydsl.driver.random_arrays import random_array
+from polydsl.driver.random_arrays import random_arguments
 from polydsl.driver.request import Request
 from polydsl.driver.stages import STAGE_NAMES, compile_until, emit
 from polydsl.driver.toolchain import Toolchain
@@ -217,8 +217,8 @@ class Specialization:
 
     def _measured(self) -> float:
         generator = np.random.default_rng(0)
-        layouts = self.request.arguments
-        arrays = [random_array(layouts[name], generator) for name in self.tensors]
+        found = random_arguments(self.program, self.request.arguments, generator)
+        arrays = [found[name] for name in self.tensors]
         return time_call(lambda: self.run(arrays, 1), None).seconds
 
     def emit(self, stage: str) -> str:
