@@ -289,6 +289,14 @@ UNCHECKED: dict[str, Gather] = {
         ),
         {"t": T, "ids": WILD},
     ),
+    "padded, every second": Gather(
+        gather(
+            "t: f32[V, 40], ids: i64[N]",
+            "d in range(21)",
+            "y[n, d] = pad(t[ids[n], 2*d - 1])",
+        ),
+        {"t": floats(7, 40), "ids": WILD},
+    ),
     "defined in part": Gather(
         gather(
             "t: f32[V], ids: i64[N]",
