@@ -311,6 +311,10 @@ UNCHECKED: dict[str, Gather] = {
         gather("t: f32[V], ids: i64[N]", "y[n] = pad(t[ids[n]], 3)"),
         {"t": LINE[:0], "ids": IDS},
     ),
+    "a sum of nothing": Gather(
+        gather("t: f32[V], ids: i64[N], x: f32[M]", "y[n] += x[m] * t[ids[n]]"),
+        {"t": LINE, "ids": WILD, "x": LINE[:0]},
+    ),
     "nobody asks": Gather(
         gather("t: f32[V, D], ids: i64[N]", "y[n, d] = t[ids[n], d]"),
         {"t": T[:, :0], "ids": WILD},

@@ -141,7 +141,7 @@ def _access(access: Access, grid: Grid, scope: Scope) -> Num:
         inside = _inside(num.value, extent)
         if not inside.all():
             beyond = needed & ~inside
-            if beyond.any():
+            if grid.points and beyond.any():
                 subscript = access.subscripts[axis]
                 outside(
                     access.tensor,
