@@ -40,6 +40,8 @@ from polydsl.base.diagnostics import bug
 _FASTCALL = 0x80
 _ALIGNED, _WRITEABLE = 0x100, 0x400
 _NO_SCRATCH = np.empty(0, np.uint8)
+_REPORT = 24
+"""Bytes of the report of a failed check, where scratch begins."""
 
 Launch = Callable[..., int]
 """`launch(scratch, threads, *arrays)`: the kernel's status, or negative."""
@@ -99,15 +101,24 @@ def load_launcher(compile_object: Compile) -> Launcher:
     return Launcher(definition, code)
 
 
+class CheckFailed(Exception):
+    """A check of the kernel failed: its number, the position, and the value there."""
+
+    def __init__(self, number: int, position: int, value: int) -> None:
+        self.number, self.position, self.value = number, position, value
+        super().__init__(number, position, value)
+
+
 class NativeCall:
     """One compiled kernel, ready to be called with arrays of the layouts it expects.
 
     `slots` describes the kernel's buffers in their order. With `releases_gil` other
     Python threads run during the call: right for work of more than some microseconds.
-    Without a parallel run time every call has one thread.
+    Without a parallel run time every call has one thread. With `has_checks` a positive
+    status says that a check failed, and scratch begins with its report.
     """
 
-    __slots__ = ("_launch", "_limit", "_owners", "_scratch")
+    __slots__ = ("_has_checks", "_launch", "_limit", "_owners", "_scratch")
 
     def __init__(
         self,
@@ -119,6 +130,7 @@ class NativeCall:
         scratch: ScratchPool | None = None,
         parallel: ParallelRuntime | None = None,
         releases_gil: bool = True,
+        has_checks: bool = False,
     ) -> None:
         plan = np.array(
             [
@@ -130,11 +142,14 @@ class NativeCall:
         )
         self._launch = launcher.function(plan)
         self._scratch = scratch
+        self._has_checks = has_checks
         self._limit = None if parallel is not None else 1
         self._owners = (launcher, kernel, tuple(slots), parallel)
 
     def __call__(self, arrays: Sequence[Array], threads: int = 1) -> int:
         """Run the kernel and return its status, which is 0 when all is well.
+
+        Where a check fails, raises `CheckFailed` with what the kernel reports.
 
         A negative answer -1 - i says that array number i (of those that are passed) is
         not what this kernel was compiled for, or that the number of arrays is another;
@@ -145,7 +160,10 @@ class NativeCall:
             return self._launch(_NO_SCRATCH, threads, *arrays)
         arena = self._scratch.take(threads)
         try:
-            return self._launch(arena, threads, *arrays)
+            status = self._launch(arena, threads, *arrays)
+            if status > 0 and self._has_checks:
+                raise CheckFailed(*arena[:_REPORT].view(np.int64).tolist())
+            return status
         finally:
             self._scratch.give(arena)
 

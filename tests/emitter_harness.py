@@ -19,6 +19,7 @@ from polydsl.backend.emitter.layout import scratch_layout
 from polydsl.backend.emitter.module import emit_module
 from polydsl.backend.jit import NativeKernel, compile_object, load
 from polydsl.backend.target import Target, host_target
+from polydsl.loops.interpret import Outside
 from polydsl.loops.memory import Array
 from polydsl.loops.nest import Buffer, LoopNest
 from polydsl.loops.render import render_nest
@@ -100,7 +101,10 @@ def run_placed(
     *,
     at_end: bool,
 ) -> dict[str, Array]:
-    """Run a loaded kernel once with all its memory guarded; return its results."""
+    """Run a loaded kernel once with all its memory guarded; return its results.
+
+    Raises `Outside` where a check fails, with what the kernel reports.
+    """
     prepared = [b.name for b in nest.buffers if b.memory == "prepared"]
     placed = {
         name: Placed(nest.buffer(name), at_end=at_end)
@@ -118,6 +122,10 @@ def run_placed(
     for name in ("polydsl_prepare", "polydsl_main"):
         entry = _ENTRY(kernel.address(name))
         status = entry(ctypes.addressof(pointers), arena.address, threads, runner)
+        if status > 0 and name == "polydsl_main":
+            report = arena.bytes[:24].view(np.int64).tolist()
+            assert status == 1 + report[0]
+            raise Outside(*report)
         assert status == 0
     assert all(place.gaps_are_untouched() for place in placed.values())
     return {

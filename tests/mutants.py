@@ -1,7 +1,7 @@
 """Plants bugs in copies of the compiler, one at a time; each must be found.
 
 `python -m tests.mutants` (`make mutants`) copies the package and the tests to a folder
-of its own, edits one place (`mutations.py`, `model_mutations.py`), runs what is most
+of its own, edits one place (`mutations.py` and its like), runs what is most
 likely to find that, and prints a table: which bugs a proof finds while it compiles,
 which ones a test. It fails if one survives. Words after the command choose the
 mutations that hold them.
@@ -23,17 +23,19 @@ from pathlib import Path
 from queue import SimpleQueue
 
 try:
+    from tests.gather_mutations import GATHER_MUTATIONS
     from tests.model_mutations import MODEL_MUTATIONS
     from tests.mutation import Mutation
     from tests.mutations import MUTATIONS
 except ModuleNotFoundError:
+    from gather_mutations import GATHER_MUTATIONS
     from model_mutations import MODEL_MUTATIONS
     from mutation import Mutation
     from mutations import MUTATIONS
 
 ROOT = Path(__file__).parent.parent
 MAPPED = ("backend", "grammar", "stdlib")
-EVERY: tuple[Mutation, ...] = (*MUTATIONS, *MODEL_MUTATIONS)
+EVERY: tuple[Mutation, ...] = (*MUTATIONS, *GATHER_MUTATIONS, *MODEL_MUTATIONS)
 """All mutations: those that make wrong code, and those that choose badly."""
 JOBS = 2
 SECONDS = 300.0
@@ -61,6 +63,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "tuner": ("test_tuner.py",),
     "store": ("test_tuning_store.py",),
     "published": ("test_golden_working_sets.py", "test_published_rank.py"),
+    "gathers": ("test_gathers.py",),
     "calibration": ("test_calibration.py", "-k", "numbers or kept or damaged"),
 }
 """What can be run against a mutation."""

@@ -18,6 +18,7 @@ from polydsl.loops.nest import (
     Buffer,
     Call,
     Cast,
+    Check,
     Expr,
     Guard,
     GuardedRows,
@@ -85,6 +86,10 @@ def _nodes(node: Node) -> Iterator[Node]:
                 yield replace(node, combine="max" if node.combine != "max" else "min")
         case BatchReduceGemm():
             yield from _products(node)
+        case Check():
+            yield replace(node, number=node.number + 1)
+            yield replace(node, positions=node.positions + 1)
+            yield from (replace(node, value=e) for e in _exprs(node.value))
 
 
 def _products(node: BatchReduceGemm) -> Iterator[Node]:

@@ -29,12 +29,14 @@ class Program:
     """A text whose kernel `f` is tried: dtype and shape of each argument, constants.
 
     `large` says that integer arguments hold the greatest and the least numbers too.
+    The arguments in `bounded` are subscripts: their numbers are below an extent.
     """
 
     text: str
     arguments: tuple[tuple[str, str, tuple[int, ...]], ...]
     constants: tuple[tuple[str, int | float | bool], ...] = ()
     large: bool = False
+    bounded: tuple[tuple[str, int], ...] = ()
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{n}: {d}{list(s)}" for n, d, s in self.arguments)
@@ -64,6 +66,7 @@ class Builder:
     tensors: dict[str, TensorInfo] = field(default_factory=dict)
     indices: dict[str, str] = field(default_factory=dict)
     ranges: dict[str, str] = field(default_factory=dict)
+    bounded: dict[str, str] = field(default_factory=dict)
     dtype: str = "f32"
 
     def pick(self, options: Sequence[T]) -> T:

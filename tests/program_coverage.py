@@ -24,6 +24,7 @@ from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_point import AXES
 from polydsl.schedule.vector_plan import VectorPlan
 from polydsl.semantics import program as typed
+from polydsl.semantics.prune import indices_of
 from polydsl.syntax import build, parser
 
 RULES_LEFT_OUT = ("import_names", "dots", "path")
@@ -62,7 +63,11 @@ _VECTOR = (
     "cut borders", "chunks", "parallel outer",
     "guard", "several updates", "continues",
 )  # fmt: skip
-_NODES = ("Loop", "Guard", "Store", "Accumulate", "BatchReduceGemm")
+_NODES = ("Loop", "Guard", "Store", "Accumulate", "BatchReduceGemm", "Check")
+_GATHERS = (
+    "plain", "padded", "over lanes", "along lanes", "two axes", "nested",
+    "checked early", "checked late", "failed",
+)  # fmt: skip
 _EXPRESSIONS = ("Literal", "Var", "Load", "Call", "Select", "Cast")
 _LOOPS = ("sequential", "parallel", "vector", "unrolled")
 _MEMORY = ("argument", "prepared", "scratch", "register", "constant")
@@ -89,6 +94,7 @@ WANTED = frozenset(
     + [f"memory {name}" for name in _MEMORY]
     + [f"argument {name}" for name in FORMS]
     + [f"result {name}" for name in FORMS if name != "zero"]
+    + [f"gather {name}" for name in _GATHERS]
     + list(_OTHERS)
 )
 
@@ -112,6 +118,7 @@ def seen(run: Run) -> set[str]:
     found = {*_case(run.case), *_program(state.program), *_nest(state.nest)}
     if run.decided:
         found.add("decided")
+    found |= {f"gather {name}" for name in _gathers(run)}
     for plan in state.schedule.plans:
         match plan:
             case MatrixPlan():
@@ -163,6 +170,43 @@ def _program(program: typed.Program) -> Iterator[str]:
         "partial tensor"
         for r in program.ranges
         if typed.evaluate_size(r.lo, dict(program.binding)) > 0
+    )
+
+
+def _gathers(run: Run) -> Iterator[str]:
+    """Name the indirect reads of a run."""
+    state = run.state
+    assert state.scop and state.schedule
+    if run.failed:
+        yield "failed"
+    for check in state.scop.checks:
+        yield f"checked {'early' if check.subject.early else 'late'}"
+    vectors = {
+        name: plan.point.vector
+        for plan in state.schedule.plans
+        if isinstance(plan, VectorPlan)
+        for name in plan.updates or (plan.initialize,)
+    }
+    for statement in state.scop.statements:
+        for read in statement.reads:
+            found = [s for s in read.access.subscripts if not typed.is_affine(s)]
+            if not found:
+                continue
+            yield "padded" if read.is_padded else "plain"
+            vector = vectors.get(statement.name)
+            lanes = [s for s in read.access.subscripts if vector in indices_of(s)]
+            if lanes:
+                is_along = any(s in found for s in lanes)
+                yield "along lanes" if is_along else "over lanes"
+            if len(found) > 1:
+                yield "two axes"
+            if any(_is_nested(s) for s in found):
+                yield "nested"
+
+
+def _is_nested(subscript: typed.Expr) -> bool:
+    return any(
+        not typed.is_affine(s) for a in typed.accesses(subscript) for s in a.subscripts
     )
 
 

@@ -3,6 +3,7 @@ every function, all productions of the grammar."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from program_builder import Program
@@ -238,7 +239,35 @@ kernel f(a: f32[M, K], b: f32[K, N], c: f32[M, N]):
     return y
 """
 
+GATHERS = """\
+kernel f(t: f32[V, D], i: i32[N], j: u8[N, D], k: i64[M], x: i8[N, D]):
+    a[n, d] = t[i[n], d] + t[i[n], j[n, d]]
+    b[m] = pad(t[i[k[m]] - 1, i[k[m]] + 2], 3)
+    v in range(D)
+    c[n] = argmax[d](x[n, d])
+    e[n, v] += t[c[n] % V, d] * t[i[n], v]
+    g[n] = t[c[n], 1] if n > 1 else max[v](t[i[n], j[n, v]])
+    return a, b, e, g
+"""
+
+
+def _gathers(**given: Any) -> Case:
+    """Rows, lanes, two axes, nested; subscripts that are checked early and late."""
+    found = _case(
+        GATHERS,
+        ("t", "f32", (7, 7)),
+        ("i", "i32", (21,)),
+        ("j", "u8", (21, 7)),
+        ("k", "i64", (35,)),
+        ("x", "i8", (21, 7)),
+        **given,
+    )
+    bounded = (("i", 7), ("j", 7), ("k", 21))
+    return replace(found, program=replace(found.program, bounded=bounded))
+
+
 EXAMPLES: tuple[Case, ...] = (
+    *(_gathers(shuffle=n, seed=n) for n in range(12)),
     # A product first, then plain loops that go on from what it stored.
     _case(
         CONTINUED,

@@ -20,6 +20,7 @@ from unittest.mock import patch
 
 import numpy as np
 import program_builder
+import pytest
 from hypothesis import strategies as st
 from matrix_points import random_points
 from program_layouts import PLAIN, Array, Placing, placed, placings
@@ -31,6 +32,7 @@ from polydsl.backend.cache import CacheEntry, ObjectCache
 from polydsl.backend.isa import ISAS
 from polydsl.backend.runtime import Runtime
 from polydsl.backend.target import host_target, machine_of
+from polydsl.base.diagnostics import SubscriptError
 from polydsl.base.dtypes import DTYPES
 from polydsl.base.machine import Machine
 from polydsl.driver import compiler
@@ -81,12 +83,13 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A case that was compiled and ran: what the stages gave, and whether the results
-    could be compared."""
+    """A case that was compiled and ran: what the stages gave, whether the results could
+    be compared, and whether the call failed, as it should."""
 
     case: Case
     state: Compilation
     decided: bool
+    failed: bool = False
 
 
 @st.composite
@@ -199,9 +202,14 @@ def listening(found: list[Compilation]) -> Iterator[None]:
 def arguments_of(case: Case) -> dict[str, Array]:
     """Return random arguments in the layouts of the case."""
     rng = np.random.default_rng(case.seed)
+    bounded = dict(case.program.bounded)
+    # Now and then one subscript is outside, and all of them may be.
+    wild = rng.choice([*bounded]) if bounded and case.seed % 5 == 0 else ""
     found: dict[str, Array] = {}
     for position, (name, dtype, shape) in enumerate(case.program.arguments):
         values = _values(rng, dtype, shape, case.program.large)
+        if name in bounded:
+            values = _subscripts(rng, dtype, shape, bounded[name], name == wild)
         found[name] = placed(values, case.placing(position))
     return found
 
@@ -225,21 +233,41 @@ def _values(
     return np.asarray(values, kind.numpy)
 
 
+def _subscripts(
+    rng: np.random.Generator,
+    dtype: str,
+    shape: tuple[int, ...],
+    extent: int,
+    is_wild: bool,
+) -> Array:
+    """Return subscripts of a dimension, one of them outside if they are wild."""
+    kind = DTYPES[dtype]
+    values = rng.integers(0, max(extent, 1), shape).astype(kind.numpy)
+    outside = [n for n in (-1, extent, kind.least, kind.greatest) if kind.least <= n]
+    outside = [n for n in outside if n <= kind.greatest and not 0 <= n < extent]
+    if is_wild and outside and values.size:
+        values.reshape(-1)[rng.integers(values.size)] = rng.choice(outside)
+    return np.asarray(values)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """A case with its arguments, what is expected of it, and what is to be compiled."""
+    """A case with its arguments, what is expected of it, and what is to be compiled.
+
+    Where a subscript is outside, the oracle's error is expected.
+    """
 
     case: Case
     arrays: dict[str, Array]
     program: Program
-    expected: Outcome
+    expected: Outcome | SubscriptError
     request: Request
     out: list[Array]
 
     @property
     def is_decided(self) -> bool:
         """Whether few enough elements depend on the last bits for a comparison."""
-        return not any(
+        return isinstance(self.expected, SubscriptError) or not any(
             r.undecided.sum() > UNDECIDED_SHARE * r.undecided.size
             for r in self.expected.results
         )
@@ -260,7 +288,12 @@ def job_of(case: Case) -> Job:
         tuple(layout_of(array) for array in out),
         case.bound,
     )
-    return Job(case, arrays, program, evaluate(program, arrays), request, out)
+    expected: Outcome | SubscriptError
+    try:
+        expected = evaluate(program, arrays)
+    except SubscriptError as error:
+        expected = error
+    return Job(case, arrays, program, expected, request, out)
 
 
 def run_case(case: Case) -> Run:
@@ -271,12 +304,28 @@ def run_case(case: Case) -> Run:
     with planned(case), listening(states):
         special = Specialization(job.request, tools_for(case.isa), bound)
     passed = [job.arrays[name] for name in special.tensors]
+    if isinstance(job.expected, SubscriptError):
+        for threads in (1, 2):
+            check_failure(job, special, passed, threads)
+        return Run(case, states[-1], True, True)
     results = [_run(special, passed, job.out, threads) for threads in (1, 2)]
     for one, two in zip(*results):
         assert one.tobytes() == two.tobytes(), "another number of threads, other bits"
     if job.is_decided:
         compare(job.program, job.expected, results[0])
     return Run(case, states[-1], job.is_decided)
+
+
+def check_failure(
+    job: Job, special: Specialization, passed: list[Array], threads: int
+) -> None:
+    """Expect the oracle's error, word for word, and untouched results."""
+    before = [array.copy() for array in job.out]
+    with pytest.raises(SubscriptError) as caught:
+        _run(special, passed, job.out, threads)
+    assert str(caught.value) == str(job.expected)
+    for array, old in zip(job.out, before):
+        assert array.tobytes() == old.tobytes(), "out= is touched"
 
 
 def nest_of(job: Job) -> LoopNest:

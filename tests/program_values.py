@@ -265,6 +265,11 @@ def access(b: Builder, tensor: str, indices: Indices) -> str:
     subscripts: list[str] = []
     padded = info.partial
     for dim in info.dims:
+        if b.chance(8):
+            indirect, is_inside = _indirect(b, indices, dim)
+            padded = padded or not is_inside
+            subscripts.append(indirect)
+            continue
         own = [i for i in indices if b.indices[i] == dim]
         if own and b.chance(80):
             i = b.pick(own)
@@ -278,6 +283,43 @@ def access(b: Builder, tensor: str, indices: Indices) -> str:
         return text
     value = "" if b.chance(60) or info.kind == "bool" else f", {b.number(0, 3)}"
     return f"pad({text}{value})"
+
+
+def _indirect(b: Builder, indices: Indices, dim: str) -> tuple[str, bool]:
+    """Return a subscript that is read from a tensor, and whether it may stand without
+    padding: it holds what is below the extent, which is checked, or is cut off."""
+    known = [n for n in b.of_kind("int") if _has_own(b, n, indices)]
+    form = b.pick(("checked", "checked", "nested", "padded", "cut", "remainder"))
+    if form == "checked" or not known:
+        name = b.parameter("int", [b.indices[i] for i in indices[:2]])
+        b.bounded[name] = dim
+        return _bare(name, indices[:2]), True
+    name = b.pick(known)
+    read = _bare(name, [_own(b, d, indices) for d in b.tensors[name].dims])
+    if form == "nested" and b.extent(dim):
+        outer = b.parameter("int", [dim])
+        b.bounded[outer] = dim
+        return f"{outer}[{read} % {dim}]", True
+    if form == "cut" and b.extent(dim):
+        return f"clamp({read} + 1, 0, {dim} - 1)", True
+    if form == "remainder" and b.extent(dim):
+        return f"abs({read}) % {dim}", True
+    return b.pick((read, f"{read} - 1", f"2*{read}")), False
+
+
+def _has_own(b: Builder, name: str, indices: Indices) -> bool:
+    """Whether a tensor may be read with bare indices."""
+    info = b.tensors[name]
+    own = {b.indices[i] for i in indices}
+    return not info.partial and {*info.dims} <= own
+
+
+def _own(b: Builder, dim: str, indices: Indices) -> str:
+    return next(i for i in indices if b.indices[i] == dim)
+
+
+def _bare(name: str, indices: Indices) -> str:
+    return f"{name}[{', '.join(indices)}]" if indices else name
 
 
 def _subscript(b: Builder, indices: Indices) -> str:

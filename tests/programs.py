@@ -96,7 +96,8 @@ def _finished(b: Builder, lines: list[str]) -> Program:
     arguments = tuple(
         (n, t.dtype, tuple(b.extent(d) for d in t.dims)) for n, t in parameters.items()
     )
-    return Program(text, arguments, large=b.chance(15))
+    bounded = tuple((n, b.extent(dim)) for n, dim in b.bounded.items())
+    return Program(text, arguments, large=b.chance(15), bounded=bounded)
 
 
 def _type(b: Builder, info: TensorInfo) -> str:

@@ -46,6 +46,15 @@ kernel matmul_relu(a: f32[M, K], b: f32[K, N]) -> f32[M, N]:
     return d
 """
 
+EMBEDDING = """
+kernel embedding_bag(table: f32[V, D], ids: i32[N, K]) -> (f32[N, D], f32[N]):
+    y[n, d] += table[ids[n, k], d]
+    z[n] = pad(table[ids[n, 0], ids[n, 1]], -1)
+    return y, z
+"""
+
+TEXTS = MATMUL_RELU + EMBEDDING
+
 LIVES = (
     Life("matmul_relu", ("f32[37,64]", "f32[64,80]")),
     Life(
@@ -68,6 +77,7 @@ LIVES = (
         {"padding": 1},
         "conv",
     ),
+    Life("embedding_bag", ("f32[50,40]", "i32[9,4]")),
     Life("max_pool2d", ("f32[1,4,12,12]",), {"window": 3, "stride": 2}, "pooling"),
     Life("softmax", ("f32[6,50]",), {}, "activation"),
     Life("layer_norm", ("f32[6,50]", "f32[50]", "f32[50]"), {}, "normalization"),
@@ -81,7 +91,7 @@ LIVES = (
 
 
 def compilation(life: Life) -> Compilation:
-    module = load_standard(life.module) if life.module else loads(MATMUL_RELU)
+    module = load_standard(life.module) if life.module else loads(TEXTS)
     kernel = getattr(module, life.kernel)
     (definition,) = (d for n, d in kernel.library.kernels.items() if n == life.kernel)
     names = [parameter.name.name for parameter in definition.parameters]

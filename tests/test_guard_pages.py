@@ -18,6 +18,8 @@ from program_builder import Program
 from program_examples import EXAMPLES
 from program_harness import ROWS, Case, cases, job_of, nest_of
 
+from polydsl.base.diagnostics import SubscriptError
+from polydsl.loops.interpret import Outside
 from polydsl.semantics.oracle.compare import compare
 
 EXAMPLES_OF_A_ROW = 50
@@ -39,10 +41,15 @@ def check(worker: Worker, case: Case) -> None:
     """Run a case beside guard pages and compare with the oracle."""
     job = job_of(case)
     threads = 1 + case.seed % 2
+    is_outside = isinstance(job.expected, SubscriptError)
     try:
         found = worker.run(nest_of(job), case.isa, job.arrays, threads)
+    except Outside:
+        assert is_outside, f"{case.program}a check failed"
+        return
     except AssertionError as wrong:
         raise AssertionError(f"{case.program}{wrong}") from wrong
+    assert not isinstance(job.expected, SubscriptError), "no check failed"
     if job.is_decided:
         results = [found[name] for name in job.program.results]
         compare(job.program, job.expected, results)

@@ -120,6 +120,31 @@ def test_an_indirect_subscript_must_be_inside(value: int) -> None:
     )
 
 
+def test_a_sum_of_nothing_reads_nothing() -> None:
+    """The oracle could not name a point where there is none."""
+    text = """
+kernel k(t: f32[V], ids: i32[N], x: f32[M]) -> f32[N]:
+    v in range(1, V)
+    u[v] = t[v]
+    y[n] += sum[m](x[m] * t[ids[n]] * u[0])
+    return y
+"""
+    found = run(text, t=X[:3], ids=np.array([0, 9], np.int32), x=X[:0])
+    assert not found["y"].value.any()
+
+
+def test_of_several_subscripts_outside_the_first_point_is_named() -> None:
+    """In the order of the program's indices, and with those of the subscript alone."""
+    text = """
+kernel k(t: f32[V], ids: i32[N, M], x: f32[D]) -> f32[N]:
+    y[n] += sum[m, d](t[ids[n, m]] * x[d])
+    return y
+"""
+    ids = np.array([[0, 0, 8], [9, 0, 0]], np.int32)
+    with pytest.raises(SubscriptError, match=r"is 8 at \(n = 0, m = 2\)"):
+        run(text, t=X[:3], ids=ids, x=X[:2])
+
+
 def test_an_indirect_subscript_of_a_scatter_must_be_inside() -> None:
     text = """
 kernel k(ids: i32[N]) -> i32[3]:

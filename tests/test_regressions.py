@@ -143,3 +143,12 @@ def test_threads_share_rows_beside_packed_columns() -> None:
     for threads in (1, 2):
         found = native(*arrays.values(), threads=threads)
         np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-10)
+
+
+def test_a_subscript_without_an_index_is_outside() -> None:
+    """The hint named the first index of the subscript, which has none."""
+    kernel = polydsl.loads(
+        "kernel f(x: f32[N]):\n    y[n] = x[n] + x[N]\n    return y\n"
+    ).f
+    with pytest.raises(polydsl.ProgramError, match="use a subscript from 0 to 2"):
+        kernel(np.zeros(3, np.float32))

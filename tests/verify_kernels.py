@@ -99,6 +99,18 @@ kernel batched(a: f32[B, M, K], b: f32[B, K, N]) -> f32[B, M, N]:
     y[t, m, n] += a[t, m, k] * b[t, k, n]
     return y
 """
+GATHER = """
+kernel gather(t: f32[V, D], ids: i32[N, K], g: f32[D]) -> (f32[N, D], f32[N]):
+    y[n, d] += t[ids[n, k], d] * g[d]
+    z[n] = pad(t[ids[n, 0], ids[n, 1] - 2], 3)
+    return y, z
+"""
+NESTED = """
+kernel nested(t: f32[V], i: i64[N], j: u8[M], x: f32[M, V]) -> f32[M]:
+    a[m] = argmax[v](x[m, v])
+    y[m] = t[i[j[m]]] + (t[i[j[m]] + 1] if m > 2 else t[a[m]])
+    return y
+"""
 PARTLY = """
 kernel partly(x: f32[N, C], w: f32[R, C, K]) -> f32[N, K]:
     i in range(2, N - 2)
@@ -159,6 +171,12 @@ KERNELS: dict[str, Any] = {
     "reflect": (REFLECT, {"x": (40,), "m": ("bool", (40,))}, {}),
     "scatter": (SCATTER, {"g": (6, 5)}, {}),
     "batched": (BATCHED, {"a": (3, 6, 7), "b": (3, 7, 40)}, {}),
+    "gather": (GATHER, {"t": (8, 19), "ids": ("i32", (9, 4)), "g": (19,)}, {}),
+    "nested": (
+        NESTED,
+        {"t": (8,), "i": ("i64", (7,)), "j": ("u8", (11,)), "x": (11, 8)},
+        {},
+    ),
     "partly": (PARTLY, {"x": (20, 6), "w": (3, 6, 9)}, {}),
 }
 """Text, shapes and constants by name."""

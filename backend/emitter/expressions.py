@@ -75,6 +75,8 @@ def emit_place(
 
 
 def _emit_atom(scope: Scope, atom: Expr, memo: Memo) -> ir.Value:
+    if id(atom) in memo:
+        return memo[id(atom)]
     match atom:
         case Var(name):
             return scope.variable(name)
@@ -82,8 +84,7 @@ def _emit_atom(scope: Scope, atom: Expr, memo: Memo) -> ir.Value:
             divisor = affine(right, scope.ranges)
             if not divisor.terms and divisor.constant > 0:
                 return _divide(scope, atom, left, divisor.constant, memo)
-    if id(atom) not in memo:
-        memo[id(atom)] = _to_index(scope, atom, memo)
+    memo[id(atom)] = _to_index(scope, atom, memo)
     return memo[id(atom)]
 
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from llvmlite import ir
 
 from polydsl.backend.emitter.calls import emit_call
-from polydsl.backend.emitter.expressions import emit_affine
-from polydsl.backend.emitter.lanes import Lanes
+from polydsl.backend.emitter.lanes import Lanes, uniform_index
 from polydsl.backend.emitter.ranges import Affine, affine, bounds
 from polydsl.backend.emitter.types import I32, I64, counting
 from polydsl.backend.scalar import emit_cast
@@ -91,7 +90,7 @@ def index_vector(
 ) -> ir.Value:
     """Return *form* in every lane, as a vector of *dtype*, i32 or i64."""
     parts = split(lanes, form)
-    start = emit_affine(lanes.scope, parts.uniform, lanes.scalars)
+    start = uniform_index(lanes, parts.uniform)
     if dtype == dtypes.I32:
         start = lanes.builder.trunc(start, I32)
     whole = lanes.wide(start)

@@ -27,7 +27,7 @@ from polydsl.backend.emitter.lane_indices import (
     split,
     varying_vector,
 )
-from polydsl.backend.emitter.lanes import Lanes
+from polydsl.backend.emitter.lanes import Lanes, uniform_index
 from polydsl.backend.emitter.ranges import Affine
 from polydsl.backend.emitter.types import (
     any_lane,
@@ -87,8 +87,8 @@ def _load(
         return branch(
             lanes.builder,
             every_lane(lanes.builder, mask.lanes),
-            lambda: _load_strided(lanes, buffer, parts, None),
-            lambda: _load_strided(lanes, buffer, parts, mask),
+            lambda: _load_strided(lanes.branch(), buffer, parts, None),
+            lambda: _load_strided(lanes.branch(), buffer, parts, mask),
         )
     return gather(scope, buffer, _places(lanes, buffer, parts, value_of), mask)
 
@@ -173,7 +173,7 @@ def _load_same(
 def place_of(lanes: Lanes, buffer: Buffer, position: Affine) -> ir.Value:
     """Return the address of an element."""
     scope = lanes.scope
-    elements = emit_affine(scope, position, lanes.scalars)
+    elements = uniform_index(lanes, position)
     element = memory_type(buffer.dtype)
     return offset(lanes.builder, scope.address(buffer.name), elements, element)
 

@@ -15,10 +15,12 @@ from polydsl.backend.emitter.access import Mask
 from polydsl.backend.emitter.branches import value_if
 from polydsl.backend.emitter.expressions import (
     Memo,
+    emit_affine,
     emit_value,
     is_inside,
     parts,
 )
+from polydsl.backend.emitter.ranges import Affine
 from polydsl.backend.emitter.scope import Scope
 from polydsl.backend.emitter.types import any_lane, splat, zeros
 from polydsl.loops.nest import (
@@ -93,7 +95,7 @@ def uniform_value(lanes: Lanes, expr: Expr) -> ir.Value:
     If it may be out of bounds where no lane needs it, that is where the value is 0.
     """
     scope, builder = lanes.scope, lanes.builder
-    if lanes.guard is None or id(expr) in lanes.scalars or _reads_inside(scope, expr):
+    if lanes.guard is None or id(expr) in lanes.scalars or reads_inside(scope, expr):
         return emit_value(scope, expr, lanes.scalars)
     value = value_if(
         builder,
@@ -104,6 +106,19 @@ def uniform_value(lanes: Lanes, expr: Expr) -> ir.Value:
     return value
 
 
-def _reads_inside(scope: Scope, expr: Expr) -> bool:
+def uniform_index(lanes: Lanes, form: Affine) -> ir.Value:
+    """Return the i64 value of a form that does not depend on the loop's variable.
+
+    What it reads may be out of bounds where no lane needs it; it is 0 there.
+    """
+    for atom, _ in form.terms:
+        if not isinstance(atom, Var) and not reads_inside(lanes.scope, atom):
+            uniform_value(lanes, atom)
+    return emit_affine(lanes.scope, form, lanes.scalars)
+
+
+def reads_inside(scope: Scope, expr: Expr) -> bool:
+    """Return whether all that *expr* reads is in bounds for all values of the
+    variables."""
     reads = (part for part in parts(expr) if isinstance(part, Load))
     return all(is_inside(scope, read) for read in reads)

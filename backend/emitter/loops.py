@@ -7,6 +7,7 @@ from typing import assert_never
 
 from llvmlite import ir
 
+from polydsl.backend.emitter.checks import emit_check
 from polydsl.backend.emitter.control import emit_for, loop_extent
 from polydsl.backend.emitter.expressions import emit_index, emit_value
 from polydsl.backend.emitter.parallel import emit_parallel
@@ -22,6 +23,7 @@ from polydsl.base.diagnostics import bug
 from polydsl.loops.nest import (
     Accumulate,
     BatchReduceGemm,
+    Check,
     Expr,
     Guard,
     Loop,
@@ -73,6 +75,8 @@ def emit_nodes(scope: Scope, nodes: tuple[Node, ...]) -> None:
                 emit_statement(scope, node)
             case BatchReduceGemm():
                 emit_gemm(scope.builder, node, GemmPlace(scope))
+            case Check():
+                emit_check(scope, node)
             case _:
                 assert_never(node)
 

@@ -16,7 +16,7 @@ from polydsl.backend.emitter.access import Mask, load_element, load_vector
 from polydsl.backend.emitter.expressions import conjunction
 from polydsl.backend.emitter.lane_indices import ValueOf, split
 from polydsl.backend.emitter.lane_memory import place_of
-from polydsl.backend.emitter.lanes import Lanes, uniform_value
+from polydsl.backend.emitter.lanes import Lanes, reads_inside, uniform_value
 from polydsl.backend.emitter.layout import ALIGNMENT
 from polydsl.backend.emitter.scope import Scope
 from polydsl.backend.emitter.types import untyped
@@ -40,6 +40,8 @@ def emit_padded(
     buffer = lanes.scope.kernel.buffer(load.buffer)
     form = split(lanes, lanes.scope.position(load.buffer, load.index))
     if form.irregular.terms or not 0 <= form.stride <= 1:
+        return None
+    if not all(reads_inside(lanes.scope, expr) for expr in load.index):
         return None
     builder = lanes.builder
     place = place_of(lanes, buffer, form.uniform)

@@ -67,21 +67,30 @@ def affine(expr: Expr, ranges: Ranges) -> Affine:
             low, high = ranges.get(name, _INT64)
             return Affine(low) if low == high else Affine(0, ((expr, 1),))
         case Call("add", (left, right)):
-            return affine(left, ranges) + affine(right, ranges)
+            return _exact(expr, affine(left, ranges) + affine(right, ranges), ranges)
         case Call("sub", (left, right)):
-            return affine(left, ranges) - affine(right, ranges)
+            return _exact(expr, affine(left, ranges) - affine(right, ranges), ranges)
         case Call("neg", (operand,)):
-            return affine(operand, ranges) * -1
+            return _exact(expr, affine(operand, ranges) * -1, ranges)
         case Call("pos", (operand,)):
             return affine(operand, ranges)
         case Call("mul", (left, right)):
-            return _product(expr, affine(left, ranges), affine(right, ranges))
+            form = _product(expr, affine(left, ranges), affine(right, ranges))
+            return _exact(expr, form, ranges)
         case Call("floordiv" | "mod", (left, right)):
             return _division(expr, affine(left, ranges), affine(right, ranges), ranges)
         case Call("min" | "max", arguments) if len(arguments) == 2:
             return _extremum(expr, ranges)
         case _:
             return Affine(0, ((expr, 1),))
+
+
+def _exact(expr: Expr, form: Affine, ranges: Ranges) -> Affine:
+    """Return a form if it cannot leave 64 bits; where it holds data, it may, and wraps
+    around, so that it is not taken apart."""
+    if all(isinstance(atom, Var) for atom, _ in form.terms):
+        return form
+    return form if is_within(bounds(form, ranges), 64) else Affine(0, ((expr, 1),))
 
 
 def _product(expr: Expr, left: Affine, right: Affine) -> Affine:
@@ -144,6 +153,8 @@ def _atom_interval(atom: Expr, ranges: Ranges) -> Interval:
             return 0, divisor - 1
         case Call("abs", (operand,)):
             low, high = interval(operand, ranges)
+            if low <= _INT64[0]:
+                return _INT64
             return (max(0, low, -high), max(abs(low), abs(high)))
         case Call("clamp", (_, low_end, high_end)):
             return interval(low_end, ranges)[0], interval(high_end, ranges)[1]

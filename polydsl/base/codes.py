@@ -103,7 +103,6 @@ CODES: dict[str, str] = {
     "E0425": "the imported file has no such kernel",
     # E05: not compiled yet
     "E0502": "a recurrence is not compiled yet",
-    "E0503": "an indirect subscript is not compiled yet",
     "E0504": "a scatter is not compiled yet",
     # W: warnings
     "W0101": "a term of a sum is added once for every summed index",

@@ -34,7 +34,7 @@ def bench_kernel(
 ) -> None:
     """Time a kernel beside its peers and print a table, or JSON."""
     wanted = plan(kernel, given)
-    arrays = fill(wanted)
+    arrays = fill(kernel, wanted)
     for name in options.bound:
         if name not in arrays:
             raise ArgumentError(f"{kernel.name} has no tensor parameter {name} to bind")

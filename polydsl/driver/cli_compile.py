@@ -143,7 +143,7 @@ def _specialized(
     wanted = plan(kernel, given_of(words))
     names = words_of(words["bound"])
     if names:
-        arrays = fill(wanted)
+        arrays = fill(kernel, wanted)
         kernel = kernel.bind(**{n: arrays[n] for n in names if n in arrays})
     specs = [str(a) for n, a in wanted.layouts.items() if n not in names]
     with session.screen.progress(f"compiling {kernel.name}"):

@@ -19,7 +19,7 @@ from polydsl.base.diagnostics import ArgumentError, bug
 from polydsl.base.dtypes import BF16, DTYPES, F32, DType
 from polydsl.driver.arguments import parse_spec
 from polydsl.driver.kernel import Kernel
-from polydsl.driver.random_arrays import Distribution, random_array
+from polydsl.driver.random_arrays import Distribution, random_arguments
 from polydsl.loops.nest import contiguous
 from polydsl.semantics.elaborate import elaborate_kernel
 from polydsl.semantics.frame import Session
@@ -27,6 +27,7 @@ from polydsl.semantics.instance import has_lead, representative
 from polydsl.semantics.program import Expr, Size, Value, walk
 from polydsl.semantics.scope import suggest
 from polydsl.semantics.sizes import evaluate
+from polydsl.semantics.specialize import specialize
 from polydsl.semantics.typed import TypedKernel
 from polydsl.syntax import ast
 
@@ -79,18 +80,19 @@ def plan(kernel: Kernel, given: Given) -> Plan:
     return Plan({name: layouts[name] for name in order}, arrays, given.constants)
 
 
-def fill(wanted: Plan, distribution: Distribution = "normal") -> dict[str, Array]:
+def fill(
+    kernel: Kernel, wanted: Plan, distribution: Distribution = "normal"
+) -> dict[str, Array]:
     """Return an array for every parameter: the ones given, random ones otherwise.
 
     The same words give the same numbers.
     """
     generator = np.random.default_rng(_SEED)
-    return {
-        name: wanted.arrays[name]
-        if name in wanted.arrays
-        else random_array(layout, generator, distribution)
-        for name, layout in wanted.layouts.items()
-    }
+    shapes = {name: (a.dtype, a.shape) for name, a in wanted.layouts.items()}
+    program = specialize(kernel.library, kernel.name, shapes, wanted.constants)
+    missing = {n: a for n, a in wanted.layouts.items() if n not in wanted.arrays}
+    found = random_arguments(program, missing, generator, distribution)
+    return {n: wanted.arrays[n] if n in wanted.arrays else found[n] for n in shapes}
 
 
 def _definition(kernel: Kernel) -> ast.Kernel:

@@ -49,7 +49,7 @@ def run_kernel(
     Raises `VerificationError` where a result lies outside the oracle's bound.
     """
     wanted = plan(kernel, given)
-    arrays = fill(wanted, options.distribution)
+    arrays = fill(kernel, wanted, options.distribution)
     for name in options.bound:
         if name not in arrays:
             raise ArgumentError(f"{kernel.name} has no tensor parameter {name} to bind")

@@ -33,7 +33,7 @@ def tune_kernel(
     for name in options.bound:
         if name not in wanted.layouts:
             raise ArgumentError(f"{kernel.name} has no tensor parameter {name} to bind")
-    arrays = fill(wanted)
+    arrays = fill(kernel, wanted)
     given_once = {name: arrays[name] for name in options.bound}
     bound = kernel.bind(**given_once, **wanted.constants)
     free = [array for name, array in arrays.items() if name not in options.bound]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 from polydsl.backend.arrays import ArrayLayout
 from polydsl.backend.cache_key import object_key
 from polydsl.backend.emitter.layout import scratch_layout
 from polydsl.backend.jit import compile_object
 from polydsl.backend.providers.table import Linked, foreign_symbols
+from polydsl.base.checks import SubscriptCheck
 from polydsl.base.diagnostics import ArgumentError, bug
 from polydsl.base.dtypes import DTYPES
 from polydsl.base.providers import provider_named
@@ -29,7 +30,7 @@ class Interface:
     `buffers` are the arguments in calling order, `results` the names of what the
     kernel returns (one may be a parameter). `prepared` are sizes in bytes.
     `points` counts the statement instances of one run, `foreign` are the symbols of
-    library kernels that it calls.
+    library kernels that it calls. `checks` are those that a positive status tells of.
     """
 
     buffers: tuple[tuple[str, ArrayLayout], ...]
@@ -41,6 +42,7 @@ class Interface:
     points: int
     summary: tuple[str, ...]
     foreign: tuple[str, ...]
+    checks: tuple[SubscriptCheck, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ def _interface(state: Compilation, nest: LoopNest, scop: Scop) -> Interface:
         sum(s.points for s in scop.statements),
         tuple(f"{d.subject}: {d.chosen}" for d in summary),
         foreign_symbols(nest),
+        tuple(check.subject for check in scop.checks),
     )
 
 
@@ -158,8 +161,24 @@ def _write(interface: Interface) -> bytes:
         "points": interface.points,
         "summary": list(interface.summary),
         "foreign": list(interface.foreign),
+        "checks": [astuple(check) for check in interface.checks],
     }
     return json.dumps(content).encode()
+
+
+def _check(
+    tensor: str,
+    dimension: int,
+    extent: int,
+    indices: list[str],
+    starts: list[int],
+    lengths: list[int],
+    shown: list[str],
+    early: bool,
+) -> SubscriptCheck:
+    """Return a check from its fields as JSON has them."""
+    sides = tuple(indices), tuple(starts), tuple(lengths)
+    return SubscriptCheck(tensor, dimension, extent, *sides, tuple(shown), early)
 
 
 def _read(payload: bytes) -> Interface | None:
@@ -180,6 +199,7 @@ def _read(payload: bytes) -> Interface | None:
             content["points"],
             tuple(content["summary"]),
             tuple(content["foreign"]),
+            tuple(_check(*fields) for fields in content["checks"]),
         )
     except (ValueError, KeyError, TypeError):
         return None

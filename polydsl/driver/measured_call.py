@@ -14,10 +14,11 @@ import numpy as np
 
 from polydsl.base.diagnostics import bug
 from polydsl.driver.measure import measure
-from polydsl.driver.random_arrays import random_array
+from polydsl.driver.random_arrays import random_arguments
 from polydsl.driver.request import Request
 from polydsl.driver.specialization import Specialization
 from polydsl.driver.toolchain import Toolchain, toolchain
+from polydsl.semantics.specialize import specialize
 
 Array = np.ndarray[Any, Any]
 
@@ -60,10 +61,10 @@ def prepare(request: Request, tools: Toolchain, threads: int) -> MeasuredCall:
     """Compile a request, make arrays for it, and run it once: the same elements in
     memory that is aligned alike for all its schedules."""
     generator = np.random.default_rng(_SEED)
-    arrays = {
-        name: random_array(layout, generator)
-        for name, layout in request.arguments.items()
-    }
+    program = specialize(
+        request.library, request.kernel, request.shapes, request.constants
+    )
+    arrays = random_arguments(program, request.arguments, generator)
     bound = {name: arrays[name] for name in request.bound}
     special = Specialization(request, tools, bound)
     passed = tuple(arrays[n] for n in special.tensors)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from typing import Literal as OneOf
 
 import numpy as np
 
 from polydsl.backend.arrays import ArrayLayout, unaligned_bytes
+from polydsl.driver.random_subscripts import subscript_limits
+from polydsl.semantics.program import Program
 
 Array = np.ndarray[Any, Any]
 Distribution = OneOf["normal", "uniform"]
@@ -17,16 +20,17 @@ def random_array(
     layout: ArrayLayout,
     generator: np.random.Generator,
     distribution: Distribution = "normal",
+    limit: int = 8,
 ) -> Array:
     """Return an array of a layout, strides included, with random elements.
 
-    Integers are small and not negative, so that they may serve as subscripts.
+    Integers are not negative and below a limit, so that they may serve as subscripts.
     """
     dtype, shape = layout.dtype, layout.shape
     if dtype.kind == "bool":
         values: Array = generator.integers(0, 2, shape)
     elif dtype.is_int:
-        values = generator.integers(0, 8, shape)
+        values = generator.integers(0, min(limit, dtype.greatest + 1), shape)
     elif distribution == "uniform":
         values = generator.random(shape, np.float32)
     else:
@@ -34,6 +38,21 @@ def random_array(
     placed = _memory(layout)
     placed[...] = np.asarray(values).astype(dtype.numpy)
     return placed
+
+
+def random_arguments(
+    program: Program,
+    layouts: Mapping[str, ArrayLayout],
+    generator: np.random.Generator,
+    distribution: Distribution = "normal",
+) -> dict[str, Array]:
+    """Return random arguments of a program in given layouts; what is read in subscripts
+    keeps them inside their tensors, wherever that is possible."""
+    limits = subscript_limits(program)
+    return {
+        name: random_array(layout, generator, distribution, limits.get(name, 8))
+        for name, layout in layouts.items()
+    }
 
 
 def _memory(layout: ArrayLayout) -> Array:

@@ -14,16 +14,16 @@ from polydsl.backend.arrays import (
     layout_of,
     read_argument,
 )
-from polydsl.backend.call import NativeCall, Passed, Slot
+from polydsl.backend.call import CheckFailed, NativeCall, Passed, Slot
 from polydsl.backend.jit import NativeKernel, load
 from polydsl.backend.scratch import ScratchPool
-from polydsl.base.diagnostics import ArgumentError, bug
+from polydsl.base.diagnostics import ArgumentError, SubscriptError, bug
 from polydsl.driver.ahead import compile_ahead, rows_named
 from polydsl.driver.ahead_files import write_files
 from polydsl.driver.compiler import Compiled, begin, compile_request
 from polydsl.driver.explain import explain
 from polydsl.driver.measure import measure as time_call
-from polydsl.driver.random_arrays import random_array
+from polydsl.driver.random_arrays import random_arguments
 from polydsl.driver.request import Request
 from polydsl.driver.stages import STAGE_NAMES, compile_until, emit
 from polydsl.driver.toolchain import Toolchain
@@ -63,6 +63,7 @@ class Specialization:
         )
         self._written = tuple(n for n in names if n not in request.arguments)
         self._is_plain = tuple(interface.results) == self._written
+        self._is_safe = all(check.early for check in interface.checks)
         self._native = self._prepare()
 
     def _prepare(self) -> NativeCall:
@@ -80,9 +81,12 @@ class Specialization:
             else Passed(layout, is_written=name in self._written)
             for name, layout in interface.buffers
         ]
-        return self._call_of("polydsl_main", [*slots, *prepared])
+        has_checks = bool(interface.checks)
+        return self._call_of("polydsl_main", [*slots, *prepared], has_checks)
 
-    def _call_of(self, entry: str, slots: Sequence[Slot]) -> NativeCall:
+    def _call_of(
+        self, entry: str, slots: Sequence[Slot], has_checks: bool = False
+    ) -> NativeCall:
         interface = self.compiled.interface
         runtime = self._tools.runtime
         scratch = None
@@ -96,6 +100,7 @@ class Specialization:
             scratch=scratch,
             parallel=runtime.parallel if interface.is_parallel else None,
             releases_gil=interface.points > SHORT_POINTS,
+            has_checks=has_checks,
         )
 
     @property
@@ -105,27 +110,47 @@ class Specialization:
         return tuple(layouts[name] for name in self.compiled.interface.results)
 
     def run(self, arrays: Sequence[Array], threads: int) -> tuple[Array, ...] | None:
-        """Return fresh results, or None where the arrays are not of these layouts."""
+        """Return fresh results, or None where the arrays are not of these layouts.
+
+        Raises `SubscriptError` where an indirect subscript is outside.
+        """
         fresh = [allocate(dtype, shape) for dtype, shape in self._fresh]
-        status = self._native((*arrays, *fresh), threads)
-        if status < 0:
+        if self._run((*arrays, *fresh), threads) < 0:
             return None
         return tuple(fresh) if self._is_plain else self._collect(arrays, fresh)
 
     def run_into(
         self, arrays: Sequence[Array], out: Sequence[Array], threads: int
     ) -> None:
-        """Write the results into *out*, arrays of the layouts of `result_layouts`."""
+        """Write the results into *out*, arrays of the layouts of `result_layouts`.
+
+        Raises `SubscriptError` as `run` does; *out* is then as it was.
+        """
+        # A late check fails when something may have been written.
+        kept = () if self._is_safe else tuple(array.copy() for array in out)
         results = self.compiled.interface.results
         place = dict(zip(results, out))
         written = [place[name] for name in self._written]
-        status = self._native((*arrays, *written), threads)
+        try:
+            status = self._run((*arrays, *written), threads)
+        except SubscriptError:
+            for array, old in zip(out, kept):
+                array[...] = old
+            raise
         if status < 0:
             bug(f"argument {-1 - status} does not have the layout compiled for")
         for name, value in zip(results, out):
             source = dict(zip(self.tensors, arrays)).get(name, place[name])
             if source is not value:
                 value[...] = source
+
+    def _run(self, arrays: Sequence[Array], threads: int) -> int:
+        """Call native code. Raises `SubscriptError` where a check fails."""
+        try:
+            return self._native(arrays, threads)
+        except CheckFailed as failed:
+            check = self.compiled.interface.checks[failed.number]
+            raise check.error(failed.position, failed.value) from None
 
     def _collect(
         self, arrays: Sequence[Array], fresh: Sequence[Array]
@@ -195,8 +220,8 @@ class Specialization:
 
     def _measured(self) -> float:
         generator = np.random.default_rng(0)
-        layouts = self.request.arguments
-        arrays = [random_array(layouts[name], generator) for name in self.tensors]
+        found = random_arguments(self.program, self.request.arguments, generator)
+        arrays = [found[name] for name in self.tensors]
         return time_call(lambda: self.run(arrays, 1), None).seconds
 
     def emit(self, stage: str) -> str:

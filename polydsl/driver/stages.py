@@ -23,9 +23,9 @@ from polydsl.poly import dependences as poly_dependences
 from polydsl.poly import scop as poly_scop
 from polydsl.poly.dependences import Dependences
 from polydsl.poly.extract import extract
+from polydsl.poly.ordered import ordered_scop
 from polydsl.poly.prove import prove
 from polydsl.poly.scop import Scop
-from polydsl.poly.supported import ordered_scop
 from polydsl.schedule.schedule import Schedule, schedule
 from polydsl.schedule.tree import render as render_tree
 from polydsl.semantics.program import Program
@@ -87,10 +87,10 @@ def _scop(state: Compilation) -> Compilation:
     assert state.program is not None
     scop = extract(state.program)
     prove(scop)
-    ordered = ordered_scop(state.program, scop)
+    ordered = ordered_scop(scop)
     needed = drop_unused(state.program)
     if needed != state.program:
-        ordered = ordered_scop(needed, extract(needed))
+        ordered = ordered_scop(extract(needed))
     return replace(state, scop=ordered)
 
 

@@ -23,7 +23,6 @@ from polydsl.semantics.program import (
     Reduce,
     Select,
     Size,
-    is_affine,
 )
 
 
@@ -83,8 +82,6 @@ class Translation:
         defined = self.defined.get(access.tensor, whole)
         conditions: list[nest.Expr] = []
         for subscript, (lo, hi) in zip(access.subscripts, defined.box):
-            if not is_affine(subscript):
-                bug("an indirect subscript reached the loop nest")
             least, greatest = interval(subscript, self.scop.sizes, self.box)
             term = self.expression(subscript)
             if least < lo:

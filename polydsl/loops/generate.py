@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import assert_never
 
+from polydsl.loops.checks import check_nodes
 from polydsl.loops.matrix import generate_matrix
 from polydsl.loops.nest import Buffer, Loop, LoopNest, Memory, Node, contiguous
 from polydsl.loops.terms import number
@@ -66,7 +67,9 @@ class _Generator:
                 return _Parts(tuple(matrix.buffers), matrix.prepare, matrix.nodes)
             case VectorPlan():
                 vector = generate_vector(self.scop, step, self.defined)
-                return _Parts(vector.buffers, (), vector.nodes)
+                checks = check_nodes(self.scop, step.tensor, self.defined)
+                after = tuple(checks) if step.updates else ()
+                return _Parts(vector.buffers, (), (*vector.nodes, *after))
             case Repeat(index, lo, hi, steps, share):
                 inside = self.steps(steps)
                 loop = Loop(index, number(lo), number(hi + 1), inside.body)

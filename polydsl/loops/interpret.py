@@ -16,6 +16,7 @@ from typing import assert_never
 
 import numpy as np
 
+from polydsl.base.checks import NOWHERE
 from polydsl.base.diagnostics import bug
 from polydsl.base.functions import FUNCTIONS, identity
 from polydsl.base.inner_product import fold
@@ -32,6 +33,7 @@ from polydsl.loops.nest import (
     Accumulate,
     BatchReduceGemm,
     Buffer,
+    Check,
     Guard,
     GuardedRows,
     Loop,
@@ -47,6 +49,14 @@ from polydsl.loops.nest import (
 from polydsl.loops.render import render_node
 
 
+class Outside(Exception):
+    """A check found a subscript outside: its number, the position, the value."""
+
+    def __init__(self, number: int, position: int, value: int) -> None:
+        self.number, self.position, self.value = number, position, value
+        super().__init__(number, position, value)
+
+
 def interpret(
     nest: LoopNest,
     arguments: Mapping[str, Array],
@@ -59,7 +69,8 @@ def interpret(
 
     With *prepared*, the arrays of an earlier run, the `prepare` part is left out. With
     a seed in *shuffle*, the iterations of parallel loops run in a random order. *trace*
-    receives every access to a buffer that is not a register, in order.
+    receives every access to a buffer that is not a register, in order. Raises
+    `Outside` where a check of the nest fails; then nothing is written.
     """
     run = Run(nest, trace, shuffle)
     for buffer in nest.buffers:
@@ -137,8 +148,21 @@ def _execute(run: Run, node: Node) -> None:
             store_element(run, buffer, index, old.dtype.type(result))
         case BatchReduceGemm():
             _execute_gemm(run, node)
+        case Check():
+            _execute_check(run, node)
         case _:
             assert_never(node)
+
+
+def _execute_check(run: Run, check: Check) -> None:
+    position = load_element(run, check.buffer, ())
+    if position == NOWHERE:
+        return
+    if not 0 <= position < check.positions:
+        raise Fault(f"check {check.number} has no position {position}")
+    run.point = {check.position: position}
+    value = value_of(run, check.value)
+    raise Outside(check.number, int(position), int(value))
 
 
 # Loops

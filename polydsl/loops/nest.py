@@ -317,7 +317,26 @@ class BatchReduceGemm:
     provider: str = BUILT_IN
 
 
-Node: TypeAlias = Loop | Guard | Store | Accumulate | BatchReduceGemm
+# Checks of indirect subscripts
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Ends the call if a subscript was found outside; only at the top of the body.
+
+    The scalar `buffer` holds a position below `positions`, or `NOWHERE`. In the first
+    case, the call reports its own `number`, the position, and `value`, the subscript
+    there: an i64 expression over the variable `position`.
+    """
+
+    number: int
+    buffer: str
+    position: str
+    positions: int
+    value: Expr
+
+
+Node: TypeAlias = Loop | Guard | Store | Accumulate | BatchReduceGemm | Check
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +362,7 @@ def children(node: Node) -> tuple[Node, ...]:
     match node:
         case Loop(body=body) | Guard(body=body):
             return body
-        case Store() | Accumulate() | BatchReduceGemm():
+        case Store() | Accumulate() | BatchReduceGemm() | Check():
             return ()
         case _:
             assert_never(node)
@@ -378,3 +397,13 @@ def subexpressions(expr: Expr) -> Iterator[Expr]:
     yield expr
     for operand in operands(expr):
         yield from subexpressions(operand)
+
+
+def conjuncts(condition: Expr) -> Iterator[Expr]:
+    """Yield the parts of a conjunction, from left to right."""
+    match condition:
+        case Call("and", (left, right)):
+            yield from conjuncts(left)
+            yield from conjuncts(right)
+        case _:
+            yield condition

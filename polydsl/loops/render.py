@@ -26,6 +26,7 @@ from polydsl.loops.nest import (
     Buffer,
     Call,
     Cast,
+    Check,
     Columns,
     Expr,
     Guard,
@@ -113,6 +114,9 @@ def _node(node: Node, indent: str) -> Iterator[str]:
             yield f"{indent}{_element(buffer, index)} {operator} {render_expr(value)}"
         case BatchReduceGemm():
             yield from (indent + line for line in _gemm(node))
+        case Check(number, buffer, position, _, value):
+            yield f"{indent}check {number}: {buffer} is nowhere"
+            yield f"{indent}  else {render_expr(value)} at {position} = {buffer}"
         case _:
             assert_never(node)
 

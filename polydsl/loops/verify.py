@@ -2,7 +2,8 @@
 
 (a) every statement instance is executed exactly once (`verify_instances`);
 (b) every read gets the value that the scop says (`verify_flow` and what it names);
-(c) every access lies in its buffer (`verify_bounds`).
+(c) every access lies in its buffer (`verify_bounds`);
+(d) every indirect subscript is checked before a call returns (`verify_checks`).
 
 Nothing here calls the generator: the nest is read as it stands, with its final buffers,
 and compared with the scop and with the copies that the schedule decided on. A failure
@@ -14,6 +15,7 @@ from __future__ import annotations
 from polydsl.loops.nest import LoopNest
 from polydsl.loops.verify_bounds import check_bounds
 from polydsl.loops.verify_buffers import check_buffers, check_memory
+from polydsl.loops.verify_checks import check_checks
 from polydsl.loops.verify_flow import check_flow
 from polydsl.loops.verify_instances import check_instances
 from polydsl.loops.verify_points import leaves
@@ -31,6 +33,7 @@ def verify_nest(scop: Scop, schedule: Schedule, nest: LoopNest) -> None:
     check_buffers(scop, copies, nest)
     check_memory(nest, copies, points)
     check_flow(scop, copies, nest, points)
+    check_checks(scop, nest, points)
 
 
 def copies_of(schedule: Schedule) -> dict[str, Copy]:

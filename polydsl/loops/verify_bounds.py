@@ -2,6 +2,7 @@
 
 A subscript is bounded by its interval over the box of its loops, narrowed by the
 conditions of the `Select`s around it, and by the exact points where that is not enough.
+One that depends on data is inside whatever the data are.
 The tiles of a product are bounded in `verify_products`, with the elements that they
 stand for.
 """
@@ -11,12 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from polydsl.base.diagnostics import bug
+from polydsl.base.dtypes import I64
 from polydsl.loops.nest import (
     Accumulate,
     Buffer,
     Call,
+    Cast,
     Expr,
     GuardedRows,
+    Literal,
     Load,
     LoopNest,
     Offsets,
@@ -24,12 +28,15 @@ from polydsl.loops.nest import (
     Select,
     Store,
     Table,
+    conjuncts,
     operands,
 )
 from polydsl.loops.verify_conditions import Condition, negation
+from polydsl.loops.verify_forms import interval
 from polydsl.loops.verify_points import Leaf
 from polydsl.loops.verify_search import outside_point
 from polydsl.loops.verify_translate import nest_condition, nest_form
+from polydsl.poly.terms import Interval, in_64_bits, interval_of
 
 Place = tuple[str, tuple[Expr, ...], tuple[Condition, ...]]
 """An access: the buffer, its subscripts, the conditions under which it is made."""
@@ -100,7 +107,7 @@ def arms(
     if whole is not None:
         return (whole,), (negation(whole),)
     leading: list[Condition] = []
-    for part in _conjuncts(condition):
+    for part in conjuncts(condition):
         found = nest_condition(part, leaf.names, leaf.hull)
         if found is None:
             break
@@ -108,13 +115,36 @@ def arms(
     return tuple(leading), ()
 
 
-def _conjuncts(condition: Expr) -> Iterator[Expr]:
-    match condition:
-        case Call("and", (left, right)):
-            yield from _conjuncts(left)
-            yield from _conjuncts(right)
+def data_interval(leaf: Leaf, expr: Expr) -> Interval:
+    """Return bounds of a subscript that depends on data, whatever these are."""
+    form = nest_form(expr, leaf.names, leaf.hull)
+    if form is not None:
+        return in_64_bits(interval(form, leaf.hull))
+    match expr:
+        case Load(dtype=dtype) if dtype.is_int:
+            return dtype.least, dtype.greatest
+        case Cast(operand, dtype) if dtype == I64 and operand.dtype.is_int:
+            return data_interval(leaf, operand)
+        case Call(function, arguments, dtype) if dtype == I64 and _is_known(expr):
+            ends = [data_interval(leaf, argument) for argument in arguments]
+            return in_64_bits(interval_of(function, ends))
         case _:
-            yield condition
+            bug(f"a subscript is no term, {leaf.place({})}")
+
+
+def _is_known(call: Call) -> bool:
+    """Whether a call has the operands of a term: at most two, and a plain divisor."""
+    if call.function in ("floordiv", "mod"):
+        divisor = call.arguments[1]
+        return isinstance(divisor, Literal) and divisor.value != 0
+    return (
+        len(call.arguments) == 3
+        if call.function == "clamp"
+        else (call.function in _TERMS and len(call.arguments) <= 2)
+    )
+
+
+_TERMS = frozenset(("add", "sub", "neg", "pos", "mul", "min", "max", "abs"))
 
 
 def check_inside(
@@ -126,7 +156,13 @@ def check_inside(
     for axis, (expr, extent) in enumerate(zip(index, buffer.shape)):
         form = nest_form(expr, leaf.names, leaf.hull)
         if form is None:
-            bug(f"a subscript of {buffer.name} is no term, {leaf.place({})}")
+            least, greatest = data_interval(leaf, expr)
+            if least < 0 or greatest >= extent:
+                bug(
+                    f"{buffer.name} has extent {extent} on axis {axis}, and its "
+                    f"subscript may be {least} to {greatest}, {leaf.place({})}"
+                )
+            continue
         for piece in leaf.pieces:
             conditions = (*where, *piece.conditions)
             point = outside_point(form, 0, extent - 1, conditions, piece.space)

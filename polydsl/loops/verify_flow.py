@@ -23,11 +23,11 @@ from polydsl.loops.nest import (
 from polydsl.loops.verify_bounds import accesses
 from polydsl.loops.verify_elements import address_of, collision
 from polydsl.loops.verify_equal import difference_point
-from polydsl.loops.verify_forms import Form, variables
+from polydsl.loops.verify_forms import ZERO, Form, variable, variables
 from polydsl.loops.verify_instances import coordinates
 from polydsl.loops.verify_lines import in_lines
 from polydsl.loops.verify_order import Event, EventKind, check_order
-from polydsl.loops.verify_points import Leaf
+from polydsl.loops.verify_points import Leaf, with_variable
 from polydsl.loops.verify_products import Memory, check_product, product_elements
 from polydsl.loops.verify_registers import Chain, chains, check_alone
 from polydsl.loops.verify_rounds import check_local_copy
@@ -153,11 +153,9 @@ class _Flow:
                 )
 
     def _index(self, leaf: Leaf, index: Sequence[Expr]) -> tuple[Form, ...]:
-        forms = tuple(nest_form(e, leaf.names, leaf.hull) for e in index)
-        known = tuple(form for form in forms if form is not None)
-        if len(known) < len(forms):
-            bug(f"a subscript is no term, {leaf.place({})}")
-        return known
+        """Return subscripts; those that depend on data may be equal for all lanes."""
+        forms = (nest_form(e, leaf.names, leaf.hull) for e in index)
+        return tuple(ZERO if form is None else form for form in forms)
 
     # Events
 
@@ -173,12 +171,29 @@ class _Flow:
             kind: EventKind = "update" if isinstance(node, Accumulate) else "first"
             if chain is not None and not chain.starts:
                 kind = "update"
-            yield self._event(written, kind, leaf, self._index(leaf, index))
+            inside, found = self._elements(leaf, written, index)
+            yield self._event(written, kind, inside, found)
         for name, place, _ in read:
             if self._is_shared(name):
                 again = chain is not None and name == chain.tensor and not chain.starts
-                found = self._index(leaf, place)
-                yield self._event(name, "update" if again else "read", leaf, found)
+                inside, found = self._elements(leaf, name, place)
+                yield self._event(name, "update" if again else "read", inside, found)
+
+    def _elements(
+        self, leaf: Leaf, name: str, index: Sequence[Expr]
+    ) -> tuple[Leaf, tuple[Form, ...]]:
+        """Return the subscripts of an access, and the leaf with a variable for each
+        that depends on data: it may be any element of its dimension."""
+        forms: list[Form] = []
+        for axis, expr in enumerate(index):
+            form = nest_form(expr, leaf.names, leaf.hull)
+            if form is None:
+                anywhere = f"anywhere@{axis}"
+                ends = (0, self.memory.buffers[name].shape[axis] - 1)
+                leaf = with_variable(leaf, anywhere, ends)
+                form = variable(anywhere)
+            forms.append(form)
+        return leaf, tuple(forms)
 
     def _product_events(self, leaf: Leaf, node: BatchReduceGemm) -> Iterator[Event]:
         kind: EventKind = "update" if node.accumulate else "first"

@@ -10,7 +10,7 @@ step 1 is the loop variable itself; others count iterations from 0.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias, assert_never
 
 import numpy as np
@@ -20,6 +20,7 @@ from polydsl.loops.nest import (
     TILE,
     Accumulate,
     BatchReduceGemm,
+    Check,
     Guard,
     Loop,
     LoopNest,
@@ -40,6 +41,7 @@ from polydsl.loops.verify_forms import (
     variable,
 )
 from polydsl.loops.verify_translate import Names, nest_condition, nest_form
+from polydsl.poly.terms import Interval
 
 LeafNode: TypeAlias = Store | Accumulate | BatchReduceGemm
 
@@ -84,6 +86,12 @@ class Leaf:
         )
         text = render_node(self.node).splitlines()[0]
         return f"at {', '.join(named) or 'the top level'}, in {text}"
+
+
+def with_variable(leaf: Leaf, name: str, ends: Interval) -> Leaf:
+    """Return a leaf at every value of one more variable."""
+    pieces = tuple(piece.restricted(name, ends) for piece in leaf.pieces)
+    return replace(leaf, hull=_hull(pieces), pieces=pieces)
 
 
 def leaves(nest: LoopNest) -> tuple[Leaf, ...]:
@@ -144,6 +152,10 @@ class _Walk:
                     yield _leaf(node, path, around, around.pieces)
                 case BatchReduceGemm():
                     yield _product(node, path, around)
+                case Check():
+                    # It ends the call, and is looked at by itself (`verify_checks`).
+                    if len(path) != 2:
+                        bug(f"a check is inside a loop: {_first_line(node)}")
                 case _:
                     assert_never(node)
 

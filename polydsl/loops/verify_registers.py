@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from polydsl.base.diagnostics import bug
 from polydsl.loops.nest import Accumulate, Expr, Instance, Load, Store
@@ -22,10 +23,12 @@ from polydsl.loops.verify_elements import (
 )
 from polydsl.loops.verify_equal import difference_point
 from polydsl.loops.verify_forms import (
+    ZERO,
     Form,
     Space,
     substituted,
     variable,
+    variables,
 )
 from polydsl.loops.verify_instances import coordinates
 from polydsl.loops.verify_points import Leaf
@@ -33,6 +36,7 @@ from polydsl.loops.verify_products import Memory
 from polydsl.loops.verify_scopes import Scope, check_same_slots, slots, writes
 from polydsl.loops.verify_translate import nest_form
 from polydsl.loops.verify_values import Source, check_masked, check_value
+from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.scop import Statement
 
 
@@ -84,14 +88,12 @@ def _store_of(scope: Scope) -> Leaf:
     return last
 
 
-def _index_forms(leaf: Leaf, index: Sequence[Expr]) -> tuple[Form, ...]:
-    found: list[Form] = []
-    for expr in index:
-        form = nest_form(expr, leaf.names, leaf.hull)
-        if form is None:
-            bug(f"a subscript is no term, {leaf.place({})}")
-        found.append(form)
-    return tuple(found)
+Place: TypeAlias = tuple[Form | None, ...]
+"""The subscripts of an element, None for one that depends on data."""
+
+
+def _index_forms(leaf: Leaf, index: Sequence[Expr]) -> Place:
+    return tuple(nest_form(expr, leaf.names, leaf.hull) for expr in index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class _Chain:
     memory: Memory
     scope: Scope
     store: Leaf
-    place: tuple[Form, ...]
+    place: Place
 
     @property
     def tensor(self) -> str:
@@ -115,12 +117,13 @@ class _Chain:
             if not isinstance(value, Load) or value.buffer != self.tensor:
                 bug(f"{self.scope.buffer.name} starts with no value, {fill.place({})}")
             self._same_element(fill, _index_forms(fill, value.index))
+            self._same_data(value.index)
             self._check_distinct({})
             return False
         statement, source = self._source(fill, fill.node.instance)
         if statement.combine is not None:
             bug(f"{statement.name} is no initialisation, {fill.place({})}")
-        self._same_element(fill, source.subscripts(statement.subscripts))
+        self._same_element(fill, _element(source, statement))
         check_value(source, fill.node.value, statement.value)
         if not has_distinct_elements(statement, source.names, tuple(fill.hull.box)):
             # A second life would start again from the first value.
@@ -136,7 +139,8 @@ class _Chain:
         statement, source = self._source(leaf, node.instance)
         if statement.combine != node.combine:
             bug(f"{statement.name} combines by {statement.combine}, {leaf.place({})}")
-        self._same_element(leaf, source.subscripts(statement.subscripts))
+        self._same_element(leaf, _element(source, statement))
+        self._written_data(leaf, source, statement)
         if node.instance.where is None:
             check_value(source, node.value, statement.value)
         else:
@@ -151,7 +155,33 @@ class _Chain:
         memory = self.memory
         return statement, Source(memory.scop, memory.defined, leaf, names, leaf.hull)
 
-    def _same_element(self, leaf: Leaf, element: Sequence[Form]) -> None:
+    def _same_data(self, index: Sequence[Expr]) -> None:
+        """Raise unless an element is filled from where it is stored to, where that
+        depends on data: by the same operations on the same elements."""
+        assert isinstance(self.store.node, Store)
+        for form, ours, theirs in zip(self.place, index, self.store.node.index):
+            if form is None and ours != theirs:
+                bug(f"{self.tensor} is filled from elsewhere, {self.store.place({})}")
+
+    def _written_data(self, leaf: Leaf, source: Source, statement: Statement) -> None:
+        """Raise unless subscripts that depend on data are those of the statement. All
+        elements of the register share them: only loops around it move them."""
+        assert isinstance(self.store.node, Store)
+        for form, expr, wanted in zip(
+            self.place, self.store.node.index, statement.subscripts
+        ):
+            if form is not None:
+                continue
+            here = {d: source.names[d] for d in ordered_indices(wanted)}
+            if any(variables(f) - self.scope.outer for f in here.values()):
+                bug(f"{self.scope.buffer.name} holds several rows, {leaf.place({})}")
+            memory = self.memory
+            there = Source(
+                memory.scop, memory.defined, self.store, here, self.store.hull
+            )
+            check_value(there, expr, wanted)
+
+    def _same_element(self, leaf: Leaf, element: Place) -> None:
         """Raise unless a leaf is about the element that its register slot is stored
         to. The counters over slots are renamed: they count the same thing."""
         ours, theirs = slots(self.scope, leaf), slots(self.scope, self.store)
@@ -169,6 +199,10 @@ class _Chain:
         }
         space = Space(box, leaf.hull.tables)
         for form, place in zip(element, self.place):
+            if form is None or place is None:
+                if form is not place:
+                    bug(f"{self.tensor} is stored elsewhere, {leaf.place({})}")
+                continue
             there = substituted(place, rename, space)
             point = difference_point(form, there, space)
             if point is not None:
@@ -184,7 +218,9 @@ class _Chain:
         inner = [*dict.fromkeys((*own, *more))]
         if not inner:
             return
-        address = address_of(self.memory.buffers[self.tensor], self.place)
+        # What depends on data may be the same for all.
+        known = tuple(ZERO if form is None else form for form in self.place)
+        address = address_of(self.memory.buffers[self.tensor], known)
         for piece in self.store.pieces:
             point = collision(address, inner, piece.space)
             if point is not None:
@@ -192,6 +228,11 @@ class _Chain:
                     f"{self.scope.buffer.name} is stored twice to one element of "
                     f"{self.tensor}, {self.store.place(point)}"
                 )
+
+
+def _element(source: Source, statement: Statement) -> Place:
+    """Return the element that a statement writes."""
+    return tuple(source.form(s) for s in statement.subscripts)
 
 
 def chains(memory: Memory, found: Sequence[Scope]) -> tuple[Chain, ...]:

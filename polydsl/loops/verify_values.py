@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from polydsl.base.diagnostics import bug
-from polydsl.base.dtypes import DType
+from polydsl.base.dtypes import BOOL, I64, DType
 from polydsl.base.functions import identity
 from polydsl.loops import nest
+from polydsl.loops.nest import conjuncts
 from polydsl.loops.render import render_expr
 from polydsl.loops.verify_conditions import (
     All,
@@ -43,7 +44,10 @@ from polydsl.loops.verify_translate import (
 )
 from polydsl.poly.defined import Defined
 from polydsl.poly.scop import Scop
+from polydsl.poly.substitute import substitute
 from polydsl.poly.terms import Interval
+from polydsl.poly.terms import conjuncts as term_conjuncts
+from polydsl.poly.terms import interval as term_interval
 from polydsl.semantics import program
 
 
@@ -77,15 +81,18 @@ class Source:
     def inside(self, access: program.Access) -> Condition:
         """Return the condition that an access is where its tensor is defined."""
         extent = self.defined[access.tensor]
-        forms = self.subscripts(access.subscripts)
-        known = [self._bounds(s) for s in access.subscripts]
-        parts = [
-            part
-            for form, (lo, hi), (least, greatest) in zip(forms, extent.box, known)
-            for part, holds in zip(within(form, lo, hi), (lo <= least, greatest <= hi))
-            if not holds
-        ]
-        names = dict(zip(extent.indices, forms))
+        parts: list[Condition] = []
+        names: dict[str, Form] = {}
+        for axis, (expr, (lo, hi)) in enumerate(zip(access.subscripts, extent.box)):
+            form = self.form(expr)
+            least, greatest = self._bounds(expr)
+            if form is None:
+                if least < lo or greatest > hi:
+                    bug(f"it depends on data whether {access.tensor} is padded")
+                continue
+            names.update(dict.fromkeys(extent.indices[axis : axis + 1], form))
+            halves = zip(within(form, lo, hi), (lo <= least, greatest <= hi))
+            parts += [part for part, holds in halves if not holds]
         for expr in extent.conditions:
             part = program_condition(expr, names, self.scop.sizes, self.space)
             if part is None:
@@ -93,12 +100,40 @@ class Source:
             parts.append(part)
         return All(tuple(parts))
 
+    def depends_on_data(self, access: program.Access) -> bool:
+        """Whether data decide where an access is, and so if it is defined: its tensor
+        is not defined on a whole box."""
+        data = any(self.form(s) is None for s in access.subscripts)
+        return data and bool(self.defined[access.tensor].conditions)
+
+    def definedness(self, access: program.Access) -> dict[program.Expr, bool]:
+        """Return the conditions that an access is where its tensor is defined, and of
+        each whether it always holds."""
+        extent = self.defined[access.tensor]
+        parts: dict[program.Expr, bool] = {}
+        for expr, (lo, hi) in zip(access.subscripts, extent.box):
+            least, greatest = self._bounds(expr)
+            for function, end, holds in (
+                ("ge", lo, lo <= least),
+                ("lt", hi + 1, greatest <= hi),
+            ):
+                number = program.Literal(end, I64, expr.span)
+                part = program.Call(function, (expr, number), BOOL, expr.span)
+                parts[part] = holds
+        terms = dict(zip(extent.indices, access.subscripts))
+        for condition in extent.conditions:
+            known = term_conjuncts(substitute(condition, terms))
+            parts.update(dict.fromkeys(known, False))
+        return parts
+
     def _bounds(self, expr: program.Expr) -> Interval:
         """Return what a subscript keeps to because its names keep to their ranges."""
         names = {**self.names, **{n: variable(n) for n in self.ranges}}
         space = Space({**self.space.box, **self.ranges}, self.space.tables)
         form = program_form(expr, names, self.scop.sizes, space)
-        assert form is not None
+        if form is None:
+            box = {name: interval(f, space) for name, f in names.items()}
+            return term_interval(expr, self.scop.sizes, box)
         return interval(form, space)
 
 
@@ -118,15 +153,13 @@ def check_masked(source: Source, node: nest.Accumulate, wanted: program.Expr) ->
     """Raise unless an update combines the value of the program where its instance is
     executed, and else the neutral element."""
     found, instance = node.value, node.instance
-    is_masked = isinstance(found, nest.Select) and instance is not None
-    if not is_masked or found.condition != instance.where:
-        bug(f"an update is not masked as it says, {source.leaf.place({})}")
+    if not isinstance(found, nest.Select) or instance is None:
+        bug(f"an update is not masked, {source.leaf.place({})}")
     condition = nest_condition(found.condition, source.leaf.names, source.space)
-    nothing = found.dtype.numpy.type(identity(node.combine, found.dtype))
-    is_neutral = isinstance(found.otherwise, nest.Literal) and (
-        found.otherwise.value == nothing.item()
-    )
-    if condition is None or not is_neutral or found.otherwise.dtype != found.dtype:
+    if condition is None or found.condition != instance.where:
+        bug(f"an update is masked in another way, {source.leaf.place({})}")
+    number = found.dtype.numpy.type(identity(node.combine, found.dtype)).item()
+    if found.otherwise != nest.Literal(number, found.dtype):
         bug(f"a masked update changes something, {source.leaf.place({})}")
     try:
         _Comparison(source, (condition,)).values(found.then, wanted)
@@ -200,9 +233,16 @@ class _Comparison:
         ):
             self._differ(found, {})
         for expr, subscript in zip(found.index, wanted.subscripts):
-            self._term(expr, subscript)
+            if self.source.form(subscript) is None:
+                # It depends on data: the same operations on the same elements.
+                self.values(expr, subscript)
+            else:
+                self._term(expr, subscript)
 
     def _padded(self, found: nest.Expr, wanted: program.Pad) -> None:
+        if self.source.depends_on_data(wanted.access):
+            self._padded_by_data(found, wanted)
+            return
         inside = self.source.inside(wanted.access)
         if isinstance(found, nest.Load) and wanted.access.dtype == wanted.dtype:
             self._same(found, All(()), inside)
@@ -214,14 +254,40 @@ class _Comparison:
         if condition is None or found.then.dtype != wanted.dtype:
             self._differ(found, {})
         self._same(found, condition, inside)
-        load = found.then
-        if wanted.access.dtype != wanted.dtype:
-            # The padding may be wider than the tensor: the element is converted.
-            if not isinstance(load, nest.Cast):
-                self._differ(found, {})
-            load = load.operand
-        self._under(condition)._access(load, wanted.access)
+        self._under(condition)._access(self._loaded(found, wanted), wanted.access)
         self._under(negation(condition)).values(found.otherwise, wanted.value)
+
+    def _loaded(self, found: nest.Select, wanted: program.Pad) -> nest.Expr:
+        """Return the padded access as it is loaded. The padding may be wider than the
+        tensor: then the element is converted."""
+        if wanted.access.dtype == wanted.dtype:
+            return found.then
+        if not isinstance(found.then, nest.Cast):
+            self._differ(found, {})
+        return found.then.operand
+
+    def _padded_by_data(self, found: nest.Expr, wanted: program.Pad) -> None:
+        """Compare a padded access of which data decide whether it is defined: part by
+        part of the condition, but for those that always hold."""
+        if not isinstance(found, nest.Select) or found.dtype != wanted.dtype:
+            self._differ(found, {})
+        needed = self.source.definedness(wanted.access)
+        for part in conjuncts(found.condition):
+            same = next((n for n in needed if self._agrees(part, n)), None)
+            if same is None:
+                self._differ(found, {})
+            needed.pop(same)
+        if not all(always for always in needed.values()):
+            self._differ(found, {})
+        self._access(self._loaded(found, wanted), wanted.access)
+        self.values(found.otherwise, wanted.value)
+
+    def _agrees(self, found: nest.Expr, wanted: program.Expr) -> bool:
+        try:
+            self.values(found, wanted)
+        except Mismatch:
+            return False
+        return True
 
     def _same(self, found: nest.Expr, left: Condition, right: Condition) -> None:
         """Raise unless two conditions agree at every point."""

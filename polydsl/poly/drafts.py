@@ -8,7 +8,7 @@ from polydsl.base.dtypes import BOOL, DType
 from polydsl.base.functions import Combine, identity
 from polydsl.base.source import Span
 from polydsl.poly.conditions import ordered_indices
-from polydsl.poly.scop import Role, TensorInfo
+from polydsl.poly.scop import Check, Role, TensorInfo
 from polydsl.poly.terms import Interval, interval
 from polydsl.semantics.program import (
     Call,
@@ -43,8 +43,11 @@ class Drafts:
 
     def __init__(self, program: Program) -> None:
         self.binding: dict[str, Value] = dict(program.binding)
+        self.definitions = program.definitions
+        self.order = tuple(r.name for r in program.ranges)
         self.tensors: dict[str, TensorInfo] = {}
         self.statements: list[Draft] = []
+        self.checks: dict[object, Check] = {}
         self.box: dict[str, Interval] = {}
         self.dependent: dict[str, tuple[Expr, ...]] = {}
         self._bound_indices(program)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import reduce
 
 from polydsl.base.dtypes import DType, promote, widen
 from polydsl.base.functions import Combine
-from polydsl.poly.conditions import bounding, ordered_indices
+from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.drafts import Draft, Drafts, converted, neutral
-from polydsl.poly.isl import Set
+from polydsl.poly.indirect import kept_inside, left_inside
+from polydsl.poly.projections import defined_by
 from polydsl.poly.reductions import hoist
 from polydsl.poly.scop import Role, Scop
-from polydsl.poly.set_conditions import condition_of
-from polydsl.poly.statements import build, left_points
+from polydsl.poly.statements import build
+from polydsl.poly.substitute import substitute
 from polydsl.semantics.program import (
     Access,
     Definition,
@@ -26,7 +26,7 @@ def extract(program: Program) -> Scop:
     """Return the scop of a specialised program, statements in the program's order.
 
     Ranges may depend on other indices. An indirect subscript is taken to be any
-    element of its dimension.
+    element of its dimension; the checks that depend on parameters only come first.
     """
     drafts = Drafts(program)
     for tensor in program.tensors:
@@ -42,14 +42,18 @@ def extract(program: Program) -> Scop:
         else:
             _accumulate(drafts, group)
     mark = _statement_mark(drafts)
+    checks = sorted(drafts.checks.values(), key=lambda c: not c.subject.early)
+    early = {c.tensor for c in checks if c.subject.early}
+    ordered = sorted(drafts.statements, key=lambda d: d.tensor not in early)
     return Scop(
         program.name,
         program.parameters,
         program.results,
         tuple(drafts.tensors.values()),
-        tuple(build(drafts, f"{mark}{n}", d) for n, d in enumerate(drafts.statements)),
+        tuple(build(drafts, f"{mark}{n}", d) for n, d in enumerate(ordered)),
         program.binding,
         tuple((p.tensor, p.span) for p in program.passed),
+        checks=tuple(checks),
     )
 
 
@@ -64,7 +68,8 @@ def _statement_mark(drafts: Drafts) -> str:
 
 
 def _assign(drafts: Drafts, definition: Definition) -> None:
-    value = hoist(drafts, definition.value, definition.tensor, ())
+    inside = kept_inside(drafts, definition)
+    value = hoist(drafts, inside, definition.tensor, ())
     dtype = drafts.tensors[definition.tensor].dtype
     drafts.add(_draft(definition, definition.tensor, None, converted(value, dtype)))
 
@@ -89,8 +94,13 @@ def _accumulate(drafts: Drafts, group: list[Definition]) -> None:
     first = _initialisation(drafts, target, group, dtype, combine)
     drafts.add(first)
     for definition in group:
-        value = hoist(drafts, definition.value, tensor.name, ())
-        drafts.add(_draft(definition, target, combine, converted(value, dtype)))
+        left = left_inside(drafts, definition)
+        if left is None:
+            continue
+        inside = kept_inside(drafts, definition)
+        value = hoist(drafts, inside, tensor.name, ())
+        draft = _draft(definition, target, combine, converted(value, dtype))
+        drafts.add(replace(draft, subscripts=left))
     if target != tensor.name:
         wide = Access(target, first.subscripts, dtype, tensor.span)
         value = converted(wide, tensor.dtype)
@@ -114,30 +124,10 @@ def _initialisation(
     """Return the store of the neutral element wherever the tensor is defined."""
     span = group[0].span
     zero = neutral(combine, dtype, span)
-    if any(d.is_scatter for d in group):
-        dims = drafts.whole(target, span)
-        return Draft(target, dims, None, zero, (), (), span)
-    if len({_left_box(drafts, d) for d in group}) == 1 and _is_closed(drafts, group[0]):
+    found = defined_by(drafts, group)
+    if found.indices and found.indices == ordered_indices(*group[0].subscripts):
         return replace(_draft(group[0], target, None, zero), reduced=())
     dims = drafts.whole(target, span)
-    points = reduce(Set.union, (_defined(drafts, d) for d in group))
-    condition = condition_of(points, tuple(d.name for d in dims), span)
-    return Draft(target, dims, None, zero, (), (condition,), span)
-
-
-def _is_closed(drafts: Drafts, definition: Definition) -> bool:
-    """Whether the left-hand ranges depend on left-hand indices only."""
-    left = ordered_indices(*definition.subscripts)
-    return bounding(drafts.dependent, left) == left
-
-
-def _defined(drafts: Drafts, definition: Definition) -> Set:
-    """Return the elements that a statement defines, if it is no scatter."""
-    names = ordered_indices(*definition.subscripts)
-    return left_points(drafts, names)
-
-
-def _left_box(drafts: Drafts, definition: Definition) -> tuple[object, ...]:
-    """Return the ranges of the left-hand indices, in order."""
-    names = ordered_indices(*definition.subscripts)
-    return tuple((drafts.box[n], drafts.dependent.get(n)) for n in names)
+    terms = dict(zip(found.indices, dims))
+    conditions = tuple(substitute(c, terms) for c in found.conditions)
+    return Draft(target, dims, None, zero, (), conditions, span)

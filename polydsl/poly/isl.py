@@ -299,10 +299,11 @@ def schedule_rows(domains: Sequence[Set], before: Sequence[Map]) -> list[Row]:
     points = _union(_isl.UnionSet, domains)
     pairs = _union(_isl.UnionMap, before)
     constraints = _isl.ScheduleConstraints.on_domain(points).set_validity(pairs)
-    node = constraints.compute_schedule().get_root()
-    while node.n_children() and node.get_type() != _isl.schedule_node_type.band:
+    node: Any = constraints.compute_schedule().get_root()
+    band: Any = _isl.schedule_node_type.band
+    while node.n_children() and node.get_type() != band:
         node = node.get_child(0)
-    if node.get_type() != _isl.schedule_node_type.band:
+    if node.get_type() != band:
         return []
     rows = node.band_get_partial_schedule()
     found = (rows.get_union_pw_aff(n) for n in range(node.band_n_member()))

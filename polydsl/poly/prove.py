@@ -162,9 +162,9 @@ def _bounds_hint(
     subscript: Expr, value: int, extent: int, is_read: bool, used: tuple[str, ...]
 ) -> str:
     wrap = "wrap the access in pad(...)" if is_read else ""
-    shorten = f"shorten the range of {used[0]} with `{used[0]} in range(...)`"
-    if not used:
-        shorten = f"use a subscript from 0 to {extent - 1}"
+    shorten = f"use a subscript from 0 to {extent - 1}"
+    if used:
+        shorten = f"shorten the range of {used[0]} with `{used[0]} in range(...)`"
     if not is_read and value >= extent:
         wrap = "declare the tensor larger"
     return f"{wrap}, or {shorten}" if wrap else shorten

@@ -15,6 +15,7 @@ from math import prod
 from typing import Literal as OneOf
 from typing import TypeAlias
 
+from polydsl.base.checks import SubscriptCheck
 from polydsl.base.dtypes import DType
 from polydsl.base.functions import Combine
 from polydsl.base.source import Span
@@ -121,12 +122,25 @@ def groups_of(items: tuple[Item, ...]) -> Iterator[Group]:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """A check of an indirect subscript: the scalar `tensor` holds the least position of
+    `subject` at which the subscript is outside, or `NOWHERE`. `value` is the subscript
+    at a point where it is evaluated."""
+
+    tensor: str
+    subject: SubscriptCheck
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
 class Scop:
     """The statements of one specialised kernel.
 
     `items` say in which order tensors are computed; as long as they are not worked out,
     there are none. `read_whole` names tensors every element of which is read at a place
-    in the text: those that were passed to a kernel.
+    in the text: those that were passed to a kernel. `checks` are made in their order,
+    the early ones first: the statements that define their tensors come before all
+    others.
     """
 
     name: str
@@ -137,6 +151,7 @@ class Scop:
     binding: tuple[tuple[str, Value], ...]
     read_whole: tuple[tuple[str, Span], ...] = field(default=(), compare=False)
     items: tuple[Item, ...] = ()
+    checks: tuple[Check, ...] = ()
 
     def tensor(self, name: str) -> TensorInfo:
         """Return the tensor called *name*."""
@@ -164,4 +179,9 @@ def render(scop: Scop) -> str:
         lines.append(f"    domain {statement.domain}")
         lines.append(f"    write  {statement.write}")
         lines.extend(f"    read   {read.relation}" for read in statement.reads)
+    for check in scop.checks:
+        subject = check.subject
+        where = f"subscript {subject.dimension} of {subject.tensor}"
+        point = ", ".join(subject.indices)
+        lines.append(f"  check {check.tensor}: {where} at [{point}]")
     return "\n".join(lines) + "\n"

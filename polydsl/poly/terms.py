@@ -7,12 +7,13 @@ interval holds every value, and a linear form, where there is one, is equal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from polydsl.base.diagnostics import bug
 from polydsl.base.dtypes import BOOL, I64
 from polydsl.semantics.program import (
+    Access,
     Call,
     Cast,
     Expr,
@@ -22,6 +23,7 @@ from polydsl.semantics.program import (
     Value,
     evaluate_size,
     has_index,
+    is_affine,
 )
 
 Interval = tuple[int, int]
@@ -136,23 +138,33 @@ def condition_text(expr: Expr, binding: Mapping[str, Value]) -> str:
 def interval(
     expr: Expr, binding: Mapping[str, Value], box: Mapping[str, Interval]
 ) -> Interval:
-    """Return bounds of a quasi-affine term over a box of indices."""
+    """Return bounds of a quasi-affine term over a box of indices; an integer tensor in
+    it may hold any number of its type, and what leaves 64 bits wraps around."""
     match expr:
         case Literal() | Size():
             value = integer(expr, binding)
             return value, value
         case Index(name):
             return box[name]
+        case Access(dtype=dtype) if dtype.is_int:
+            return dtype.least, dtype.greatest
         case Cast(operand):
             return interval(operand, binding, box)
         case Call(function, arguments):
             ranges = [interval(argument, binding, box) for argument in arguments]
-            return _interval_of(function, ranges)
+            return in_64_bits(interval_of(function, ranges))
         case _:
             bug(f"not a quasi-affine term: {expr}")
 
 
-def _interval_of(function: str, ranges: list[Interval]) -> Interval:
+def in_64_bits(ends: Interval) -> Interval:
+    """Return an interval that holds the values of another after they wrapped around."""
+    whole = I64.least, I64.greatest
+    return ends if whole[0] <= ends[0] and ends[1] <= whole[1] else whole
+
+
+def interval_of(function: str, ranges: Sequence[Interval]) -> Interval:
+    """Return bounds of a function of integers that lie within *ranges*."""
     (a, b), (c, d) = ranges[0], ranges[1] if len(ranges) > 1 else (0, 0)
     match function:
         case "add":
@@ -206,10 +218,12 @@ def linear(expr: Expr, binding: Mapping[str, Value]) -> Linear | None:
             return linear(operand, binding)
         case Call("mul", (left, right)):
             factor, term = (right, left) if has_index(left) else (left, right)
+            if not is_affine(factor):
+                return None
             return add_linear(
                 Linear((), 0), linear(term, binding), integer(factor, binding)
             )
-        case _ if not has_index(expr):
+        case _ if not has_index(expr) and is_affine(expr):
             return Linear((), integer(expr, binding))
         case _:
             return None

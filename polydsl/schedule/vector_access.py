@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.substitute import resolve
 from polydsl.poly.terms import Interval
 from polydsl.schedule.operand import Layout
-from polydsl.semantics.program import Access, Expr, Value, accesses, has_index
+from polydsl.semantics.program import Access, Expr, Value, accesses
 
 
 def steps(
@@ -32,7 +33,7 @@ def step(
     total = 0
     strides = layout.get(access.tensor, (1,) * len(access.subscripts))
     for subscript, stride in zip(access.subscripts, strides):
-        if not has_index(subscript):
+        if dim not in ordered_indices(subscript):
             continue
         form = resolve(subscript, binding, box)
         if form is None:

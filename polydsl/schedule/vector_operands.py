@@ -9,6 +9,7 @@ from math import prod
 from typing import TypeAlias
 
 from polydsl.base.functions import FUNCTIONS
+from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.scop import Statement
 from polydsl.poly.substitute import linear_term, resolve, substitute
 from polydsl.poly.terms import Linear
@@ -92,7 +93,11 @@ def _operand(
     moves: list[dict[str, int] | None] = []
     for subscript in access.subscripts:
         form = resolve(substitute(subscript, terms), setting.scop.sizes, box)
-        moves.append(None if form is None else dict(form.coefficients))
+        found = None if form is None else dict(form.coefficients)
+        if found is None and vector not in ordered_indices(subscript):
+            # Its lanes are in one row, whatever the other indices make of it.
+            found = dict.fromkeys(ordered_indices(subscript), IRREGULAR)
+        moves.append(found)
     return Operand(
         tuple(
             _factors(subscript, found)

@@ -63,7 +63,11 @@ def translate(torch: Any, scop: Scop, known: Tensors) -> TorchProgram:
     steps: list[tuple[str, Run]] = []
     forms: list[str] = []
     first: dict[str, Statement] = {}
+    checks = {check.tensor for check in scop.checks}
     for statement in scop.statements:
+        if statement.tensor in checks:
+            # PyTorch looks at subscripts itself.
+            continue
         try:
             if statement.combine is None and _number(statement.value) is not None:
                 first[statement.tensor] = statement

@@ -10,7 +10,8 @@ from typing import NoReturn
 
 import numpy as np
 
-from polydsl.base.diagnostics import Diagnostic, ProgramError, SubscriptError
+from polydsl.base.checks import subscript_error
+from polydsl.base.diagnostics import Diagnostic, ProgramError
 from polydsl.base.source import Span
 from polydsl.semantics.oracle.grids import Grid, index_names
 from polydsl.semantics.oracle.numbers import Bools, Ints
@@ -21,6 +22,22 @@ def point_at(grid: Grid, mask: Bools) -> tuple[dict[str, int], tuple[int, ...]]:
     """Return the index values at the first point of *mask*, and its place."""
     full = np.broadcast_to(mask, np.broadcast_shapes(mask.shape, grid.shape))
     place = tuple(int(p) for p in np.unravel_index(int(np.argmax(full)), full.shape))
+    point = {name: value_at(values, place) for name, values in grid.indices.items()}
+    return point, place
+
+
+def least_point(
+    grid: Grid, mask: Bools, order: Sequence[str]
+) -> tuple[dict[str, int], tuple[int, ...]]:
+    """Return the index values at the point of *mask* that is first in the order of
+    some indices, and its place."""
+    full = np.broadcast_to(mask, np.broadcast_shapes(mask.shape, grid.shape))
+    places = np.argwhere(full)
+    names = [name for name in order if name in grid.indices]
+    columns = [np.broadcast_to(grid.indices[name], full.shape)[full] for name in names]
+    # The last key of a lexical sort is the one that counts most.
+    first = int(np.lexsort(columns[::-1])[0]) if columns else 0
+    place = tuple(int(p) for p in places[first])
     point = {name: value_at(values, place) for name, values in grid.indices.items()}
     return point, place
 
@@ -50,15 +67,20 @@ def outside(
     values: Ints,
     grid: Grid,
     mask: Bools,
+    order: Sequence[str],
 ) -> NoReturn:
-    """Report a subscript outside its dimension: by whose fault it is."""
+    """Report a subscript outside its dimension: by whose fault it is.
+
+    Of several points with an indirect one outside, the first in the *order* of the
+    program's indices.
+    """
+    if any(accesses(subscript)):
+        point, place = least_point(grid, mask, order)
+        value = value_at(values, place)
+        shown = {n: point[n] for n in order if n in index_names(subscript)}
+        raise subscript_error(tensor, dimension, extent, value, shown)
     point, place = point_at(grid, mask)
     value = value_at(values, place)
-    if any(accesses(subscript)):
-        raise SubscriptError(
-            f"subscript {dimension} of {tensor} is {value} at ({describe(point)}), "
-            f"but the dimension has extent {extent}"
-        )
     used = {name: point[name] for name in index_names(subscript)}
     where = f"{describe(used)} gives {value}" if used else f"the subscript is {value}"
     fail(

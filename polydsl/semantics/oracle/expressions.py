@@ -141,9 +141,18 @@ def _access(access: Access, grid: Grid, scope: Scope) -> Num:
         inside = _inside(num.value, extent)
         if not inside.all():
             beyond = needed & ~inside
-            if beyond.any():
+            if grid.points and beyond.any():
                 subscript = access.subscripts[axis]
-                outside(access.tensor, subscript, axis, extent, num.value, grid, beyond)
+                outside(
+                    access.tensor,
+                    subscript,
+                    axis,
+                    extent,
+                    num.value,
+                    grid,
+                    beyond,
+                    scope.order,
+                )
         subscripts.append(
             np.where(inside, num.value, 0) if not inside.all() else num.value
         )

@@ -38,3 +38,8 @@ class Scope:
     boxes: Mapping[str, Interval]
     tensors: Tensors
     evaluate: Callable[[Expr, Grid, Scope], Num]
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The program's indices in their order."""
+        return tuple(r.name for r in self.program.ranges)

@@ -192,7 +192,14 @@ def defined_by(definition: Definition, extents: tuple[int, ...], scope: Scope) -
         if beyond.any():
             subscript = definition.subscripts[axis]
             outside(
-                definition.tensor, subscript, axis, extent, values, left_grid, beyond
+                definition.tensor,
+                subscript,
+                axis,
+                extent,
+                values,
+                left_grid,
+                beyond,
+                scope.order,
             )
     inside = tuple(
         slice(max(0, low), max(0, min(high, extent)))
@@ -222,7 +229,16 @@ def scatter_targets(
         values = num.value
         beyond = grid.active & ((values < 0) | (values >= extent))
         if (beyond & ~num.undecided).any():
-            outside(definition.tensor, subscript, axis, extent, values, grid, beyond)
+            outside(
+                definition.tensor,
+                subscript,
+                axis,
+                extent,
+                values,
+                grid,
+                beyond,
+                scope.order,
+            )
         flat = flat * extent + np.clip(values, 0, max(0, extent - 1))
         unsure = unsure | num.undecided
     return flat, unsure

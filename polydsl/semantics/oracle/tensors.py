@@ -147,7 +147,7 @@ class TensorStore:
         domain = self.domain(access.tensor)
         if domain.ndim:
             lacking = needed & ~gather(domain, subscripts)
-            if lacking.any():
+            if grid.points and lacking.any():
                 undefined(access.tensor, subscripts, access.span, grid, lacking)
 
     def _missing(
