@@ -397,13 +397,3 @@ def subexpressions(expr: Expr) -> Iterator[Expr]:
     yield expr
     for operand in operands(expr):
         yield from subexpressions(operand)
-
-
-def conjuncts(condition: Expr) -> Iterator[Expr]:
-    """Yield the parts of a conjunction, from left to right."""
-    match condition:
-        case Call("and", (left, right)):
-            yield from conjuncts(left)
-            yield from conjuncts(right)
-        case _:
-            yield condition

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 
 from polydsl.base.dtypes import BOOL, I64
@@ -87,6 +87,16 @@ def either(conditions: Iterable[Expr]) -> Expr:
     for condition in others:
         first = Call("or", (first, condition), BOOL)
     return first
+
+
+def conjuncts(condition: Expr) -> Iterator[Expr]:
+    """Yield the parts of a conjunction, from left to right."""
+    match condition:
+        case Call("and", (left, right)):
+            yield from conjuncts(left)
+            yield from conjuncts(right)
+        case _:
+            yield condition
 
 
 def equal(left: Expr, right: Expr) -> Expr:

@@ -28,9 +28,9 @@ from polydsl.loops.nest import (
     Select,
     Store,
     Table,
-    conjuncts,
     operands,
 )
+from polydsl.loops.terms import conjuncts
 from polydsl.loops.verify_conditions import Condition, negation
 from polydsl.loops.verify_forms import interval
 from polydsl.loops.verify_points import Leaf

@@ -36,7 +36,7 @@ from polydsl.loops.verify_forms import (
     variables,
 )
 from polydsl.loops.verify_points import Frame, Leaf
-from polydsl.loops.verify_times import Times, Visits, late_read
+from polydsl.loops.verify_times import Visits, late_read, times_of
 from polydsl.poly.terms import Interval
 
 EventKind = OneOf["first", "update", "read"]
@@ -119,7 +119,12 @@ def _check_pieces(
             return
     if _meeting(earlier, later) is None:
         return
-    point = _late_read(earlier, later, frames, is_before)
+    write, read = (
+        Visits(e.subscripts, e.leaf.hull, e.leaf.pieces[0].conditions)
+        for e in (earlier, later)
+    )
+    times = times_of(frames, is_before=is_before)
+    point = late_read(write, read, times, earlier.extents)
     if point is None:
         return
     when = "written and used in several iterations"
@@ -128,22 +133,6 @@ def _check_pieces(
         if later.kind == "update":
             when = "updated before it is set"
     bug(f"{earlier.buffer} is {when}, {later.leaf.place(point)}")
-
-
-def _late_read(
-    earlier: Event, later: Event, frames: Sequence[Frame], is_before: bool
-) -> Point | None:
-    """Return a point of the later event, of one piece each, whose element the earlier
-    one touches at the same time or after."""
-    is_vector = bool(frames) and frames[-1].loop.kind == "vector"
-    counters = tuple(f.counter for f in frames)
-    lanes = counters[-1] if is_vector else None
-    times = Times(counters[:-1] if is_vector else counters, lanes, is_before)
-    write, read = (
-        Visits(e.subscripts, e.leaf.hull, e.leaf.pieces[0].conditions)
-        for e in (earlier, later)
-    )
-    return late_read(write, read, times, earlier.extents)
 
 
 def _shared_depth(left: Leaf, right: Leaf) -> int:

@@ -29,6 +29,7 @@ from polydsl.loops.verify_forms import (
     variables,
 )
 from polydsl.loops.verify_isl import late_point
+from polydsl.loops.verify_points import Frame
 from polydsl.loops.verify_search import FEW
 from polydsl.poly.isl import BudgetExceeded
 from polydsl.poly.terms import Interval
@@ -58,6 +59,14 @@ class Times:
     counters: tuple[str, ...]
     lanes: str | None
     is_before: bool
+
+
+def times_of(frames: Sequence[Frame], *, is_before: bool) -> Times:
+    """Return the times of two accesses inside of some loops, outermost first."""
+    counters = tuple(f.counter for f in frames)
+    if frames and frames[-1].loop.kind == "vector":
+        return Times(counters[:-1], counters[-1], is_before)
+    return Times(counters, None, is_before)
 
 
 def late_read(

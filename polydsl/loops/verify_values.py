@@ -16,8 +16,8 @@ from polydsl.base.diagnostics import bug
 from polydsl.base.dtypes import BOOL, I64, DType
 from polydsl.base.functions import identity
 from polydsl.loops import nest
-from polydsl.loops.nest import conjuncts
 from polydsl.loops.render import render_expr
+from polydsl.loops.terms import conjuncts
 from polydsl.loops.verify_conditions import (
     All,
     Condition,

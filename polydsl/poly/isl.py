@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import islpy as _isl
@@ -20,6 +19,10 @@ Map = _isl.Map
 UnionSet = _isl.UnionSet
 UnionMap = _isl.UnionMap
 IslError = _isl.Error
+
+IN, OUT = _isl.dim_type.in_, _isl.dim_type.out
+SET, DIV = _isl.dim_type.set, _isl.dim_type.div
+"""The kinds of dimensions."""
 
 DEFAULT_BUDGET = 200_000
 """Operations allowed for one question; 10^5 are about 0.8 s."""
@@ -116,8 +119,7 @@ def sample_point(subset: Set) -> tuple[int, ...] | None:
     point = subset.lexmin().sample_point() if subset.is_bounded() else None
     point = subset.sample_point() if point is None else point
     return tuple(
-        point.get_coordinate_val(_isl.dim_type.set, i).to_python()
-        for i in range(subset.dim(_isl.dim_type.set))
+        point.get_coordinate_val(SET, i).to_python() for i in range(subset.dim(SET))
     )
 
 
@@ -127,28 +129,26 @@ def sample_pair(relation: Map) -> tuple[tuple[int, ...], tuple[int, ...]] | None
     pair = sample_point(relation.wrap())
     if pair is None:
         return None
-    split = relation.dim(_isl.dim_type.in_)
+    split = relation.dim(IN)
     return pair[:split], pair[split:]
 
 
 def equal_dimensions(relation: Map) -> frozenset[str]:
     """Return the names of the dimensions that both sides of a relation have, and that
     have the same value in all of its pairs."""
-    before = _side_names(relation, _isl.dim_type.in_)
-    after = _side_names(relation, _isl.dim_type.out)
+    before = _side_names(relation, IN)
+    after = _side_names(relation, OUT)
     return frozenset(
         name
         for name, place in before.items()
         if name in after
-        and relation.is_subset(
-            relation.equate(_isl.dim_type.in_, place, _isl.dim_type.out, after[name])
-        )
+        and relation.is_subset(relation.equate(IN, place, OUT, after[name]))
     )
 
 
 def with_value(relation: Map, name: str, value: int) -> Map:
     """Return the pairs of a relation in which a dimension has a value on both sides."""
-    for side in (_isl.dim_type.in_, _isl.dim_type.out):
+    for side in (IN, OUT):
         relation = relation.fix_val(side, _side_names(relation, side)[name], value)
     return relation
 
@@ -158,14 +158,13 @@ Pair = tuple[tuple[int, ...], tuple[int, ...]]
 
 def pairs_of(relation: Map, limit: int) -> list[Pair] | None:
     """Return the pairs of a bounded relation; None if they are more than *limit*."""
-    split = relation.dim(_isl.dim_type.in_)
+    split = relation.dim(IN)
     pairs: list[Pair] = []
 
     def visit(point: Any) -> None:
-        count = split + relation.dim(_isl.dim_type.out)
+        count = split + relation.dim(OUT)
         values = tuple(
-            point.get_coordinate_val(_isl.dim_type.set, i).to_python()
-            for i in range(count)
+            point.get_coordinate_val(SET, i).to_python() for i in range(count)
         )
         pairs.append((values[:split], values[split:]))
 
@@ -178,15 +177,15 @@ def pairs_of(relation: Map, limit: int) -> list[Pair] | None:
 
 def has_dimension(relation: Map, name: str) -> bool:
     """Whether both sides of a relation have a dimension of a name."""
-    sides = (_isl.dim_type.in_, _isl.dim_type.out)
+    sides = (IN, OUT)
     return all(name in _side_names(relation, side) for side in sides)
 
 
 def equated(relation: Map, name: str) -> Map:
     """Return the pairs of a relation in which a dimension of both sides is equal."""
-    sides = (_isl.dim_type.in_, _isl.dim_type.out)
+    sides = (IN, OUT)
     before, after = (_side_names(relation, side)[name] for side in sides)
-    return relation.equate(_isl.dim_type.in_, before, _isl.dim_type.out, after)
+    return relation.equate(IN, before, OUT, after)
 
 
 def steps_of(relation: Map, first: Map, second: Map) -> frozenset[str]:
@@ -194,9 +193,9 @@ def steps_of(relation: Map, first: Map, second: Map) -> frozenset[str]:
     to single values give: before, same, after."""
     steps = relation.apply_domain(first).apply_range(second).deltas()
     found = {
-        "before": steps.lower_bound_val(_isl.dim_type.set, 0, 1),
-        "same": steps.fix_val(_isl.dim_type.set, 0, 0),
-        "after": steps.upper_bound_val(_isl.dim_type.set, 0, -1),
+        "before": steps.lower_bound_val(SET, 0, 1),
+        "same": steps.fix_val(SET, 0, 0),
+        "after": steps.upper_bound_val(SET, 0, -1),
     }
     return frozenset(n for n, points in found.items() if not points.is_empty())
 
@@ -208,8 +207,8 @@ def _side_names(relation: Map, side: Any) -> dict[str, int]:
 
 def dimension_names(subset: Set) -> tuple[str, ...]:
     """Return the names of a set's dimensions, in order."""
-    count = subset.dim(_isl.dim_type.set)
-    names = (subset.get_dim_name(_isl.dim_type.set, i) for i in range(count))
+    count = subset.dim(SET)
+    names = (subset.get_dim_name(SET, i) for i in range(count))
     return tuple(name or f"d{i}" for i, name in enumerate(names))
 
 
@@ -249,10 +248,10 @@ def lexicographic_end(points: Set, *, is_last: bool) -> tuple[int, ...]:
     with islpy 2026.2.2: a loop over tiles of tiles); bounds of single dimensions hold.
     """
     found: list[int] = []
-    for place in range(points.dim(_isl.dim_type.set)):
+    for place in range(points.dim(SET)):
         bound = points.dim_max_val(place) if is_last else points.dim_min_val(place)
         found.append(bound.to_python())
-        points = points.fix_val(_isl.dim_type.set, place, bound)
+        points = points.fix_val(SET, place, bound)
     return tuple(found)
 
 
@@ -271,7 +270,7 @@ def lexicographic_interval(
 def fixed(points: Set, values: Sequence[int]) -> Set:
     """Return the points whose first coordinates have the values given."""
     for place, value in enumerate(values):
-        points = points.fix_val(_isl.dim_type.set, place, value)
+        points = points.fix_val(SET, place, value)
     return points
 
 
@@ -281,10 +280,10 @@ def free_on_both_sides(relation: Map) -> tuple[bool, ...]:
     constraints as isl keeps them."""
     part = relation.get_basic_map_list().get_at(0)
     inequalities = [c for c in part.get_constraints() if not c.is_equality()]
-    sides = (_isl.dim_type.in_, _isl.dim_type.out)
+    sides = (IN, OUT)
     return tuple(
         all(any(c.involves_dims(side, d, 1) for c in inequalities) for side in sides)
-        for d in range(relation.dim(_isl.dim_type.in_))
+        for d in range(relation.dim(IN))
     )
 
 
@@ -331,12 +330,9 @@ def _row(times: Any) -> Row:
     found: Row = {}
     for n in range(times.n_pw_aff()):
         term = parts.get_at(n).as_aff()
-        name = term.get_domain_space().get_tuple_name(_isl.dim_type.set)
-        count = term.dim(_isl.dim_type.in_)
-        factors = (
-            term.get_coefficient_val(_isl.dim_type.in_, d).to_python()
-            for d in range(count)
-        )
+        name = term.get_domain_space().get_tuple_name(SET)
+        count = term.dim(IN)
+        factors = (term.get_coefficient_val(IN, d).to_python() for d in range(count))
         found[name] = (tuple(factors), term.get_constant_val().to_python())
     return found
 
@@ -355,134 +351,9 @@ def count_points(points: UnionSet) -> int:
 def _count_part(part: Set) -> int:
     """Count a box by its sides, anything else point by point."""
     box, size = _isl.Set.universe(part.get_space()), 1
-    for d in range(part.dim(_isl.dim_type.set)):
+    for d in range(part.dim(SET)):
         low, high = part.dim_min_val(d).to_python(), part.dim_max_val(d).to_python()
-        box = box.lower_bound_val(_isl.dim_type.set, d, low)
-        box = box.upper_bound_val(_isl.dim_type.set, d, high)
+        box = box.lower_bound_val(SET, d, low)
+        box = box.upper_bound_val(SET, d, high)
         size *= high - low + 1
     return size if box.is_subset(part) else part.count_val().to_python()
-
-
-@dataclass(frozen=True, slots=True)
-class Constraint:
-    """`sum of factors * dimensions + constant >= 0`, or `= 0`.
-
-    Behind the factors of the dimensions come those of the divisions of its `Part`.
-    """
-
-    factors: tuple[int, ...]
-    constant: int
-    is_equality: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Division:
-    """`floor((sum of factors * dimensions + constant) / divisor)`; behind the factors
-    of the dimensions come those of the divisions before this one."""
-
-    factors: tuple[int, ...]
-    constant: int
-    divisor: int
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The points at which all constraints hold."""
-
-    divisions: tuple[Division, ...]
-    constraints: tuple[Constraint, ...]
-
-
-def ordered_dimensions(points: Set, names: Sequence[str]) -> Set:
-    """Return a set with its dimensions in another order, given by their names, in a
-    space that has none."""
-    here = dimension_names(points)
-    tuple_name = points.get_tuple_name() or ""
-    return points.apply(parse_map(map_text(tuple_name, here, "", names)))
-
-
-def first_dimensions(points: Set, count: int) -> Set:
-    """Return the shadow of a set without a name on its first dimensions."""
-    rest = points.dim(_isl.dim_type.set) - count
-    return points.project_out(_isl.dim_type.set, count, rest)
-
-
-def polyhedral_hull(points: Set, around: Set) -> tuple[Constraint, ...]:
-    """Return constraints of a polyhedron around points, without those that hold for
-    *around* already, which are points of fewer dimensions: the first ones."""
-    more = points.dim(_isl.dim_type.set) - around.dim(_isl.dim_type.set)
-    known = around.add_dims(_isl.dim_type.set, more)
-    hull = points.remove_divs().coalesce().simple_hull().to_set()
-    left = hull.gist(known).remove_divs().simple_hull()
-    return tuple(_constraint(c) for c in left.remove_redundancies().get_constraints())
-
-
-def dimensions(points: Set) -> int:
-    """Return the number of dimensions of a set."""
-    return int(points.dim(_isl.dim_type.set))
-
-
-def no_dimensions() -> Set:
-    """Return the set of the one point that has no coordinates."""
-    return parse_set("{ [] }")
-
-
-def from_starts(points: Set, place: int, count: int) -> Set:
-    """Return points with a coordinate replaced by where tiles begin that hold it: tiles
-    of *count* values, wherever they begin."""
-    names = [f"c{d}" for d in range(dimensions(points))]
-    starts = [*names]
-    starts[place] = "start"
-    where = [f"start <= {names[place]} < start + {count}"]
-    return points.apply(parse_map(map_text("", names, "", starts, where)))
-
-
-def constrained(points: Set, level: Sequence[Constraint]) -> Set:
-    """Return points with one more coordinate, for which constraints hold."""
-    names = [f"c{d}" for d in range(dimensions(points) + 1)]
-    where: list[str] = []
-    for constraint in level:
-        terms = (f"{f}*{name}" for f, name in zip(constraint.factors, names) if f)
-        total = " + ".join((*terms, str(constraint.constant)))
-        where.append(f"{total} {'=' if constraint.is_equality else '>='} 0")
-    wider = points.add_dims(_isl.dim_type.set, 1)
-    return wider.intersect(parse_set(domain_text("", names, where)))
-
-
-def parts_of(points: Set) -> tuple[Part, ...]:
-    """Return a set as a union of parts."""
-    found = points.compute_divs().coalesce().get_basic_set_list()
-    return tuple(_part(found.get_at(n)) for n in range(found.n_basic_set()))
-
-
-def _part(part: Any) -> Part:
-    divisions = (_division(part, d) for d in range(part.dim(_isl.dim_type.div)))
-    constraints = (c for c in part.get_constraints() if not c.is_div_constraint())
-    return Part(tuple(divisions), tuple(_constraint(c) for c in constraints))
-
-
-def _division(part: Any, place: int) -> Division:
-    term = part.get_div(place)
-    divisor = term.get_denominator_val().to_python()
-    kinds = (
-        (_isl.dim_type.in_, term.dim(_isl.dim_type.in_)),
-        (_isl.dim_type.div, place),
-    )
-    factors = (
-        term.get_coefficient_val(kind, d).mul(term.get_denominator_val()).to_python()
-        for kind, count in kinds
-        for d in range(count)
-    )
-    number = term.get_constant_val().mul(term.get_denominator_val()).to_python()
-    return Division(tuple(factors), number, divisor)
-
-
-def _constraint(constraint: Any) -> Constraint:
-    kinds = (_isl.dim_type.set, _isl.dim_type.div)
-    factors = (
-        constraint.get_coefficient_val(kind, d).to_python()
-        for kind in kinds
-        for d in range(constraint.dim(kind))
-    )
-    number = constraint.get_constant_val().to_python()
-    return Constraint(tuple(factors), number, bool(constraint.is_equality()))

@@ -18,9 +18,9 @@ from typing import TypeAlias
 
 from polydsl.base.dtypes import I64
 from polydsl.base.source import Span
-from polydsl.poly.isl import (
+from polydsl.poly.isl import Set
+from polydsl.poly.polyhedra import (
     Constraint,
-    Set,
     constrained,
     dimensions,
     first_dimensions,

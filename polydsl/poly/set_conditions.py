@@ -10,7 +10,8 @@ from functools import reduce
 
 from polydsl.base.dtypes import BOOL, I64
 from polydsl.base.source import Span
-from polydsl.poly.isl import Part, Set, parts_of
+from polydsl.poly.isl import Set
+from polydsl.poly.polyhedra import Part, parts_of
 from polydsl.semantics.program import Call, Expr, Index, Literal
 
 

@@ -8,14 +8,8 @@ from typing import Protocol
 
 from polydsl.poly.conditions import Evaluated, bounding, ordered_indices, reads_of
 from polydsl.poly.drafts import Draft
-from polydsl.poly.isl import (
-    Set,
-    domain_text,
-    first_dimensions,
-    map_text,
-    parse_map,
-    parse_set,
-)
+from polydsl.poly.isl import Set, domain_text, map_text, parse_map, parse_set
+from polydsl.poly.polyhedra import first_dimensions
 from polydsl.poly.scop import Read, Scop, Statement, TensorInfo
 from polydsl.poly.substitute import substitute
 from polydsl.poly.terms import Interval, condition_text, isl_name, term_text
