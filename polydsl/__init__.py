@@ -22,6 +22,7 @@ from polydsl.base.diagnostics import (
 )
 from polydsl.driver import tuning
 from polydsl.driver.decorator import kernel
+from polydsl.driver.einsum import einsum, einsum_kernel
 from polydsl.driver.kernel import Kernel
 from polydsl.driver.loading import KernelModule, LoadError, load, loads
 from polydsl.driver.specialization import Specialization
@@ -40,6 +41,8 @@ __all__ = [
     "Specialization",
     "SubscriptError",
     "VerificationError",
+    "einsum",
+    "einsum_kernel",
     "kernel",
     "load",
     "loads",
