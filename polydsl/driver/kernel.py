@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class Kernel(Shared):
         self._compiled: dict[object, Specialization] = {}
         self._recent: dict[object, Specialization] = {}
         self._constant_names = frozenset(self._parameters.constants)
-        self._lock = threading.Lock()
+        self._locks: dict[int, threading.Lock] = {}
         self.__name__ = self.__qualname__ = name
         self.__doc__ = self._parameters.docstring
 
@@ -244,7 +245,7 @@ class Kernel(Shared):
         if found is not None and tune is None:
             return found
         seconds = self._settings.tune if tune is None else tune
-        with self._lock:
+        with self._lock():
             if key not in self._compiled or tune is not None:
                 request = Request(
                     self._library,
@@ -259,6 +260,11 @@ class Kernel(Shared):
                 self._compiled[key] = special
                 self._recent = {}
             return self._compiled[key]
+
+    def _lock(self) -> threading.Lock:
+        """Return the lock of this process: in the child of a fork, that of the parent
+        may be held by a thread that does not exist here."""
+        return self._locks.setdefault(os.getpid(), threading.Lock())
 
     def bind(self, **given: Any) -> Kernel:
         """Return the kernel with some tensors and constants given once and for all.
@@ -298,7 +304,7 @@ class Kernel(Shared):
 
     def forget(self) -> None:
         """Drop all specialisations: later calls take what tuning found since."""
-        with self._lock:
+        with self._lock():
             self._compiled = {}
             self._recent = {}
 
