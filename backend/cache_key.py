@@ -54,7 +54,8 @@ def digest(parts: Iterable[str]) -> str:
     """Return a SHA-256 of the parts, each with its length: none runs into the next."""
     digest = hashlib.sha256()
     for part in parts:
-        data = part.encode()
+        # Half a surrogate pair may stand in a comment of a text from Python.
+        data = part.encode(errors="surrogatepass")
         digest.update(len(data).to_bytes(8, "little"))
         digest.update(data)
     return digest.hexdigest()

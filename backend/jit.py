@@ -8,6 +8,7 @@ text and the target only, so it can be cached on disk and loaded in a later proc
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,15 @@ from polydsl.base.diagnostics import bug
 # state of ours. All of them, since objects are also emitted for other machines.
 llvm.initialize_all_targets()
 llvm.initialize_all_asmprinters()
+
+# Every call into LLVM holds this lock of llvmlite. A fork waits for it: in the child, a
+# call that another thread was in would never end.
+_calls = llvm.ffi.lib._lock
+os.register_at_fork(
+    before=_calls.__enter__,
+    after_in_parent=_calls.__exit__,
+    after_in_child=_calls.__exit__,
+)
 
 ENTRY_POINTS = ("polydsl_main", "polydsl_prepare")
 """The functions that every compiled kernel exports."""

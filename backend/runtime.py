@@ -6,8 +6,6 @@ the launcher, and the parallel run time, each made at its first use.
 
 from __future__ import annotations
 
-import functools
-
 from polydsl.backend.cache import ObjectCache
 from polydsl.backend.cache_key import object_key
 from polydsl.backend.call import Launcher, load_launcher
@@ -22,6 +20,8 @@ class Runtime:
     def __init__(self, target: Target, cache: ObjectCache | None) -> None:
         self.target = target
         self.cache = cache
+        self._launcher: Launcher | None = None
+        self._parallel: ParallelRuntime | None = None
 
     def compile_cached(self, ir_text: str) -> bytes:
         """Return the object code of a module, from the cache where it is there."""
@@ -35,16 +35,22 @@ class Runtime:
         self.cache.put(key, object_code)
         return object_code
 
-    @functools.cached_property
+    # No lock, which the child of a fork might find held for ever: it does no harm to
+    # make these twice.
+    @property
     def launcher(self) -> Launcher:
         """The way into every kernel."""
-        return load_launcher(self.compile_cached)
+        if self._launcher is None:
+            self._launcher = load_launcher(self.compile_cached)
+        return self._launcher
 
-    @functools.cached_property
+    @property
     def parallel(self) -> ParallelRuntime:
         """The way to run parallel loops.
 
         Ask for it as late as possible, when a kernel with a parallel loop is called: a
         PyTorch that is imported before then brings the OpenMP run time to share.
         """
-        return parallel_runtime(self.compile_cached)
+        if self._parallel is None:
+            self._parallel = parallel_runtime(self.compile_cached)
+        return self._parallel

@@ -22,9 +22,15 @@ from polydsl.base.diagnostics import (
 )
 from polydsl.driver import tuning
 from polydsl.driver.decorator import kernel
+from polydsl.driver.einsum import einsum, einsum_kernel
+from polydsl.driver.imports import LoadError
 from polydsl.driver.kernel import Kernel
-from polydsl.driver.loading import KernelModule, LoadError, load, loads
+from polydsl.driver.kernel_module import KernelModule
+from polydsl.driver.loading import load, loads
+from polydsl.driver.pickling import register
 from polydsl.driver.specialization import Specialization
+
+register()
 
 __version__ = "0.1.0"
 
@@ -40,6 +46,8 @@ __all__ = [
     "Specialization",
     "SubscriptError",
     "VerificationError",
+    "einsum",
+    "einsum_kernel",
     "kernel",
     "load",
     "loads",

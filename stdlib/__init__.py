@@ -5,12 +5,9 @@
 
 from __future__ import annotations
 
-from polydsl.driver.loading import (
-    KernelModule,
-    LoadError,
-    load_standard,
-    standard_names,
-)
+from polydsl.driver.imports import LoadError, standard_names
+from polydsl.driver.kernel_module import KernelModule
+from polydsl.driver.loading import load_standard
 
 
 def __getattr__(name: str) -> KernelModule:

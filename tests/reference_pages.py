@@ -18,7 +18,8 @@ from polydsl.base.codes import CODES
 from polydsl.base.functions import FUNCTIONS
 from polydsl.base.options import VARIABLES
 from polydsl.driver.cli import commands
-from polydsl.driver.loading import load_standard, standard_names
+from polydsl.driver.imports import standard_names
+from polydsl.driver.loading import load_standard
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 

@@ -15,7 +15,7 @@ from llvmlite import ir
 from polydsl.backend.emitter.expressions import emit_affine
 from polydsl.backend.emitter.ranges import Interval, affine, bounds
 from polydsl.backend.emitter.scope import Scope
-from polydsl.backend.emitter.types import add, constant_of, number
+from polydsl.backend.emitter.types import add, constant_of, ir_name, number
 from polydsl.base.diagnostics import bug
 from polydsl.loops.nest import Call, Expr, Loop
 
@@ -118,10 +118,10 @@ def _emit_loop(
     """Emit a loop that runs at least once."""
     builder, (lo, hi) = scope.builder, bounds
     before = builder.block
-    head = builder.append_basic_block(f"for.{var}")
+    head = builder.append_basic_block(f"for.{ir_name(var)}")
     builder.branch(head)
     builder.position_at_end(head)
-    value = builder.phi(lo.type, name=var)
+    value = builder.phi(lo.type, name=ir_name(var))
     body(scope.bind(var, value, ends))
     following = builder.add(value, number(step), flags=("nsw",))
     value.add_incoming(lo, before)

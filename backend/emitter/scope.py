@@ -14,7 +14,14 @@ from llvmlite import ir
 
 from polydsl.backend.emitter.layout import ALIGNMENT, ScratchLayout
 from polydsl.backend.emitter.ranges import Affine, Interval, affine
-from polydsl.backend.emitter.types import I8, I64, POINTER, reserve, untyped
+from polydsl.backend.emitter.types import (
+    I8,
+    I64,
+    POINTER,
+    ir_name,
+    reserve,
+    untyped,
+)
 from polydsl.backend.llvm_types import memory_type
 from polydsl.backend.target import Target
 from polydsl.base.diagnostics import bug
@@ -184,11 +191,11 @@ def _address(kernel: Kernel, function: Function, buffer: Buffer) -> ir.Value:
             place = entry.gep(
                 function.buffers, [I64(kernel.slot(buffer.name))], source_etype=POINTER
             )
-            return entry.load(place, name=buffer.name, typ=POINTER)
+            return entry.load(place, name=ir_name(buffer.name), typ=POINTER)
         case "scratch":
             start = function.private if buffer.private else function.scratch
             begin = I64(kernel.layout.offset(buffer.name))
-            return entry.gep(start, [begin], source_etype=I8, name=buffer.name)
+            return entry.gep(start, [begin], source_etype=I8, name=ir_name(buffer.name))
         case "register":
             return _registers(kernel, entry, buffer)
         case "constant":

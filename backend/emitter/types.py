@@ -17,6 +17,8 @@ I64 = ir.IntType(64)
 POINTER = ir.PointerType()
 VOID = ir.VoidType()
 
+_LONGEST_NAME = 100
+
 
 def number(value: int) -> ir.Constant:
     """Return an i64 constant."""
@@ -35,9 +37,15 @@ def constant_of(value: ir.Value) -> int | None:
     return None
 
 
+def ir_name(name: str) -> str:
+    """Return the beginning of a name: LLVM keeps no more than 1024 characters of the
+    names of values, and then takes them for others."""
+    return name[:_LONGEST_NAME]
+
+
 def reserve(entry: ir.IRBuilder, kind: ir.Type, name: str = "") -> ir.Value:
     """Reserve stack space for a value of *kind*, aligned to a cache line."""
-    place = entry.alloca(kind, name=name)
+    place = entry.alloca(kind, name=ir_name(name))
     place.align = 64
     return untyped(place)
 

@@ -101,6 +101,7 @@ CODES: dict[str, str] = {
     "E0423": "there is no such module in the standard library",
     "E0424": "files import each other",
     "E0425": "the imported file has no such kernel",
+    "E0426": "files import from one another in too long a row",
     # E05: not compiled yet
     "E0502": "a recurrence is not compiled yet",
     "E0504": "a scatter is not compiled yet",

@@ -11,13 +11,10 @@ from rich.text import Text
 from polydsl.base.diagnostics import ArgumentError, PolydslError, ProgramError
 from polydsl.base.quantities import count_text
 from polydsl.driver.cli_output import Screen
+from polydsl.driver.imports import standard_names
 from polydsl.driver.kernel import Kernel
-from polydsl.driver.loading import (
-    KernelModule,
-    load,
-    load_standard,
-    standard_names,
-)
+from polydsl.driver.kernel_module import KernelModule, library_of
+from polydsl.driver.loading import load, load_standard
 from polydsl.semantics.scope import suggest
 
 _LIBRARY = "stdlib."
@@ -43,7 +40,7 @@ def open_kernel(file: str, name: str) -> Kernel:
 def list_kernels(screen: Screen, file: str) -> None:
     """Print the kernels of a file: signatures and docstrings."""
     module = open_module(file)
-    screen.diagnostics(module.warnings)
+    screen.diagnostics(library_of(module).warnings)
     blocks = [
         [Text(line) for line in _document(module.__doc__)],
         *([_signature(kernel), *_indented(kernel.__doc__)] for kernel in module),
@@ -79,10 +76,10 @@ def check_files(screen: Screen, files: Sequence[str]) -> bool:
             screen.error(str(error))
             is_right = False
         else:
-            screen.diagnostics(module.warnings)
+            screen.diagnostics(library_of(module).warnings)
             kernels = count_text(len(tuple(module)), "kernel")
-            warnings = count_text(len(module.warnings), "warning")
-            more = f", {warnings}" if module.warnings else ""
+            found = library_of(module).warnings
+            more = f", {count_text(len(found), 'warning')}" if found else ""
             screen.line(f"{file}: {kernels}, no errors{more}")
     return is_right
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from polydsl.base.diagnostics import ArgumentError
 from polydsl.driver.arguments import Parameters, parse_spec
 from polydsl.driver.request import Request
 from polydsl.driver.settings import DEFAULTS, Settings, checked_seconds
+from polydsl.driver.shared import Shared
 from polydsl.driver.specialization import Specialization
 from polydsl.driver.toolchain import toolchain
 from polydsl.driver.tuned import specialize_tuned
@@ -34,7 +37,21 @@ WHOLE = 1 << 62
 """More points than any statement has: the oracle evaluates everything."""
 
 
-class Kernel:
+@dataclass(frozen=True, slots=True, eq=False)
+class KernelState:
+    """All that a kernel is made of; `module` and `qualname` say where a decorated
+    function stood."""
+
+    library: Library
+    name: str
+    bound: Mapping[str, Array]
+    constants: Mapping[str, Value]
+    settings: Settings
+    module: str
+    qualname: str
+
+
+class Kernel(Shared):
     """A checked kernel definition.
 
     Calling it specialises it on the sizes, dtypes, strides and constants of the call,
@@ -57,9 +74,29 @@ class Kernel:
         self._compiled: dict[object, Specialization] = {}
         self._recent: dict[object, Specialization] = {}
         self._constant_names = frozenset(self._parameters.constants)
-        self._lock = threading.Lock()
-        self.__name__ = name
+        self._locks: dict[int, threading.Lock] = {}
+        self.__name__ = self.__qualname__ = name
         self.__doc__ = self._parameters.docstring
+
+    @property
+    def state(self) -> KernelState:
+        """What the kernel is made of, without what it compiled."""
+        return KernelState(
+            self._library,
+            self.name,
+            self._bound,
+            self._constants,
+            self._settings,
+            self.__module__,
+            self.__qualname__,
+        )
+
+    @staticmethod
+    def restore(state: KernelState, bound: Mapping[str, Array]) -> Kernel:
+        """Return a kernel made of the same, with its own copies of bound arrays."""
+        made = Kernel(state.library, state.name, bound, state.constants, state.settings)
+        made.__module__, made.__qualname__ = state.module, state.qualname
+        return made
 
     @property
     def name(self) -> str:
@@ -208,7 +245,7 @@ class Kernel:
         if found is not None and tune is None:
             return found
         seconds = self._settings.tune if tune is None else tune
-        with self._lock:
+        with self._lock():
             if key not in self._compiled or tune is not None:
                 request = Request(
                     self._library,
@@ -223,6 +260,11 @@ class Kernel:
                 self._compiled[key] = special
                 self._recent = {}
             return self._compiled[key]
+
+    def _lock(self) -> threading.Lock:
+        """Return the lock of this process: in the child of a fork, that of the parent
+        may be held by a thread that does not exist here."""
+        return self._locks.setdefault(os.getpid(), threading.Lock())
 
     def bind(self, **given: Any) -> Kernel:
         """Return the kernel with some tensors and constants given once and for all.
@@ -262,7 +304,7 @@ class Kernel:
 
     def forget(self) -> None:
         """Drop all specialisations: later calls take what tuning found since."""
-        with self._lock:
+        with self._lock():
             self._compiled = {}
             self._recent = {}
 

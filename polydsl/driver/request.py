@@ -68,7 +68,11 @@ class Request:
 
 def _texts(library: Library) -> tuple[str, ...]:
     """Return the source texts that a library's kernels come from."""
-    texts = {kernel.span.source.text: None for kernel in library.kernels.values()}
-    for imported in library.imports.values():
-        texts.update(dict.fromkeys(_texts(imported.library)))
+    texts: dict[str, None] = {}
+    libraries = [library]
+    for found in libraries:
+        kernels = found.kernels.values()
+        texts.update({kernel.span.source.text: None for kernel in kernels})
+        imported = (i.library for i in found.imports.values())
+        libraries += dict.fromkeys(i for i in imported if i not in libraries)
     return tuple(texts)

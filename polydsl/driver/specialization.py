@@ -25,6 +25,7 @@ from polydsl.driver.explain import explain
 from polydsl.driver.measure import measure as time_call
 from polydsl.driver.random_arrays import random_arguments
 from polydsl.driver.request import Request
+from polydsl.driver.shared import Shared
 from polydsl.driver.stages import STAGE_NAMES, compile_until, emit
 from polydsl.driver.toolchain import Toolchain
 from polydsl.schedule.decision import Decision
@@ -36,17 +37,18 @@ SHORT_POINTS = 20_000
 """A call of fewer statement instances keeps Python's lock: letting go costs more."""
 
 
-class Specialization:
+class Specialization(Shared):
     """Native code for one request. Call it with arrays of exactly these layouts.
 
-    `tensors` are the parameters that a call passes, in order; bound ones are left out.
+    `tensors` are the parameters that a call passes, in order; `bound` holds the
+    arrays of the others.
     """
 
     def __init__(
         self, request: Request, tools: Toolchain, bound: Mapping[str, Array]
     ) -> None:
         self._tools = tools
-        self._bound = bound
+        self.bound = bound
         self.compiled: Compiled = compile_request(request, tools)
         self.request = self.compiled.request
         linked = self.compiled.linked
@@ -71,13 +73,13 @@ class Specialization:
         interface = self.compiled.interface
         prepared: list[Array] = [aligned_bytes(max(n, 1)) for n in interface.prepared]
         if prepared:
-            known: list[Slot] = [self._bound.get(name) for name, _ in interface.buffers]
+            known: list[Slot] = [self.bound.get(name) for name, _ in interface.buffers]
             status = self._call_of("polydsl_prepare", [*known, *prepared])(())
             if status:
                 bug(f"the preparation of {self.request.kernel} returned {status}")
         slots: list[Slot] = [
-            self._bound[name]
-            if name in self._bound
+            self.bound[name]
+            if name in self.bound
             else Passed(layout, is_written=name in self._written)
             for name, layout in interface.buffers
         ]
@@ -156,7 +158,7 @@ class Specialization:
         self, arrays: Sequence[Array], fresh: Sequence[Array]
     ) -> tuple[Array, ...]:
         """Return results where some are parameters or stand more than once."""
-        known = {**self._bound, **dict(zip(self.tensors, arrays))}
+        known = {**self.bound, **dict(zip(self.tensors, arrays))}
         made = dict(zip(self._written, fresh))
         used: set[str] = set()
         results: list[Array] = []

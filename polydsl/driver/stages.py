@@ -6,6 +6,8 @@ dumps and the verification between stages; reading it aloud is reading the compi
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -183,16 +185,27 @@ def ignore(stage: Stage, state: Compilation) -> None:
     """Listen to nothing."""
 
 
+# A fork waits until no thread compiles: in the child, the locks that such a thread held
+# (those of `cached_property` in Python 3.11, for one) would be held for ever.
+_compiling = threading.RLock()
+os.register_at_fork(
+    before=_compiling.acquire,
+    after_in_parent=_compiling.release,
+    after_in_child=_compiling.release,
+)
+
+
 def compile_until(
     state: Compilation, last: str, after: Listener = ignore
 ) -> Compilation:
     """Run the stages up to and including *last*; *after* listens to each."""
-    for stage in STAGES:
-        state = stage.run(state)
-        stage.verify(state)
-        after(stage, state)
-        if stage.name == last:
-            break
+    with _compiling:
+        for stage in STAGES:
+            state = stage.run(state)
+            stage.verify(state)
+            after(stage, state)
+            if stage.name == last:
+                break
     return state
 
 

@@ -12,6 +12,7 @@ from polydsl.base.dtypes import I64
 from polydsl.base.source import Span
 from polydsl.semantics.context import Context, text_of
 from polydsl.semantics.program import Access, Call, Expr, Index, Literal, Size, walk
+from polydsl.semantics.ranks import check_rank
 from polydsl.semantics.scope import ARTICLES, suggest
 from polydsl.semantics.types import UNKNOWN, convert
 from polydsl.syntax import ast
@@ -313,32 +314,5 @@ def _is_readable(expr: ast.Access, context: Context) -> bool:
         expr.tensor_span,
         label=f"{article} here",
         hint="only tensors take subscripts",
-    )
-    return False
-
-
-def check_rank(expr: ast.Access, count: int, rank: int, context: Context) -> bool:
-    """Report an access whose number of subscripts is not the tensor's rank."""
-    if count == rank or expr.tensor in context.scope.conflicts:
-        return count == rank
-    info = context.tensors[expr.tensor]
-    dimensions = f"{rank} dimension{'' if rank == 1 else 's'}"
-    given = f"{count or 'no'} subscript{'' if count == 1 else 's'}"
-    first = context.scope.places[expr.tensor]
-    verb = "is" if count == 1 else "are"
-    shown = f"{dimensions} in line {first.line}"
-    if info.text:
-        shown = f"{expr.tensor}: {info.text}"
-    example = ", ".join(("i", "j", "k", "l", "m", "n")[:rank])
-    context.error(
-        "E0203",
-        f"{expr.tensor} has {dimensions} and {given} {verb} given",
-        expr.span,
-        label=shown,
-        hint=f"write {expr.tensor}[{example}]"
-        if 0 < rank <= 6
-        else f"write {expr.tensor} without subscripts"
-        if rank == 0
-        else "",
     )
     return False

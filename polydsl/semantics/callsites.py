@@ -178,6 +178,9 @@ def _refuse_inside(
     """Report a callee that is right in general and wrong for these dtypes."""
     general = representative(callee)
     if frame.elaborate(library, callee, general, frame.session).kernel is None:
+        if library is not frame.library:
+            # Another file was found right by itself: only the depth is new here.
+            _refuse_depth(statement, context)
         context.notes.reported_elsewhere = True
         return
     errors = [f for f in typed.findings if f.severity == "error"]

@@ -31,9 +31,11 @@ def bind_sizes(frame: BoundFrame) -> None:
                 holders[size] = f"dimension {number} of {name}"
                 _bind_size(dim, extent, frame)
             elif extent.value != _value(dim, frame):
+                # Sizes of leading dimensions have no name that a user knows.
+                shown = "that of ..." if dim.span.text == "..." else size
                 raise Misfit(
                     name,
-                    f"its dimension {number} is {extent.value}, but {size} is "
+                    f"its dimension {number} is {extent.value}, but {shown} is "
                     f"{_value(dim, frame)} ({holders[size]})",
                 )
 

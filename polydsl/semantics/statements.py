@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import cast
 
 from polydsl.base.source import Span
-from polydsl.semantics.affine import check_rank, elaborate_subscripts
+from polydsl.semantics.affine import elaborate_subscripts
 from polydsl.semantics.context import Context, text_of
 from polydsl.semantics.drafts import Draft, free_indices
 from polydsl.semantics.expressions import elaborate
 from polydsl.semantics.program import Call, Cast, Expr, Operator
+from polydsl.semantics.ranks import check_rank
 from polydsl.semantics.scope import ARTICLES
 from polydsl.syntax import ast
 

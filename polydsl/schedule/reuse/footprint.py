@@ -143,7 +143,9 @@ def spread(along: Sequence[Progression], element: int, line: int) -> Counts:
         span = np.where(joins, span + np.maximum(count - 1, 0) * gap, span)
         # Runs start at multiples of what all their distances have in common.
         apart = ~joins & (count > 1)
-        together = np.gcd(common, np.rint(gap).astype(np.int64))
+        # Distances of a padded access may be beyond all memory.
+        near = np.clip(gap, -(2.0**62), 2.0**62)
+        together = np.gcd(common, np.rint(near).astype(np.int64))
         common = np.where(apart, together, common)
         runs = np.where(apart, runs * count, runs)
     run = np.ceil(span / line)
