@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from documents import Reader, blocks_of, commands_of
 from error_cases import WITHOUT_CASE, all_cases, documented_cases, outcome
+from life_page import section
 from reference_pages import FOLDER, PAGES
 
 from polydsl.base.codes import CODES
@@ -86,6 +87,12 @@ def test_reference_page_is_up_to_date(name: str) -> None:
     )
 
 
+def test_words_about_a_stage_quote_its_text() -> None:
+    assert "for t in 0..9" in "\n".join(section("rnn", "nest", "`for t in 0..9` runs"))
+    with pytest.raises(ValueError, match="no for t in 0..10 in"):
+        list(section("rnn", "nest", "`for t in 0..10` runs"))
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_documented_error(case) -> None:
     assert outcome(case, case.wrong, case.wrong_arguments) == case.text
@@ -98,5 +105,5 @@ def test_every_code_has_its_programs() -> None:
 
 
 def test_every_variable_is_on_its_page() -> None:
-    page = PAGES["environment.md"]()
+    page = PAGES["reference/environment.md"]()
     assert all(f"`{row.name}`" in page for row in VARIABLES)

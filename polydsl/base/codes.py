@@ -102,9 +102,8 @@ CODES: dict[str, str] = {
     "E0424": "files import each other",
     "E0425": "the imported file has no such kernel",
     # E05: not compiled yet
-    "E0502": "a recurrence is not compiled yet",
+    "E0502": "a recurrence that runs along no linear time is not compiled yet",
     "E0503": "an indirect subscript is not compiled yet",
-    "E0504": "a scatter is not compiled yet",
     "E0505": "f16 and bf16 are not compiled yet",
     # W: warnings
     "W0101": "a term of a sum is added once for every summed index",
