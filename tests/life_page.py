@@ -132,8 +132,9 @@ _INTRODUCTION = (
     "",
     "What each stage of the compiler makes of two kernels, as `Specialization.emit` "
     "and `polydsl emit` print it for a machine with AVX-512. The texts are the golden "
-    "files of the tests, so this page is what the compiler does. The stages themselves, "
-    "and why they are as they are, are described in [Architecture](architecture.md).",
+    "files of the tests, so this page is what the compiler does. The stages "
+    "themselves, and why they are as they are, are described in "
+    "[Architecture](architecture.md).",
     "",
 )
 
