@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from error_cases import WITHOUT_CASE, all_cases, documented_cases, outcome
 from life_page import section
 from reference_pages import FOLDER, PAGES
 
+import polydsl
 from polydsl.base.codes import CODES
 from polydsl.base.options import VARIABLES
 
@@ -102,6 +104,14 @@ def test_documented_error(case) -> None:
 
 def test_every_code_has_its_programs() -> None:
     assert {case.code for case in all_cases()} == set(CODES) - set(WITHOUT_CASE)
+
+
+def test_every_public_name_is_on_the_python_page() -> None:
+    page = (FOLDER / "reference" / "python.md").read_text(encoding="utf-8")
+    names = [f"polydsl.{name}" for name in polydsl.__all__]
+    names += [f"polydsl.tuning.{name}" for name in polydsl.tuning.__all__]
+    names.remove("polydsl.tuning")
+    assert [name for name in names if not re.search(rf"{name}\b", page)] == []
 
 
 def test_every_variable_is_on_its_page() -> None:
