@@ -104,7 +104,8 @@ class _Planning:
                 case Recurrence(index, lo, hi, body):
                     inside, made = self.items(body, (*fixed, index))
                     steps.append(Repeat(index, lo, hi, inside))
-                    decisions += made
+                    count = max(hi - lo + 1, 0)
+                    decisions += [replace(d, times=d.times * count) for d in made]
                 case _:
                     assert_never(item)
         return tuple(steps), tuple(decisions)
