@@ -39,7 +39,6 @@ class Kernel:
 
     Calling it specialises it on the sizes, dtypes, strides and constants of the call,
     compiles it (or loads it from the cache), and runs it. Specialisations are kept.
-
     Kernels may be called from any number of threads.
     """
 
@@ -92,17 +91,11 @@ class Kernel:
         """Run the kernel on arrays and return its results: an array, or a tuple of
         arrays where there are several results.
 
-        Tensors are positional or keyword arguments, constants keyword ones. A tensor
-        is a NumPy array or anything with `__dlpack__` or `__array__`, of the dtype and
-        rank of its parameter, with any strides; for a scalar one a Python number will
-        do. Results have the shapes of their types and are contiguous arrays of the kind
-        of the first tensor argument (NumPy or PyTorch).
-
-        With `out=` (an array, or a tuple of them, of the results' shapes and dtypes and
-        any strides) results are written there, and it is returned; it may share no
-        memory with an argument and is untouched where the call raises. `threads=` is
-        the number of threads, otherwise that of `polydsl doctor`. Results have the same
-        bits for any number.
+        Tensors are positional or keyword arguments, constants keyword ones. Results are
+        contiguous and of the kind of the first tensor (NumPy or PyTorch). With `out=`
+        (an array, or a tuple of them, of their shapes and dtypes, of any strides) they
+        are written there; it shares no memory with arguments and is untouched where the
+        call raises. `threads=` is the number of threads, if not all.
 
         Raises `ArgumentError` where an argument does not fit, `ProgramError` where the
         kernel is wrong for these sizes, and `SubscriptError` where an indirect
@@ -316,12 +309,8 @@ class Kernel:
         return specialize(self._library, self.name, shapes, constants)
 
     def reference(self, *args: Any, **kwargs: Any) -> Any:
-        """Return what the NumPy oracle gives, an interpreter of the language that is
-        independent of the compiler.
-
-        It takes the arguments of a call. Floats are computed in float64, and stored
-        tensors rounded to their types; results are arrays of float64, int64 or bool.
-        Raises as a call does.
+        """Return what the NumPy oracle gives for the arguments of a call, independent
+        of the compiler: arrays of float64, int64 or bool. Raises as a call does.
         """
         arrays, _ = self._parameters.bind(args, kwargs)
         program = self.program(*args, **kwargs)
@@ -332,10 +321,9 @@ class Kernel:
     def verify(self, *args: Any, **kwargs: Any) -> Margins:
         """Run the kernel and the oracle, and compare within the error bound.
 
-        It takes the arguments of a call, and returns the margins of all results. Where
-        a statement has more than 100 million points, a sample of elements is compared.
-        Raises `VerificationError` with the worst element where one is outside of its
-        bound, and as a call does.
+        It takes the arguments of a call and returns the margins. Where a statement has
+        more than 100 million points, a sample of elements is compared. Raises
+        `VerificationError` with the worst element, and as a call does.
         """
         arrays, _ = self._parameters.bind(args, kwargs)
         program = self.program(*args, **kwargs)
