@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 from check_cases import Case
-from error_cases import all_cases, is_python
+from error_cases import WITHOUT_CASE, all_cases, is_python
 from life_page import life_page
 
 from polydsl.base.codes import CODES
@@ -56,6 +56,8 @@ def errors_page() -> str:
             lines += [f"### {code}", "", f"{_sentence(CODES[code])}", ""]
             if code in first:
                 lines += _example(first[code])
+            else:
+                lines += [WITHOUT_CASE[code], ""]
     return "\n".join(lines)
 
 
