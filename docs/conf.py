@@ -12,6 +12,9 @@ project = "polydsl"
 version = release = version_of("polydsl")
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 html_theme = "furo"
+html_show_copyright = False
+# Quotation marks are those of Python.
+smartquotes = False
 # Docstrings put code into single backquotes.
 default_role = "code"
 autodoc_typehints = "none"

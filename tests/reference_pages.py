@@ -1,6 +1,6 @@
-"""The reference pages that are made from tables: errors, functions, environment,
-command line, standard library. `python tests/reference_pages.py` writes them into
-docs/reference; a test says whether they are up to date.
+"""The pages that are made from tables and golden files: errors, functions, environment,
+command line, standard library, the life of a kernel. `python tests/reference_pages.py`
+writes them into docs; a test says whether they are up to date.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from pathlib import Path
 
 import click
 from check_cases import Case
-from error_cases import all_cases, is_python
+from error_cases import WITHOUT_CASE, all_cases, is_python
+from life_page import life_page
 
 from polydsl.base.codes import CODES
 from polydsl.base.functions import FUNCTIONS
@@ -21,7 +22,7 @@ from polydsl.driver.cli import commands
 from polydsl.driver.imports import standard_names
 from polydsl.driver.loading import load_standard
 
-FOLDER = Path(__file__).parent.parent / "docs" / "reference"
+FOLDER = Path(__file__).parent.parent / "docs"
 
 _GROUPS = {
     "E00": "The text",
@@ -56,6 +57,8 @@ def errors_page() -> str:
             lines += [f"### {code}", "", f"{_sentence(CODES[code])}", ""]
             if code in first:
                 lines += _example(first[code])
+            else:
+                lines += [WITHOUT_CASE[code], ""]
     return "\n".join(lines)
 
 
@@ -191,11 +194,12 @@ def _document(docstring: str | None) -> list[str]:
 
 
 PAGES: dict[str, Callable[[], str]] = {
-    "errors.md": errors_page,
-    "functions.md": functions_page,
-    "environment.md": environment_page,
-    "cli.md": cli_page,
-    "stdlib.md": stdlib_page,
+    "reference/errors.md": errors_page,
+    "reference/functions.md": functions_page,
+    "reference/environment.md": environment_page,
+    "reference/cli.md": cli_page,
+    "reference/stdlib.md": stdlib_page,
+    "internals/life.md": life_page,
 }
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from documents import Reader, blocks_of, commands_of
 from error_cases import WITHOUT_CASE, all_cases, documented_cases, outcome
+from life_page import section
 from reference_pages import FOLDER, PAGES
 
+import polydsl
 from polydsl.base.codes import CODES
 from polydsl.base.options import VARIABLES
 
@@ -86,6 +89,12 @@ def test_reference_page_is_up_to_date(name: str) -> None:
     )
 
 
+def test_words_about_a_stage_quote_its_text() -> None:
+    assert "for t in 0..9" in "\n".join(section("rnn", "nest", "`for t in 0..9` runs"))
+    with pytest.raises(ValueError, match="no for t in"):
+        list(section("rnn", "nest", "`for t in 0..10` runs"))
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_documented_error(case) -> None:
     assert outcome(case, case.wrong, case.wrong_arguments) == case.text
@@ -97,6 +106,14 @@ def test_every_code_has_its_programs() -> None:
     assert {case.code for case in all_cases()} == set(CODES) - set(WITHOUT_CASE)
 
 
+def test_every_public_name_is_on_the_python_page() -> None:
+    page = (FOLDER / "reference" / "python.md").read_text(encoding="utf-8")
+    names = [f"polydsl.{name}" for name in polydsl.__all__]
+    names += [f"polydsl.tuning.{name}" for name in polydsl.tuning.__all__]
+    names.remove("polydsl.tuning")
+    assert [name for name in names if not re.search(rf"{name}\b", page)] == []
+
+
 def test_every_variable_is_on_its_page() -> None:
-    page = PAGES["environment.md"]()
+    page = PAGES["reference/environment.md"]()
     assert all(f"`{row.name}`" in page for row in VARIABLES)

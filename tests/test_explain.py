@@ -31,6 +31,20 @@ def test_the_indices_of_other_statements_move_tensors() -> None:
     assert re.search(r"^S\d+: scale_mean\[\w+\] add= x$", text, re.M)
 
 
+def test_a_decision_inside_of_a_recurrence_counts_for_every_iteration() -> None:
+    scan = polydsl.loads("""
+    kernel scan(u: f32[T, N, D]) -> f32[T, N, D]:
+        h[t, n, d] = u[t, n, d] + pad(h[t - 1, n, d]) + pad(h[t, n - 1, d])
+        return h
+    """).scan
+    text = scan.specialize("f32[7,5,64]").explain()
+    assert len(re.findall(r"^  predicted .*; 35 times in a call$", text, re.M)) == 1
+    (once,) = re.findall(r"^  predicted ([\d.]+) ns", text, re.M)
+    (called,) = re.findall(r"^predicted on one thread: ([\d.]+) .s$", text, re.M)
+    ratio = float(called) / (35 * float(once))
+    assert min(abs(ratio - 1), abs(1000 * ratio - 1)) < 0.05
+
+
 def test_measured_beside_predicted() -> None:
     special = polydsl.stdlib.conv.conv2d_nhwc.specialize(*CONV)
     assert re.search(r"^predicted on one thread: [\d.]+ .s$", special.explain(), re.M)

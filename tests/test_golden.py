@@ -53,10 +53,38 @@ kernel embedding_bag(table: f32[V, D], ids: i32[N, K]) -> (f32[N, D], f32[N]):
     return y, z
 """
 
-TEXTS = MATMUL_RELU + EMBEDDING
+RNN = """
+kernel rnn(x: f32[T, D], w: f32[H, D], u: f32[H, H], b: f32[H]) -> f32[T, H]:
+    p[t, i] += w[i, d] * x[t, d]
+    q[t, i] += u[i, j] * pad(h[t - 1, j])
+    h[t, i] = tanh(p[t, i] + q[t, i] + b[i])
+    return h
+"""
+
+CAUSAL_SOFTMAX = """
+kernel causal_softmax(s: f32[N, N], *, window: int) -> f32[N, N]:
+    j in range(max(0, i - window + 1), i + 1)
+    k in range(max(0, i - window + 1), i + 1)
+    e[i, j] = exp(s[i, j] - max[k](s[i, k]))
+    p[i, j] = e[i, j] / sum[k](e[i, k])
+    y[i, c] = pad(p[i, c])
+    return y
+"""
+
+CONV_TRANSPOSE = """
+kernel conv_transpose(x: f32[P, C], w: f32[C, R, K], *, stride: int) -> f32[L, K]:
+    L = (P - 1) * stride + R
+    y[p*stride + r, k] += x[p, c] * w[c, r, k]
+    return y
+"""
+
+TEXTS = MATMUL_RELU + EMBEDDING + RNN + CAUSAL_SOFTMAX + CONV_TRANSPOSE
 
 LIVES = (
     Life("matmul_relu", ("f32[37,64]", "f32[64,80]")),
+    Life("rnn", ("f32[9,24]", "f32[40,24]", "f32[40,40]", "f32[40]")),
+    Life("causal_softmax", ("f32[50,50]",), {"window": 20}),
+    Life("conv_transpose", ("f32[9,24]", "f32[24,3,40]"), {"stride": 2}),
     Life(
         "conv2d_nhwc_bias_relu",
         ("f32[1,14,14,32]", "f32[3,3,32,64]", "f32[64]"),

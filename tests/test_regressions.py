@@ -86,6 +86,27 @@ kernel f(x: f64[C, C, B], y: f64[B, C, C], z: i8[A, B, C]):
 )
 
 
+ENDS_BEFORE_IT_BEGINS = Program(
+    """\
+kernel f(x: f32[A]):
+    i in range(A)
+    j in range(2, i)
+    s[i] += x[j]
+    B = A - 3
+    k in range(B)
+    w[k] = x[k + 3] - x[k]
+    return s, w
+""",
+    (("x", "f32", (1,)),),
+)
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_a_range_that_ends_before_it_begins(shuffle: int | None) -> None:
+    """The proof of the tree wanted a negative number of iterations."""
+    run_case(Case(ENDS_BEFORE_IT_BEGINS, ROWS[0], shuffle=shuffle))
+
+
 def test_the_position_of_an_extremum_for_nobody() -> None:
     """The oracle could not reshape values of which there are none."""
     run_case(Case(NOBODY, ROWS[0]))

@@ -20,7 +20,9 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding. `code` is listed in `polydsl.base.codes`."""
+    """One finding: its code (listed on the page of errors), one sentence that says what
+    is wrong, the place in the source, what is there (`label`), and what to do (`hint`).
+    """
 
     code: str
     message: str
@@ -51,7 +53,10 @@ class PolydslError(Exception):
 
 
 class ProgramError(PolydslError):
-    """A kernel definition is wrong; `diagnostics` says where and why."""
+    """A kernel definition is wrong, by itself or for the sizes of a call.
+
+    `diagnostics` holds a `Diagnostic` for each mistake; the message is their text.
+    """
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
         self.diagnostics = diagnostics
@@ -66,19 +71,23 @@ class NotCompiledError(ProgramError):
 
 
 class ArgumentError(PolydslError, TypeError, ValueError):
-    """An argument of a call does not fit; the message names the parameter."""
+    """An argument does not fit. The message names the parameter, what it needs and what
+    came: a missing or extra argument, a wrong rank, dtype, size, or option."""
 
 
 class SubscriptError(PolydslError, IndexError):
-    """An indirect subscript left its tensor when the kernel ran."""
+    """An indirect subscript left its tensor when the kernel ran. The message names the
+    tensor, the position and the value; there are no results."""
 
 
 class VerificationError(PolydslError):
-    """A compiled kernel and the oracle disagree by more than the error bound."""
+    """A compiled kernel and the oracle disagree by more than the error bound. The
+    message shows the worst element, both values, and the bound."""
 
 
 class CompilerBug(Exception):
-    """polydsl itself is wrong: an invariant between two stages does not hold."""
+    """polydsl itself is wrong: an invariant between two stages does not hold. Please
+    report it with the program; no wrong result is returned."""
 
 
 def bug(message: str) -> NoReturn:

@@ -45,8 +45,10 @@ def kernel(
 
     The function is never executed: its source text is parsed by the grammar of the
     language, and errors point into the user's file. Kernels in scope of the function
-    may be called in it by their plain names. With options, `@polydsl.kernel(ranker=
-    "polyrank")`, it is compiled as `Kernel.configure` says.
+    may be called in it by their plain names. With options, as in
+    `@polydsl.kernel(ranker="polyrank")`, it is compiled as `Kernel.configure` says.
+    Raises `ProgramError`, with everything that is wrong with the text, and
+    `ArgumentError` for an option that does not exist.
     """
     settings = DEFAULTS.changed(ranker, microkernel, tune)
     if function is not None:

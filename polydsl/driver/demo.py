@@ -157,7 +157,7 @@ def _schedule_line(special: Specialization) -> str:
     """Return what was decided about the dearest statement, but for its outer loops."""
     state = compile_until(begin(special.request, toolchain()), "tree")
     decisions = state.schedule.decisions if state.schedule is not None else ()
-    dearest = max(decisions, key=lambda d: d.cost.cycles if d.cost else 0.0)
+    dearest = max(decisions, key=lambda d: d.cycles)
     clauses = dearest.chosen.split("; ")
     return "; ".join(c for c in clauses if not c.startswith(("loops ", "parallel ")))
 

@@ -93,8 +93,8 @@ def _asked(preference: Preference) -> str:
 def _times(state: Compilation, measured: float | None) -> Iterator[str]:
     """Yield the predicted time of a call on one thread, beside the measured one."""
     assert state.schedule is not None
-    costs = [decision.cost for decision in state.schedule.decisions]
-    predicted = sum(cost.seconds(state.machine) for cost in costs if cost is not None)
+    cycles = sum(decision.cycles for decision in state.schedule.decisions)
+    predicted = state.machine.seconds(cycles)
     if measured is None:
         yield f"predicted on one thread: {seconds_text(predicted)}"
         return

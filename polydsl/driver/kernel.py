@@ -56,6 +56,7 @@ class Kernel(Shared):
 
     Calling it specialises it on the sizes, dtypes, strides and constants of the call,
     compiles it (or loads it from the cache), and runs it. Specialisations are kept.
+    Kernels may be called from any number of threads.
     """
 
     def __init__(
@@ -124,11 +125,18 @@ class Kernel(Shared):
     def __call__(
         self, *args: Any, out: Any = None, threads: int | None = None, **kwargs: Any
     ) -> Any:
-        """Run the kernel on arrays and return its results.
+        """Run the kernel on arrays and return its results: an array, or a tuple of
+        arrays where there are several results.
 
-        Tensors are positional or keyword arguments, constants keyword ones. With
-        `out=` (an array, or a tuple of them) results are written there; `threads=`
-        is the number of threads. Raises `ArgumentError` and `ProgramError`.
+        Tensors are positional or keyword arguments, constants keyword ones. Results are
+        contiguous and of the kind of the first tensor (NumPy or PyTorch). With `out=`
+        (an array, or a tuple of them, of their shapes and dtypes, of any strides) they
+        are written there; it shares no memory with arguments and is untouched where the
+        call raises. `threads=` is the number of threads, if not all.
+
+        Raises `ArgumentError` where an argument does not fit, `ProgramError` where the
+        kernel is wrong for these sizes, and `SubscriptError` where an indirect
+        subscript is out of range.
         """
         if out is None:
             last = self._recent.get(self._form(args, kwargs))
@@ -269,8 +277,9 @@ class Kernel(Shared):
     def bind(self, **given: Any) -> Kernel:
         """Return the kernel with some tensors and constants given once and for all.
 
-        Bound tensors are copied, and packed once for each specialisation: later
-        writes to the array are not seen.
+        Tensors and constants are given by name, and calls of the new kernel go without
+        them. Bound tensors are copied, and packed once for each specialisation: later
+        writes to the array are not seen. Raises `ArgumentError`.
         """
         tensors, constants = self._parameters.split(given)
         copies = {name: array.copy() for name, array in tensors.items()}
@@ -311,9 +320,11 @@ class Kernel(Shared):
     def specialize(
         self, *args: Any, tune: float | None = None, **kwargs: Any
     ) -> Specialization:
-        """Return the specialisation for arrays, or for specs such as "f32[64,32]".
+        """Return the specialisation for arrays, or for specs such as "f32[64,32]",
+        which stand for row-major arrays of these sizes.
 
         `tune=` measures schedules for so many seconds, unless that was done before.
+        Raises `ArgumentError` and `ProgramError`.
         """
         seconds = None if tune is None else checked_seconds(tune)
         specs = {n: v for n, v in kwargs.items() if isinstance(v, str)}
@@ -330,14 +341,19 @@ class Kernel(Shared):
         return self._find(layouts, constants, (), seconds)
 
     def program(self, *args: Any, **kwargs: Any) -> Program:
-        """Return the typed program for these arguments."""
+        """Return the typed program for these arguments, without compiling it.
+
+        Raises `ArgumentError` and `ProgramError`.
+        """
         arrays, constants = self._parameters.bind(args, kwargs)
         layouts = {name: layout_of(array) for name, array in arrays.items()}
         shapes = {name: (a.dtype, a.shape) for name, a in layouts.items()}
         return specialize(self._library, self.name, shapes, constants)
 
     def reference(self, *args: Any, **kwargs: Any) -> Any:
-        """Return what the NumPy oracle gives: float64, independent of the compiler."""
+        """Return what the NumPy oracle gives for the arguments of a call, independent
+        of the compiler: arrays of float64, int64 or bool. Raises as a call does.
+        """
         arrays, _ = self._parameters.bind(args, kwargs)
         program = self.program(*args, **kwargs)
         outcome = evaluate(program, arrays, limit=WHOLE)
@@ -347,7 +363,9 @@ class Kernel(Shared):
     def verify(self, *args: Any, **kwargs: Any) -> Margins:
         """Run the kernel and the oracle, and compare within the error bound.
 
-        Returns the margins; raises `VerificationError` with the worst element.
+        It takes the arguments of a call and returns the margins. Where a statement has
+        more than 100 million points, a sample of elements is compared. Raises
+        `VerificationError` with the worst element, and as a call does.
         """
         arrays, _ = self._parameters.bind(args, kwargs)
         program = self.program(*args, **kwargs)
@@ -360,12 +378,13 @@ class Kernel(Shared):
         )
 
     def explain(self, *args: Any, measure: bool = False, **kwargs: Any) -> str:
-        """Return the chosen schedule for these arguments and why it was chosen; with
-        `measure`, its predicted time beside the measured one."""
+        """Return the chosen schedule for these arguments or specs and why it was
+        chosen; with `measure`, its predicted time beside the measured one."""
         return self.specialize(*args, **kwargs).explain(measure=measure)
 
     def emit(self, stage: str, *args: Any, **kwargs: Any) -> str:
-        """Return the text of a compiler stage for these arguments."""
+        """Return the text of a compiler stage for these arguments or specs: `ast typed
+        scop dependences tree nest llvm asm`."""
         return self.specialize(*args, **kwargs).emit(stage)
 
 

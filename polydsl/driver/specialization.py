@@ -169,7 +169,11 @@ class Specialization(Shared):
         return tuple(results)
 
     def __call__(self, *arrays: Array, threads: int | None = None) -> Any:
-        """Run on arrays of these layouts and return the results."""
+        """Run on arrays of these layouts and return the results, fresh arrays.
+
+        There is one array for each name of `tensors`, with the dtypes, shapes and
+        strides that it was compiled for. Raises `ArgumentError` for others.
+        """
         self._check(arrays)
         results = self.run(arrays, threads or self._tools.threads)
         if results is None:
@@ -196,7 +200,7 @@ class Specialization(Shared):
 
     @property
     def program(self) -> Program:
-        """The typed program."""
+        """The typed program: every tensor with its type, every index with its range."""
         state = compile_until(begin(self.request, self._tools), "typed")
         if state.program is None:
             bug("the typed stage made no program")
@@ -227,7 +231,10 @@ class Specialization(Shared):
         return time_call(lambda: self.run(arrays, 1), None).seconds
 
     def emit(self, stage: str) -> str:
-        """Return the text of a stage: ast typed scop dependences tree nest llvm asm."""
+        """Return the text of a stage: `ast typed scop dependences tree nest llvm asm`.
+
+        Raises `ArgumentError` for another name.
+        """
         if stage not in STAGE_NAMES:
             known = ", ".join(STAGE_NAMES)
             raise ArgumentError(f"there is no stage {stage!r}; it is one of {known}")

@@ -257,4 +257,4 @@ def _decisions(request: Request, tools: Toolchain) -> tuple[Decision, ...]:
 
 
 def _cycles(decision: Decision) -> float:
-    return decision.alternatives[0].cost.cycles
+    return decision.alternatives[0].cost.cycles * decision.times

@@ -37,8 +37,10 @@ def tune(
     """Measure the best schedules of a kernel for arguments, or specs such as
     "f32[64,32]", for about *seconds*, and keep the fastest for later compilations.
 
-    With an executor the schedules are compiled and measured by it: *unit* is called
-    with each `Job`, a picklable value, and returns seconds. Raises `ArgumentError`.
+    `threads` is the number of threads that is tuned for. With an executor the schedules
+    are compiled and measured by it: *unit* is called with each `Job`, a picklable
+    value, and returns seconds. *progress* is told how many candidates of how many were
+    measured. Raises `ArgumentError`.
     """
     tools = toolchain()
     request = kernel.specialize(*args, **kwargs).request

@@ -105,6 +105,8 @@ class Decision:
     """One choice of the scheduler, about `subject` (a statement or a tensor).
 
     `alternatives` are the best candidates, the chosen one first: tuning measures them.
+    Inside of recurrences its loops run so many `times` in a call, and a cost is that of
+    one time.
     """
 
     subject: str
@@ -113,6 +115,12 @@ class Decision:
     cost: Cost | None = None
     rejected: tuple[Rejected, ...] = ()
     alternatives: tuple[Candidate, ...] = ()
+    times: int = 1
+
+    @property
+    def cycles(self) -> float:
+        """The predicted cycles of a call; none where no cost is known."""
+        return 0.0 if self.cost is None else self.cost.cycles * self.times
 
 
 def render(decision: Decision, machine: Machine) -> str:
@@ -120,7 +128,8 @@ def render(decision: Decision, machine: Machine) -> str:
     lines = [f"{decision.subject}: {decision.chosen}", f"  because {decision.reason}"]
     if decision.cost is not None:
         bound = f", bound by {decision.cost.bound_by}" if decision.cost.bound_by else ""
-        lines.append(f"  predicted {decision.cost.text(machine)}{bound}")
+        often = "" if decision.times == 1 else f"; {decision.times} times in a call"
+        lines.append(f"  predicted {decision.cost.text(machine)}{bound}{often}")
         lines += _levels(decision.cost)
     for other in decision.rejected:
         cost = "" if other.cost is None else f", {other.cost.text(machine)}"

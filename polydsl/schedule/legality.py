@@ -273,11 +273,12 @@ def verify(tree: Tree, scop: Scop) -> None:
         axes = [axis for member in members for axis in member.axes]
         for axis in axes:
             lo, hi = ranges.get(axis.dim, (axis.lower, axis.lower + axis.size - 1))
-            if (axis.lower, axis.size) != (lo, hi - lo + 1):
+            # A range may end before it begins: it is empty.
+            if (axis.lower, axis.size) != (lo, max(hi - lo + 1, 0)):
                 bug(f"{leaf.statement}: {axis.dim} is not in {lo}..{hi + 1}")
         points = {axis for m in members if m.tile == 1 for axis in m.axes}
         for dim, (lo, hi) in ranges.items():
-            _verify_fixed(leaf, dim, hi - lo + 1, points)
+            _verify_fixed(leaf, dim, max(hi - lo + 1, 0), points)
 
 
 def _verify_fixed(leaf: Leaf, dim: str, size: int, points: set[Axis]) -> None:

@@ -111,7 +111,8 @@ class _Planning:
                     within = (*fixed, index)
                     inside, made = self.items(body, within, own or share)
                     steps.append(Repeat(index, lo, hi, inside, own))
-                    decisions += made
+                    count = max(hi - lo + 1, 0)
+                    decisions += [replace(d, times=d.times * count) for d in made]
                 case _:
                     assert_never(item)
         return tuple(steps), tuple(decisions)

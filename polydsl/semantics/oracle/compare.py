@@ -34,7 +34,8 @@ class Margin:
 
 @dataclass(frozen=True, slots=True)
 class Margins:
-    """The margin of every result. `sampled` is as in the `Outcome`."""
+    """The margin of every result. `sampled` is the number of elements that were
+    compared, None if all were."""
 
     results: tuple[Margin, ...]
     sampled: int | None = None
