@@ -41,10 +41,10 @@ def outside_point(
         raise OverflowError(f"more than {LIMIT} points")
     axes = np.meshgrid(*(np.array(span) for span in spans), indexing="ij", sparse=True)
     grid = dict(zip(names, axes))
-    value = _evaluate(subscript, grid, binding)
+    value = term_values(subscript, grid, binding)
     wrong = (value < 0) | (value >= extent)
     for condition in conditions:
-        wrong = wrong & _evaluate(condition, grid, binding)
+        wrong = wrong & term_values(condition, grid, binding)
     shape = tuple(len(span) for span in spans)
     places = np.argwhere(np.broadcast_to(wrong, shape))
     if not len(places):
@@ -54,7 +54,7 @@ def outside_point(
     return point
 
 
-def _evaluate(
+def term_values(
     expr: Expr, grid: Mapping[str, Array], binding: Mapping[str, Value]
 ) -> Array:
     """Return a quasi-affine term or condition at every point of a grid."""
@@ -66,9 +66,9 @@ def _evaluate(
         case Index(name):
             return grid[name]
         case Cast(operand):
-            return _evaluate(operand, grid, binding)
+            return term_values(operand, grid, binding)
         case Call(function, arguments):
-            values = (_evaluate(a, grid, binding) for a in arguments)
+            values = (term_values(a, grid, binding) for a in arguments)
             return np.asarray(FUNCTIONS[function].numpy(*values))
         case _:
             raise TypeError(f"not quasi-affine: {expr}")

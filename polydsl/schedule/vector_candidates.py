@@ -15,6 +15,7 @@ import numpy as np
 
 from polydsl.poly.scop import Statement
 from polydsl.schedule.vector_builder import VectorSetting, border
+from polydsl.schedule.vector_masks import mask_instructions, spreads
 from polydsl.schedule.vector_model import Counts, Family
 from polydsl.schedule.vector_operands import (
     instructions_of,
@@ -49,6 +50,7 @@ def families(setting: VectorSetting) -> Iterator[Family]:
         statement = setting.model if is_row else heaviest(setting)
         operands = tuple(operands_of(setting, statement, vector))
         plain = loop_order(setting)
+        spread = spreads(setting, statement)
         forms = product(_tap_sets(setting, statement, vector), _tiles(setting, vector))
         for taps, tile in forms:
             yield Family(
@@ -62,6 +64,8 @@ def families(setting: VectorSetting) -> Iterator[Family]:
                 instructions_of(setting, statement, vector),
                 bool(setting.updates),
                 walk_of(setting, statement, taps, vector, plain),
+                tuple((d, part) for d, part in spread.items() if d in statement.dims),
+                mask_instructions(statement),
             )
 
 

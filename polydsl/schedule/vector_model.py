@@ -68,7 +68,9 @@ class Family:
     and what each statement's point needs.
 
     `extents` are those of every index in points, or in vectors; `tile` are the indices
-    of the counts, in their order; `taps` are written out whole around them.
+    of the counts, in their order; `taps` are written out whole around them. Sums run
+    longer where a tile has several points of an index in `spreads`, by a part for each
+    of them, and take `mask` more instructions then.
     """
 
     extents: Mapping[str, int]
@@ -81,6 +83,8 @@ class Family:
     instructions: float
     is_reduction: bool
     walk: Walk
+    spreads: tuple[tuple[str, float], ...] = ()
+    mask: float = 0.0
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -163,7 +167,8 @@ def limits(family: Family, counts: Counts, machine: Machine) -> Limits:
         loads = loads + executions * _loads(operand, family, extents, machine)
         width = operand.element * (1 if operand.step == 0 else family.lanes)
         loaded = loaded + executions * _distinct(operand, family, extents) * width
-    arithmetic = bodies * size * taps * family.instructions
+    instructions = family.instructions + _masks(family, extents)
+    arithmetic = bodies * size * taps * instructions
     across = 0.0 * tiles
     if family.vector in family.reduced:
         # The vectors of a row are combined, then the halves of rows, two at a time.
@@ -185,7 +190,25 @@ def _tiles_and_bodies(
 ) -> tuple[Cycles, Cycles]:
     """Return how many register tiles there are, and how often they are executed."""
     tiles = _trips(family, family.extents.keys() - {*family.reduced}, extents)
-    return tiles, _trips(family, family.extents.keys(), extents)
+    bodies = _trips(family, family.extents.keys(), extents)
+    for d, part in family.spreads:
+        bodies = bodies * (1.0 + part * (_points(family, extents, d) - 1.0))
+    return tiles, bodies
+
+
+def _points(family: Family, extents: Mapping[str, Counts], d: str) -> Cycles:
+    """Return the points of an index in a register tile."""
+    points: Cycles = extents[d].astype(np.float64)
+    return points * family.lanes if d == family.vector else points
+
+
+def _masks(family: Family, extents: Mapping[str, Counts]) -> Cycles:
+    """Return the instructions that a vector needs to be masked."""
+    total: Cycles = np.zeros(1, np.float64)
+    for d, _ in family.spreads:
+        several = _points(family, extents, d) > 1.0
+        total = np.maximum(total, np.where(several, family.mask, 0.0))
+    return total
 
 
 def _rows(family: Family, counts: Counts, extents: Mapping[str, Counts]) -> Cycles:
