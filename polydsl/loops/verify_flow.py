@@ -9,7 +9,7 @@ right element; `verify_order` proves that it is finished.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from polydsl.base.diagnostics import bug
 from polydsl.loops.nest import (
@@ -173,11 +173,12 @@ class _Flow:
                 kind = "update"
             inside, found = self._elements(leaf, written, index)
             yield self._event(written, kind, inside, found)
-        for name, place, _ in read:
+        for name, place, where in read:
             if self._is_shared(name):
                 again = chain is not None and name == chain.tensor and not chain.starts
                 inside, found = self._elements(leaf, name, place)
-                yield self._event(name, "update" if again else "read", inside, found)
+                kind = "update" if again else "read"
+                yield replace(self._event(name, kind, inside, found), where=where)
 
     def _elements(
         self, leaf: Leaf, name: str, index: Sequence[Expr]

@@ -17,7 +17,7 @@ from typing import Literal as OneOf
 import numpy as np
 
 from polydsl.base.diagnostics import bug
-from polydsl.loops.verify_conditions import All, condition_variables, mask
+from polydsl.loops.verify_conditions import All, Condition, condition_variables, mask
 from polydsl.loops.verify_cuts import Piece
 from polydsl.loops.verify_forms import (
     ENUMERATION_LIMIT,
@@ -45,13 +45,14 @@ EventKind = OneOf["first", "update", "read"]
 @dataclass(frozen=True, slots=True)
 class Event:
     """An access to a shared buffer: a `first` write gives an element its first value,
-    an `update` reads and writes it."""
+    an `update` reads and writes it. Nothing is accessed but `where` conditions hold."""
 
     buffer: str
     kind: EventKind
     leaf: Leaf
     subscripts: tuple[Form, ...]
     extents: tuple[int, ...]
+    where: tuple[Condition, ...] = ()
 
 
 def check_order(events: Sequence[Event]) -> None:
@@ -120,7 +121,7 @@ def _check_pieces(
     if _meeting(earlier, later) is None:
         return
     write, read = (
-        Visits(e.subscripts, e.leaf.hull, e.leaf.pieces[0].conditions)
+        Visits(e.subscripts, e.leaf.hull, (*e.leaf.pieces[0].conditions, *e.where))
         for e in (earlier, later)
     )
     times = times_of(frames, is_before=is_before)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from polydsl.poly.flows import Flow, flows
+from polydsl.poly.pieces import pieces_of
 from polydsl.poly.scop import Group, Item, Recurrence, Scop, Statement
 from polydsl.poly.times import NoTime, choose_time, retimed
 
@@ -44,7 +45,7 @@ def order_statements(scop: Scop) -> Scop:
         group = tuple(s for tensor in component for s in by_tensor[tensor])
         arranged = _single(group)
         if len(component) > 1 or component[0] in needs[component[0]]:
-            arranged = _Arranging(scop).arrange(group, ())
+            arranged = _Arranging(scop, {}).arrange(group, ())
         items += arranged.items
         statements += arranged.statements
     return replace(scop, statements=tuple(statements), items=tuple(items))
@@ -97,7 +98,14 @@ def _single(group: tuple[Statement, ...]) -> _Arranged:
 
 @dataclass(frozen=True, slots=True)
 class _Arranging:
+    """Orders statements by units: those of one tensor, or `pieces` of a statement by
+    themselves, which are named."""
+
     scop: Scop
+    pieces: Mapping[str, str]
+
+    def _unit(self, statement: Statement) -> str:
+        return self.pieces.get(statement.name, statement.tensor)
 
     def arrange(
         self, statements: tuple[Statement, ...], fixed: tuple[str, ...]
@@ -106,8 +114,10 @@ class _Arranging:
         known = flows(statements, fixed)
         items: list[Item] = []
         ordered: list[Statement] = []
-        for component in _components(_needs_of(statements, known)):
-            group = tuple(s for t in component for s in statements if s.tensor == t)
+        for component in _components(self._needs_of(statements, known)):
+            group = tuple(
+                s for u in component for s in statements if self._unit(s) == u
+            )
             inside = _inside(known, group)
             found = _single(group)
             if any(f.is_read for f in inside):
@@ -126,22 +136,39 @@ class _Arranging:
         try:
             time = choose_time(group, known, fixed)
         except NoTime:
-            raise Cycle(group) from None
+            return self._in_pieces(group, fixed)
         moved = retimed(self.scop, group, time)
         index, (lo, hi) = time.index, time.interval
         body = self.arrange(moved, (*fixed, index))
         item = Recurrence(index, lo, hi, body.items)
         return _Arranged((item,), body.statements)
 
+    def _in_pieces(
+        self, group: tuple[Statement, ...], fixed: tuple[str, ...]
+    ) -> _Arranged:
+        """Order statements that have no time together in pieces. Raises `Cycle` where
+        that is no help."""
+        pieces = [
+            (s,) if s.name in self.pieces else pieces_of(self.scop, s) for s in group
+        ]
+        if all(len(found) == 1 for found in pieces):
+            raise Cycle(group)
+        named = {s.name: s.name for found in pieces if len(found) > 1 for s in found}
+        finer = _Arranging(self.scop, {**self.pieces, **named})
+        try:
+            return finer.arrange(tuple(s for found in pieces for s in found), fixed)
+        except Cycle:
+            raise Cycle(group) from None
 
-def _needs_of(statements: Sequence[Statement], known: Sequence[Flow]) -> Needs:
-    tensors = {s.name: s.tensor for s in statements}
-    needs: dict[str, frozenset[str]] = {s.tensor: frozenset() for s in statements}
-    for flow in known:
-        if flow.is_read:
-            reader = tensors[flow.target]
-            needs[reader] |= {tensors[flow.source]}
-    return needs
+    def _needs_of(
+        self, statements: Sequence[Statement], known: Sequence[Flow]
+    ) -> Needs:
+        units = {s.name: self._unit(s) for s in statements}
+        needs: dict[str, frozenset[str]] = {u: frozenset() for u in units.values()}
+        for flow in known:
+            if flow.is_read:
+                needs[units[flow.target]] |= {units[flow.source]}
+        return needs
 
 
 def _inside(known: Sequence[Flow], group: Sequence[Statement]) -> list[Flow]:
