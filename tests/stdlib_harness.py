@@ -19,7 +19,8 @@ CLOSE = 1e-9
 
 def kernel_of(case: Case) -> Kernel:
     """Return the kernel that a case calls."""
-    return getattr(load_standard(case.module), case.kernel)  # type: ignore[no-any-return]
+    kernel: Kernel = getattr(load_standard(case.module), case.kernel)
+    return kernel
 
 
 def check_formula(case: Case, formula: Callable[..., Any]) -> None:

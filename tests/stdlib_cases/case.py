@@ -65,6 +65,11 @@ class Case:
     inputs: tuple[Given, ...]
     constants: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """The kernel with its module."""
+        return f"{self.module}.{self.kernel}"
+
     def __str__(self) -> str:
         inputs = "-".join(
             text_of(s) if isinstance(s, tuple) else str(s) for s in self.inputs

@@ -94,7 +94,7 @@ def all_pairs(x: Array, z: Array) -> Array:
 
 
 def locally_connected2d(x: Array, w: Array, b: Array, stride: int = 1) -> Array:
-    p, q, k, c, r, s = w.shape
+    p, q, k, _, r, s = w.shape
     y = np.zeros((len(x), k, p, q))
     for i, j in places(p, q):
         patch = x[:, :, i * stride : i * stride + r, j * stride : j * stride + s]

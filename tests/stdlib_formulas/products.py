@@ -59,7 +59,7 @@ def canonical(x: Array, a: Array, b: Array, c: Array) -> Array:
 
 
 def monarch(x: Array, a: Array, b: Array) -> Array:
-    n, g, i = x.shape
+    n, g, _ = x.shape
     o, p, _ = b.shape
     y = np.zeros((n, p, o))
     for k, q in np.ndindex(o, g):

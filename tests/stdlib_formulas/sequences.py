@@ -75,7 +75,7 @@ def unit(
 def selective_scan(
     x: Array, delta: Array, a: Array, b: Array, c: Array, skip: Array
 ) -> Array:
-    n, length, d = x.shape
+    n, length, _ = x.shape
     y = np.zeros_like(x)
     for i in range(n):
         h = np.zeros(a.shape)
