@@ -24,7 +24,7 @@ def kernel_of(case: Case) -> Kernel:
 
 
 def check_formula(case: Case, formula: Callable[..., Any]) -> None:
-    """Hold the oracle against a formula, in float64, and in float32 within its bound."""
+    """Hold the oracle against a formula, in f64, and in f32 within its own bound."""
     for dtype in (np.float64, np.float32):
         given = arrays(case, dtype)
         program = kernel_of(case).program(*given, **case.constants)

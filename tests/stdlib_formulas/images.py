@@ -80,7 +80,8 @@ def adder(x: Array, weight: Array, **k: int) -> Array:
 
 def dynamic_filter(x: Array, filters: Array) -> Array:
     _, r, s, *_ = filters.shape
-    taps = windows(last(x), r, s, padding=r // 2)
+    wide = np.pad(x, ((0, 0), (0, 0), (r // 2, r // 2), (s // 2, s // 2)))
+    taps = windows(last(wide), r, s)
     return np.einsum("nhwrsc,nrshw->nchw", taps, filters)
 
 

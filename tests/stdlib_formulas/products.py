@@ -25,6 +25,15 @@ def banded(a: Array, x: Array, below: int) -> Array:
     return matrix @ x
 
 
+def lu(a: Array) -> tuple[Array, Array]:
+    """Elimination: one row at a time is taken from all below it."""
+    low, up = np.eye(len(a)), a.copy()
+    for k in range(len(a)):
+        low[k + 1 :, k] = up[k + 1 :, k] / up[k, k]
+        up[k + 1 :] -= np.outer(low[k + 1 :, k], up[k])
+    return low, up
+
+
 def autocorrelation(x: Array, lags: int) -> Array:
     rows = [np.correlate(row, row, "full")[len(row) - 1 :][:lags] for row in x]
     return np.array(rows)
@@ -210,6 +219,7 @@ def low_bit(x: Array, codes: Array, table: Array) -> Array:
 FORMULAS: dict[str, Formula] = {
     "toeplitz_matvec": toeplitz,
     "banded_matvec": banded,
+    "lu": lu,
     "autocorrelation": autocorrelation,
     "moments": moments,
     "overlap_add": overlap_add,
