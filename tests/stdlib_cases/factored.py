@@ -29,7 +29,7 @@ CASES = (
     of("factorization_machine", (3, 7), (7, 5)),
     of("cross_network", (3, 7), (3, 7), (7, 7), (7,)),
     of("chebyshev_basis", Uniform((3, 5), -1), degrees=6),
-    of("chebyshev_basis", (3,), degrees=1),
+    of("chebyshev_basis", Uniform((3,), -1), degrees=1),
     of("kan_chebyshev", (3, 5), (4, 5, 6)),
     of("b_spline_basis", Uniform((3, 5), -1), knots(9), degree=3),
     of("b_spline_basis", Uniform((3, 2), -1), knots(4), degree=0),

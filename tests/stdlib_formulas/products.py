@@ -31,7 +31,7 @@ def lu(a: Array) -> tuple[Array, Array]:
     for k in range(len(a)):
         low[k + 1 :, k] = up[k + 1 :, k] / up[k, k]
         up[k + 1 :] -= np.outer(low[k + 1 :, k], up[k])
-    return low, up
+    return low, np.triu(up)
 
 
 def autocorrelation(x: Array, lags: int) -> Array:

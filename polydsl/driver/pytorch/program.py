@@ -63,10 +63,15 @@ def translate(torch: Any, scop: Scop, known: Tensors) -> TorchProgram:
     steps: list[tuple[str, Run]] = []
     forms: list[str] = []
     first: dict[str, Statement] = {}
+    updated = {s.tensor for s in scop.statements if s.combine is not None}
     for statement in scop.statements:
         try:
             if statement.combine is None and _number(statement.value) is not None:
-                first[statement.tensor] = statement
+                if statement.tensor in updated:
+                    first[statement.tensor] = statement
+                else:
+                    step = _assignment(torch, scop, statement)
+                    steps.append((statement.tensor, step))
                 continue
             initial = first.pop(statement.tensor, None)
             if initial is not None and not _is_identity(initial, statement):
@@ -79,8 +84,6 @@ def translate(torch: Any, scop: Scop, known: Tensors) -> TorchProgram:
             raise Untranslatable(f"`{text}`: {reason}") from None
         steps.append((statement.tensor, run))
         forms.append(f"{statement.tensor}: {form}")
-    for name, initial in first.items():
-        steps.append((name, _assignment(torch, scop, initial)))
     return TorchProgram(scop.results, tuple(steps), tuple(forms))
 
 

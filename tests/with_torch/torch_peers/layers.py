@@ -240,7 +240,6 @@ WITH_GRADIENTS = (
     "elu",
     "leaky_relu",
     "hardtanh",
-    "hardsigmoid",
     "hardswish",
     "mish",
 )
@@ -253,6 +252,8 @@ ACTIVATION_GRAD: dict[str, Peer] = {
     "shrink_grad": grad_of(SIMPLE["hardshrink"]),
     **{f"{name}_grad": grad_of(SIMPLE[name]) for name in WITH_GRADIENTS},
     "sigmoid_grad": grad_at_result(torch.sigmoid, torch.logit),
+    # PyTorch's own multiplies with a sixth in single precision.
+    "hardsigmoid_grad": grad_of(lambda x: F.relu6(x + 3) / 6),
     "tanh_grad": grad_at_result(torch.tanh, torch.atanh),
     "softmax_grad": lambda dy, y: torch.ops.aten._softmax_backward_data(
         dy, y, -1, y.dtype
