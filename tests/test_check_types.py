@@ -311,3 +311,38 @@ kernel f(x: f16[T]) -> f32[T]:
 def test_types_of_mutual_recurrences() -> None:
     program = typed(LSTM, "x=f16[4]")
     assert [program.tensor(n).dtype.name for n in "cgh"] == ["f32"] * 3
+
+
+GATHER = """
+kernel rows(ids: I[N], table: T[V, D]) -> T[N, D]:
+    y[n, d] = table[ids[n], d]
+    return y
+
+kernel sums(ids: I[N], segments: J[N], table: T[V, D]) -> T[B, D]:
+    B = 3
+    x = rows(ids, table)
+    y[segments[n], d] += x[n, d]
+    return y
+"""
+
+
+def test_dtype_variables_may_stand_for_integers() -> None:
+    given = "ids=i32[5], segments=u8[5], table=f64[7, 2]"
+    assert typed(GATHER, given).tensor("y").dtype.name == "f64"
+
+
+def test_a_dtype_variable_of_a_subscript_is_no_float() -> None:
+    given = "ids=i32[5], segments=f32[5], table=f64[7, 2]"
+    assert "error[E0205]: a subscript is an integer, and segments[n] is f32" in (
+        outcome(GATHER, given)
+    )
+
+
+def test_other_errors_are_told_for_the_dtypes_that_suit_best() -> None:
+    text = """
+kernel k(ids: I[N], x: T[N]) -> T[N]:
+    y[n] = x[ids[n]] + x[m]
+    return y
+"""
+    found = outcome(text, "")
+    assert "E0109" in found and "E0205" not in found

@@ -2,26 +2,17 @@
 
 import numpy as np
 import pytest
-from stdlib_cases import CASES, Case, arrays
+from stdlib_cases import CASES, MODULES, Case, arrays
+from stdlib_harness import kernel_of
 
 from polydsl import stdlib
-
-MODULES = (
-    "linalg",
-    "conv",
-    "pooling",
-    "normalization",
-    "activation",
-    "attention",
-    "novel",
-)
+from polydsl.driver.loading import standard_names
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_layer_agrees_with_the_oracle(case: Case, dtype: type) -> None:
-    kernel = getattr(getattr(stdlib, case.module), case.kernel)
-    margins = kernel.verify(*arrays(case, dtype), **case.constants)
+    margins = kernel_of(case).verify(*arrays(case, dtype), **case.constants)
     assert margins.sampled is None
 
 
@@ -31,3 +22,7 @@ def test_every_kernel_is_tried_and_documented(module: str) -> None:
     assert set(kernels) == {case.kernel for case in CASES if case.module == module}
     assert all(kernel.__doc__ for kernel in kernels.values())
     assert getattr(stdlib, module).warnings == ()
+
+
+def test_every_module_has_a_table() -> None:
+    assert set(MODULES) == set(standard_names())

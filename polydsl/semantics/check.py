@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from polydsl.base.diagnostics import Diagnostic, Diagnostics, ProgramError
 from polydsl.semantics.calls import call_statement
 from polydsl.semantics.elaborate import elaborate_kernel
 from polydsl.semantics.frame import Session
-from polydsl.semantics.instance import Mismatch, match_instance, representative
+from polydsl.semantics.instance import (
+    Mismatch,
+    match_instance,
+    representative,
+    variables_of,
+)
 from polydsl.semantics.library import Imported, Library
 from polydsl.syntax import ast
 
@@ -29,17 +34,42 @@ def check_module(
     session = Session()
     findings: list[Diagnostic] = list(found)
     for kernel in own.values():
-        instance = representative(kernel)
-        matched = match_instance(kernel, instance)
-        if isinstance(matched, Mismatch):
-            findings.append(_disagreeing(kernel, matched))
-            continue
-        findings += elaborate_kernel(library, kernel, instance, session).findings
+        findings += _check_kernel(library, kernel, session)
     ordered = _sort(findings)
-    errors = tuple(f for f in ordered if f.severity == "error")
-    if errors:
+    if errors := _errors(ordered):
         raise ProgramError(errors)
     return Library(own, imported, ordered)
+
+
+def _check_kernel(
+    library: Library, kernel: ast.Kernel, session: Session
+) -> Sequence[Diagnostic]:
+    """Check a kernel for dtypes that suit it.
+
+    Its dtype variables are floats, but for those that make less errors of types as
+    integers: the indices in `table[ids[n]]`, say.
+    """
+    matched = match_instance(kernel, representative(kernel))
+    if isinstance(matched, Mismatch):
+        return (_disagreeing(kernel, matched),)
+    integers: frozenset[str] = frozenset()
+    best = elaborate_kernel(library, kernel, representative(kernel), session).findings
+    for variable in variables_of(kernel):
+        if not _type_errors(best):
+            break
+        instance = representative(kernel, integers | {variable})
+        found = elaborate_kernel(library, kernel, instance, session).findings
+        if _type_errors(found) < _type_errors(best):
+            integers, best = integers | {variable}, found
+    return best
+
+
+def _type_errors(findings: Sequence[Diagnostic]) -> int:
+    return sum(error.code.startswith("E02") for error in _errors(findings))
+
+
+def _errors(findings: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
+    return tuple(f for f in findings if f.severity == "error")
 
 
 def _sort(findings: list[Diagnostic]) -> tuple[Diagnostic, ...]:

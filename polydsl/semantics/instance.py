@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from polydsl.base.dtypes import DTYPES, F32, DType
+from polydsl.base.dtypes import DTYPES, F32, I64, DType
 from polydsl.semantics.scope import is_variable
 from polydsl.syntax import ast
 
@@ -39,13 +39,23 @@ def has_lead(type: ast.TensorType) -> bool:
     return bool(type.dims) and isinstance(type.dims[0], ast.Ellipsis)
 
 
-def representative(kernel: ast.Kernel) -> Instance:
-    """Return the instance for which a kernel is checked at load.
+def variables_of(kernel: ast.Kernel) -> tuple[str, ...]:
+    """Return the dtype variables of a kernel's parameters, in order."""
+    names = (parameter.type.dtype for parameter in kernel.parameters)
+    return tuple(dict.fromkeys(name for name in names if is_variable(name)))
 
-    Dtype variables and unknown dtypes are f32, `...` is one dimension.
+
+def representative(
+    kernel: ast.Kernel, integers: frozenset[str] = frozenset()
+) -> Instance:
+    """Return an instance for which a kernel is checked at load.
+
+    Of the dtype variables *integers* are i64. The others, and unknown dtypes, are f32;
+    `...` is one dimension.
     """
+    dtypes = DTYPES | dict.fromkeys(integers, I64)
     return tuple(
-        (DTYPES.get(parameter.type.dtype, F32), len(parameter.type.dims))
+        (dtypes.get(parameter.type.dtype, F32), len(parameter.type.dims))
         for parameter in kernel.parameters
     )
 

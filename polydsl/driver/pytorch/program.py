@@ -64,13 +64,18 @@ def translate(torch: Any, scop: Scop, known: Tensors) -> TorchProgram:
     forms: list[str] = []
     first: dict[str, Statement] = {}
     checks = {check.tensor for check in scop.checks}
+    updated = {s.tensor for s in scop.statements if s.combine is not None}
     for statement in scop.statements:
         if statement.tensor in checks:
             # PyTorch looks at subscripts itself.
             continue
         try:
             if statement.combine is None and _number(statement.value) is not None:
-                first[statement.tensor] = statement
+                if statement.tensor in updated:
+                    first[statement.tensor] = statement
+                else:
+                    step = _assignment(torch, scop, statement)
+                    steps.append((statement.tensor, step))
                 continue
             initial = first.pop(statement.tensor, None)
             if initial is not None and not _is_identity(initial, statement):
@@ -83,8 +88,6 @@ def translate(torch: Any, scop: Scop, known: Tensors) -> TorchProgram:
             raise Untranslatable(f"`{text}`: {reason}") from None
         steps.append((statement.tensor, run))
         forms.append(f"{statement.tensor}: {form}")
-    for name, initial in first.items():
-        steps.append((name, _assignment(torch, scop, initial)))
     return TorchProgram(scop.results, tuple(steps), tuple(forms))
 
 

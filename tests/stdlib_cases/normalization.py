@@ -1,0 +1,62 @@
+"""Sizes for `stdlib.normalization`."""
+
+from stdlib_cases.case import Of, Uniform
+
+of = Of("normalization")
+
+
+CASES = (
+    of("batch_norm1d", (3, 19), (19,), Uniform((19,)), (19,), (19,)),
+    of("batch_norm2d", (2, 3, 5, 7), (3,), Uniform((3,)), (3,), (3,)),
+    of(
+        "batch_norm2d_nhwc",
+        (2, 5, 7, 19),
+        (19,),
+        Uniform((19,)),
+        (19,),
+        (19,),
+        eps=0.001,
+    ),
+    of("layer_norm", (37,), (37,), (37,)),
+    of("layer_norm", (5, 37), (37,), (37,)),
+    of("layer_norm", (2, 3, 1), (1,), (1,), eps=0.1),
+    of("layer_norm", (0, 5), (5,), (5,)),
+    of("rms_norm", (5, 37), (37,)),
+    of("rms_norm", (2, 3, 16), (16,), eps=1e-05),
+    of("group_norm", (2, 6, 5, 3), (6,), (6,), groups=3),
+    of("group_norm", (2, 4, 1, 3), (4,), (4,), groups=1),
+    of("instance_norm2d", (2, 3, 5, 7), (3,), (3,)),
+    of("l2_normalize", (5, 37)),
+    of("batch_norm1d_train", (7, 19), (19,), (19,)),
+    of("batch_norm2d_train", (2, 3, 5, 7), (3,), (3,)),
+    of("batch_norm2d_nhwc_train", (2, 5, 7, 19), (19,), (19,), eps=1e-3),
+    of("batch_norm3d", (2, 3, 4, 5, 2), (3,), Uniform((3,)), (3,), (3,)),
+    of("batch_norm3d_train", (2, 3, 4, 5, 2), (3,), (3,)),
+    of(
+        "running_statistics",
+        (19,),
+        Uniform((19,)),
+        (19,),
+        Uniform((19,)),
+        count=70,
+        momentum=0.25,
+    ),
+    of("layer_norm_train", (2, 3, 17), (17,), (17,)),
+    of("add_layer_norm", (5, 17), (5, 17), (17,), (17,)),
+    of("layer_norm2d", (2, 3, 5, 4), (3, 5, 4), (3, 5, 4)),
+    of("scale_norm", (5, 17), ()),
+    of("group_norm1d", (2, 6, 7), (6,), (6,), groups=2),
+    of("group_norm_nhwc", (2, 5, 3, 6), (6,), (6,), groups=3),
+    of("group_norm_train", (2, 6, 5, 3), (6,), (6,), groups=2),
+    of("instance_norm1d", (2, 3, 17), (3,), (3,)),
+    of("instance_norm3d", (2, 3, 4, 5, 2), (3,), (3,)),
+    of("adaptive_instance_norm2d", (2, 3, 5, 7), (2, 3, 4, 3)),
+    of("l1_normalize", (5, 17)),
+    of("standardize", (5, 17)),
+    of("local_response_norm", (2, 7, 3, 4), size=5, alpha=0.5, k=2.0),
+    of("local_response_norm", (2, 5, 3, 4), size=2, alpha=0.5),
+    of("weight_norm", (5, 17), (5,)),
+    of("spectral_norm", (5, 17), (5,)),
+    of("weight_standardize", (5, 3, 3, 2)),
+    of("global_response_norm", (2, 5, 4, 7), (7,), (7,)),
+)
