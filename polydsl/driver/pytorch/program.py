@@ -22,7 +22,7 @@ from polydsl.driver.pytorch.convolution import convolve, match_convolution
 from polydsl.driver.pytorch.expressions import Translator, torch_type
 from polydsl.driver.pytorch.products import einsum, is_product
 from polydsl.driver.pytorch.views import Run, Tensors
-from polydsl.poly.scop import Scop, Statement
+from polydsl.poly.scop import Recurrence, Scop, Statement, groups_of
 from polydsl.semantics.program import Cast, Expr, Literal
 
 PIECE_POINTS = 1 << 22
@@ -60,6 +60,10 @@ def translate(torch: Any, scop: Scop, known: Tensors) -> TorchProgram:
 
     Raises `Untranslatable`, which says which statement has no translation, and why.
     """
+    for item in scop.items:
+        if isinstance(item, Recurrence):
+            tensors = dict.fromkeys(group.tensor for group in groups_of(item.body))
+            raise Untranslatable(f"{', '.join(tensors)}: a recurrence runs in steps")
     steps: list[tuple[str, Run]] = []
     forms: list[str] = []
     first: dict[str, Statement] = {}
