@@ -19,6 +19,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from polydsl.base.diagnostics import bug
+from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.isl import equal_dimensions, is_bijection_onto, map_text, parse_map
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.statements import rebuilt
@@ -33,7 +34,7 @@ from polydsl.poly.terms import (
     term_text,
     within,
 )
-from polydsl.semantics.program import Expr, Index
+from polydsl.semantics.program import Expr, Index, is_affine
 
 
 def gathered(scop: Scop) -> Scop:
@@ -55,7 +56,10 @@ def colliding(statement: Statement) -> frozenset[str]:
         return frozenset()
     meeting = statement.write.apply_range(statement.write.reverse())
     told = equal_dimensions(meeting)
-    return frozenset(d for d in statement.left if isl_name(d) not in told)
+    # What data say is one row for all, even where there is only one point.
+    indirect = (s for s in statement.subscripts if not is_affine(s))
+    data = ordered_indices(*indirect)
+    return frozenset(d for d in statement.left if d in data or isl_name(d) not in told)
 
 
 def _gathered(scop: Scop, statement: Statement) -> Statement:
