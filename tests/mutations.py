@@ -25,8 +25,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "semantics",
         "a range that leaves out its start begins at 0",
         "polydsl/poly/drafts.py",
-        "                self.box[r.name] = (lo, hi - 1)\n",
-        "                self.box[r.name] = (min(lo, 0), hi - 1)\n",
+        "                self.box[r.name] = (lo, max(lo, hi) - 1)\n",
+        "                self.box[r.name] = (min(lo, 0), max(lo, hi) - 1)\n",
     ),
     Mutation(
         "extract",

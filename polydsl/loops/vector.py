@@ -189,4 +189,4 @@ class _Generator:
         for d, kind in reversed(kinds):
             if d in update.reduced:
                 nodes = (Loop(d, *bounds[d], nodes, kind=kind),)
-        return nodes
+        return self._guarded(self.cuts.outside(update), spans, nodes)

@@ -9,7 +9,7 @@ from polydsl.loops.nest import Expr, Guard, Node
 from polydsl.loops.terms import at_least, both, less
 from polydsl.loops.vector_group import Group
 from polydsl.poly.conditions import ordered_indices
-from polydsl.poly.loop_bounds import Bounds, is_exact, loop_bounds
+from polydsl.poly.loop_bounds import Bounds, Inner, inner_bounds, is_exact, loop_bounds
 from polydsl.poly.scop import Statement
 from polydsl.poly.terms import interval
 from polydsl.semantics.program import Expr as ProgramExpr
@@ -36,9 +36,17 @@ class Cuts:
     ) -> dict[str, tuple[Expr, Expr]]:
         """Return where the loops of a reduction begin and end, innermost last; those of
         further in may depend on those further out."""
-        order = (*self.left, *self._inner(update))
-        found = loop_bounds(update, order)
-        return {d: self._translated(found[d], values) for d in self._inner(update)}
+        found = self._inside(update).bounds
+        return {d: self._translated(bounds, values) for d, bounds in found.items()}
+
+    def outside(self, update: Statement) -> tuple[ProgramExpr, ...]:
+        """Return the conditions of a reduction on the indices around its loops, where
+        their bounds do not say them."""
+        return self._inside(update).conditions
+
+    def _inside(self, update: Statement) -> Inner:
+        shaping = _shaping(self.group)
+        return inner_bounds(shaping, update, tuple(self.left), self._inner(update))
 
     def _inner(self, update: Statement) -> tuple[str, ...]:
         point = self.group.plan.point
@@ -95,10 +103,13 @@ def _unkept(
 
 def cuts_of(group: Group) -> Cuts:
     """Return the bounds of the loops of a plan around its register tiles."""
-    plan = group.plan
-    first = group.initialize
-    shaping = group.model if first is None else first
+    plan, shaping = group.plan, _shaping(group)
     looped = dict.fromkeys(loop.index for loop in plan.point.loops)
     bare = (d for d in shaping.left if d not in looped and d not in plan.fixed)
     order = (*plan.fixed, *looped, *bare)
     return Cuts(group, loop_bounds(shaping, order))
+
+
+def _shaping(group: Group) -> Statement:
+    """Return the statement over whose points the loops around register tiles run."""
+    return group.model if group.initialize is None else group.initialize

@@ -9,7 +9,7 @@ right element; `verify_order` proves that it is finished.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from polydsl.base.diagnostics import bug
 from polydsl.loops.nest import (
@@ -21,17 +21,20 @@ from polydsl.loops.nest import (
     Store,
 )
 from polydsl.loops.verify_bounds import accesses
+from polydsl.loops.verify_conditions import Condition
+from polydsl.loops.verify_cuts import Piece
 from polydsl.loops.verify_elements import address_of, collision
 from polydsl.loops.verify_equal import difference_point
 from polydsl.loops.verify_forms import Form, variables
 from polydsl.loops.verify_instances import coordinates
 from polydsl.loops.verify_lines import in_lines
-from polydsl.loops.verify_order import Event, EventKind, check_order
+from polydsl.loops.verify_order import check_order
 from polydsl.loops.verify_points import Leaf
 from polydsl.loops.verify_products import Memory, check_product, product_elements
 from polydsl.loops.verify_registers import Chain, chains, check_alone
 from polydsl.loops.verify_rounds import check_local_copy
 from polydsl.loops.verify_scopes import scopes
+from polydsl.loops.verify_told import Event, EventKind
 from polydsl.loops.verify_translate import Names, nest_form
 from polydsl.loops.verify_values import Source, check_value
 from polydsl.poly.defined import Defined, defined_on
@@ -172,11 +175,12 @@ class _Flow:
             if chain is not None and not chain.starts:
                 kind = "update"
             yield self._event(written, kind, leaf, self._index(leaf, index))
-        for name, place, _ in read:
+        for name, place, where in read:
             if self._is_shared(name):
                 again = chain is not None and name == chain.tensor and not chain.starts
                 found = self._index(leaf, place)
-                yield self._event(name, "update" if again else "read", leaf, found)
+                made = _where(leaf, where)
+                yield self._event(name, "update" if again else "read", made, found)
 
     def _product_events(self, leaf: Leaf, node: BatchReduceGemm) -> Iterator[Event]:
         kind: EventKind = "update" if node.accumulate else "first"
@@ -198,6 +202,14 @@ class _Flow:
         if leaf.path[0] == 1 and buffer.memory == "prepared":
             kind = "read"
         return Event(name, kind, leaf, forms, buffer.shape)
+
+
+def _where(leaf: Leaf, conditions: Sequence[Condition]) -> Leaf:
+    """Return a leaf at those of its points where conditions hold, too."""
+    if not conditions:
+        return leaf
+    pieces = (Piece(p.space, (*p.conditions, *conditions)) for p in leaf.pieces)
+    return replace(leaf, pieces=tuple(pieces))
 
 
 def _parts(statement: Statement) -> tuple[str, str | None, ProgramExpr]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import reduce
 
 from polydsl.base.dtypes import DType, promote, widen
@@ -86,15 +85,17 @@ def _accumulate(drafts: Drafts, group: list[Definition]) -> None:
         target = drafts.fresh(f"{tensor.name}_wide")
         drafts.declare(target, dtype, tensor.shape, "local", tensor.span)
     combine: Combine = "add" if group[0].op == "+=" else "mul"
-    _initialise(drafts, target, group, dtype, combine)
+    span = tensor.span
+    place, where = _defined_at(drafts, target, group)
+    zero = neutral(combine, dtype, group[0].span)
+    drafts.add(Draft(target, place, None, zero, (), where, group[0].span))
     for definition in group:
         value = hoist(drafts, definition.value, tensor.name, ())
         drafts.add(_draft(definition, target, combine, converted(value, dtype)))
     if target != tensor.name:
-        dims = drafts.whole(tensor.name, tensor.span)
-        wide = Access(target, dims, dtype, tensor.span)
-        value = converted(wide, tensor.dtype)
-        drafts.add(Draft(tensor.name, dims, None, value, (), (), tensor.span))
+        wide = Access(target, place, dtype, span)
+        narrow = converted(wide, tensor.dtype)
+        drafts.add(Draft(tensor.name, place, None, narrow, (), where, span))
 
 
 def _accumulator(group: list[Definition]) -> DType:
@@ -104,27 +105,19 @@ def _accumulator(group: list[Definition]) -> DType:
     return dtype
 
 
-def _initialise(
-    drafts: Drafts,
-    target: str,
-    group: list[Definition],
-    dtype: DType,
-    combine: Combine,
-) -> None:
-    """Draft the neutral element wherever an update will be added."""
+def _defined_at(
+    drafts: Drafts, target: str, group: list[Definition]
+) -> tuple[tuple[Expr, ...], tuple[Expr, ...]]:
+    """Return the subscripts and the conditions of every element that gets a value:
+    those to which something is added, all of a scatter's."""
     span = group[0].span
-    zero = neutral(combine, dtype, span)
     if any(d.is_scatter for d in group):
-        dims = drafts.whole(target, span)
-        drafts.add(Draft(target, dims, None, zero, (), (), span))
-        return
+        return drafts.whole(target, span), ()
     if len({_left_box(drafts, d) for d in group}) == 1 and _is_closed(drafts, group[0]):
-        drafts.add(replace(_draft(group[0], target, None, zero), reduced=()))
-        return
+        return group[0].subscripts, ()
     dims = drafts.whole(target, span)
     points = reduce(Set.union, (_defined(drafts, d) for d in group))
-    condition = condition_of(points, tuple(d.name for d in dims), span)
-    drafts.add(Draft(target, dims, None, zero, (), (condition,), span))
+    return dims, (condition_of(points, tuple(d.name for d in dims), span),)
 
 
 def _is_closed(drafts: Drafts, definition: Definition) -> bool:

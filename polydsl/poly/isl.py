@@ -149,15 +149,25 @@ def equal_dimensions(relation: Map) -> frozenset[str]:
 def with_value(relation: Map, name: str, value: int) -> Map:
     """Return the pairs of a relation in which a dimension has a value on both sides."""
     for side in (_isl.dim_type.in_, _isl.dim_type.out):
-        relation = relation.fix_si(side, _side_names(relation, side)[name], value)
+        relation = relation.fix_val(side, _side_names(relation, side)[name], value)
     return relation
 
 
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 
 
+def image_of(relation: Map, point: Sequence[int]) -> tuple[int, ...]:
+    """Return what a map takes a point to."""
+    for place, value in enumerate(point):
+        relation = relation.fix_val(_isl.dim_type.in_, place, value)
+    found = sample_point(relation.range())
+    assert found is not None
+    return found
+
+
 def pairs_of(relation: Map, limit: int) -> list[Pair] | None:
-    """Return the pairs of a bounded relation; None if they are more than *limit*."""
+    """Return the pairs of a bounded relation; None if they are more than *limit*.
+    Raises `BudgetExceeded`."""
     split = relation.dim(_isl.dim_type.in_)
     pairs: list[Pair] = []
 
@@ -170,8 +180,10 @@ def pairs_of(relation: Map, limit: int) -> list[Pair] | None:
         pairs.append((values[:split], values[split:]))
 
     wrapped = relation.wrap()
-    if wrapped.count_val().to_python() > limit:
-        return None
+    with budget():
+        if wrapped.count_val().to_python() > limit:
+            return None
+    # Without a budget: an exception does not get through isl to here.
     wrapped.foreach_point(visit)
     return pairs
 
@@ -406,10 +418,11 @@ def is_polyhedron(points: Set) -> bool:
 
 def ordered_dimensions(points: Set, names: Sequence[str]) -> Set:
     """Return a set with its dimensions in another order, given by their names, in a
-    space that has none."""
+    space that has none; in as few parts as possible."""
     here = dimension_names(points)
     tuple_name = points.get_tuple_name() or ""
-    return points.apply(parse_map(map_text(tuple_name, here, "", names)))
+    moved = parse_map(map_text(tuple_name, here, "", names))
+    return points.coalesce().apply(moved)
 
 
 def first_dimensions(points: Set, count: int) -> Set:

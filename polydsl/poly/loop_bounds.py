@@ -14,14 +14,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 
-from polydsl.base.dtypes import I64
+from polydsl.base.dtypes import BOOL, I64
 from polydsl.base.source import Span
+from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.isl import (
     Constraint,
     Set,
+    domain_text,
     first_dimensions,
     is_polyhedron,
     ordered_dimensions,
+    parse_set,
     polyhedral_hull,
 )
 from polydsl.poly.scop import Statement
@@ -63,6 +66,29 @@ def runs_within(outer: Statement, inner: Statement) -> bool:
     return bool(next(shadows).is_subset(next(shadows)))
 
 
+def may_share_loops(outer: Statement, inner: Statement) -> bool:
+    """Whether loops over the points of one statement may run another one, too: where
+    that has fewer of them, it is for indices that loops inside are bounded by."""
+    if not runs_within(outer, inner):
+        return False
+    reduced = {*inner.reduced}
+    names = [{*ordered_indices(c)} for c in inner.conditions]
+    tied = {d for found in names if found & reduced for d in found}
+    return restricted(outer, inner) <= tied
+
+
+@lru_cache(maxsize=256)
+def restricted(outer: Statement, inner: Statement) -> frozenset[str]:
+    """Return the dimensions on the left side, of which a statement has fewer values
+    than loops over the points of the other one reach."""
+    if not inner.conditions:
+        return frozenset()
+    left = tuple(d for d in outer.left if d in inner.dims)
+    names = tuple(isl_name(d) for d in left)
+    found = polyhedral_hull(_shadow(inner, names), _reached(outer, left))
+    return frozenset(d for c in found for d, n in zip(left, c.factors) if n)
+
+
 def _shadow(statement: Statement, names: Sequence[str]) -> Set:
     """Return the values of some dimensions in the domain."""
     rest = (isl_name(d) for d in statement.dims if isl_name(d) not in names)
@@ -76,23 +102,90 @@ def loop_bounds(statement: Statement, order: Sequence[str]) -> Mapping[str, Boun
     if not statement.conditions:
         return {d: box_bounds(statement, d) for d in order}
     if statement.domain.is_empty():
-        zero = Literal(0, I64, statement.span)
-        return {d: Bounds(zero, zero) for d in order}
+        return _nothing(statement, order)
+    points = _ordered(statement, order)
+    return {
+        d: _bounds_of(statement, _hull(points, k), order, k)
+        for k, d in enumerate(order)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """Loops inside of others: their bounds, and the conditions on the indices further
+    out without which none of them runs."""
+
+    bounds: Mapping[str, Bounds]
+    conditions: tuple[Expr, ...] = ()
+
+
+def inner_bounds(
+    outer: Statement, inner: Statement, left: Sequence[str], order: Sequence[str]
+) -> Inner:
+    """Return the bounds of some dimensions of a statement, inside of loops that run
+    over dimensions *left* of another one and reach all of its points.
+
+    Bounds alone need not say where there are none: in `j in range(min(i, 1), 1)`, `j`
+    is 0, and so must `i` be.
+    """
+    if not inner.conditions:
+        return Inner(loop_bounds(inner, order))
+    if inner.domain.is_empty():
+        return Inner(_nothing(inner, order), (Literal(False, BOOL, inner.span),))
+    every = (*left, *order)
+    points = _ordered(inner, every)
+    count = len(left)
+    around = _reached(outer, left)
+    first = polyhedral_hull(
+        first_dimensions(points, count + min(len(order), 1)), around
+    )
+    bounds = {}
+    for k, d in enumerate(order, count):
+        found = first if k == count else _hull(points, k)
+        bounds[d] = _bounds_of(inner, found, every, k)
+    outside = (c for c in first if not any(c.factors[count:]))
+    return Inner(bounds, tuple(_condition(c, left, inner.span) for c in outside))
+
+
+def _nothing(statement: Statement, order: Sequence[str]) -> dict[str, Bounds]:
+    zero = Literal(0, I64, statement.span)
+    return {d: Bounds(zero, zero) for d in order}
+
+
+def _ordered(statement: Statement, order: Sequence[str]) -> Set:
+    """Return the domain with some dimensions in front."""
     rest = (d for d in statement.dims if d not in order)
-    names = tuple(isl_name(d) for d in (*order, *rest))
-    points = ordered_dimensions(statement.domain, names)
-    return {d: _bounds_of(statement, points, order, k) for k, d in enumerate(order)}
+    return ordered_dimensions(
+        statement.domain, tuple(isl_name(d) for d in (*order, *rest))
+    )
+
+
+def _reached(outer: Statement, left: Sequence[str]) -> Set:
+    """Return the points that loops over some dimensions of a statement reach."""
+    names = tuple(isl_name(d) for d in left)
+    if is_exact(outer):
+        return _shadow(outer, names)
+    ends = (outer.ranges[d] for d in left)
+    where = [f"{lo} <= {name} <= {hi}" for name, (lo, hi) in zip(names, ends)]
+    return parse_set(domain_text("", names, where))
+
+
+def _hull(points: Set, place: int) -> tuple[Constraint, ...]:
+    """Return what bounds one dimension, those behind it projected out."""
+    shadow = first_dimensions(points, place + 1)
+    return polyhedral_hull(shadow, first_dimensions(points, place))
 
 
 def _bounds_of(
-    statement: Statement, points: Set, order: Sequence[str], place: int
+    statement: Statement,
+    constraints: Sequence[Constraint],
+    order: Sequence[str],
+    place: int,
 ) -> Bounds:
-    """Return the bounds of one dimension, those behind it projected out."""
-    shadow = first_dimensions(points, place + 1)
-    around = first_dimensions(points, place)
+    """Return the bounds that constraints are for one dimension."""
     lower: list[Expr] = []
     upper: list[Expr] = []
-    for constraint in polyhedral_hull(shadow, around):
+    for constraint in constraints:
         factor = constraint.factors[place]
         if factor > 0 or (factor and constraint.is_equality):
             lower.append(
@@ -108,6 +201,14 @@ def _bounds_of(
         _extreme("max", lower or [box.lo], ranges),
         _extreme("min", upper or [box.hi], ranges),
     )
+
+
+def _condition(constraint: Constraint, left: Sequence[str], span: Span) -> Expr:
+    """Return a constraint on the first dimensions as a condition."""
+    form = linear_from(dict(zip(left, constraint.factors)), constraint.constant)
+    function = "eq" if constraint.is_equality else "ge"
+    zero = Literal(0, I64, span)
+    return Call(function, (linear_term(form, span), zero), BOOL, span)
 
 
 def _bound(

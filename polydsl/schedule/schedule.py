@@ -13,7 +13,7 @@ from polydsl.base.functions import identity
 from polydsl.base.machine import Machine
 from polydsl.base.providers import BUILT_IN
 from polydsl.poly.dependences import Dependences
-from polydsl.poly.loop_bounds import runs_within
+from polydsl.poly.loop_bounds import may_share_loops, runs_within
 from polydsl.poly.scop import Group, Item, Recurrence, Scop, Statement
 from polydsl.schedule.contraction import NoContraction, match
 from polydsl.schedule.decision import Decision, Rejected
@@ -142,7 +142,7 @@ class _Group:
         updates = [s for s in self.statements if s.combine is not None]
         if not updates:
             return [self._vector(s, (), ()) for s in first]
-        initialize: Statement | None = first[0]
+        initialize: Statement | None = first[0] if first else None
         choices: list[Choice] = []
         others: list[tuple[Statement, str]] = []
         for update in updates:
@@ -165,7 +165,7 @@ class _Group:
         """Return the initialisation, if it runs over the same left-hand side."""
         if initialize is None or initialize.subscripts != update.subscripts:
             return None
-        return initialize if runs_within(initialize, update) else None
+        return initialize if may_share_loops(initialize, update) else None
 
     def _matrix(
         self, update: Statement, initialize: Statement | None
@@ -244,7 +244,7 @@ class _Group:
         initialisation, or else of the last update."""
         shaping = self._absorbed(initialize, found[0][0])
         if shaping is not None:
-            return [e for e in found if runs_within(shaping, e[0])]
+            return [e for e in found if may_share_loops(shaping, e[0])]
         first = found[0][0]
         both = (e for e in found if runs_within(first, e[0]))
         return [e for e in both if runs_within(e[0], first)]

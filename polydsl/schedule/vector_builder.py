@@ -9,7 +9,7 @@ from math import prod
 from polydsl.base.dtypes import widen
 from polydsl.base.machine import Machine
 from polydsl.poly.conditions import ordered_indices
-from polydsl.poly.loop_bounds import is_exact
+from polydsl.poly.loop_bounds import is_exact, restricted
 from polydsl.poly.scatters import colliding
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.substitute import resolve
@@ -48,6 +48,11 @@ class VectorSetting:
         return self.statements[-1]
 
     @property
+    def shaping(self) -> Statement:
+        """The statement over whose points the loops around register tiles run."""
+        return self.statements[0] if self.initialize else self.model
+
+    @property
     def left(self) -> tuple[str, ...]:
         """The left-hand indices that the plan has loops over: all but those that are
         fixed by loops around it."""
@@ -77,6 +82,7 @@ class VectorSetting:
             return True
         inside = {e for s in self.updates for e in s.reduced if d in self.left}
         tied = any(d in names and inside & {*names} for names in self._conditions())
+        tied |= any(d in restricted(self.shaping, s) for s in self.updates)
         return not tied and all(is_exact(s) for s in self.statements)
 
     @property
