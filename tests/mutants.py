@@ -26,14 +26,16 @@ try:
     from tests.model_mutations import MODEL_MUTATIONS
     from tests.mutation import Mutation
     from tests.mutations import MUTATIONS
+    from tests.order_mutations import ORDER_MUTATIONS
 except ModuleNotFoundError:
     from model_mutations import MODEL_MUTATIONS
     from mutation import Mutation
     from mutations import MUTATIONS
+    from order_mutations import ORDER_MUTATIONS
 
 ROOT = Path(__file__).parent.parent
 MAPPED = ("backend", "grammar", "stdlib")
-EVERY: tuple[Mutation, ...] = (*MUTATIONS, *MODEL_MUTATIONS)
+EVERY: tuple[Mutation, ...] = (*MUTATIONS, *ORDER_MUTATIONS, *MODEL_MUTATIONS)
 """All mutations: those that make wrong code, and those that choose badly."""
 JOBS = 2
 SECONDS = 300.0
@@ -44,6 +46,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "guards": ("test_guard_pages.py", "-k", "example"),
     "proofs": ("test_verify.py", "test_verify_mutations.py"),
     "points": ("test_matrix_points.py",),
+    "orders": ("test_order_mutations.py", "test_loop_bounds.py", "test_orders.py"),
     "legality": ("test_legality.py", "test_legality_random.py"),
     "types": ("test_check_types.py",),
     "errors": ("test_docs.py", "-k", "test_documented_error"),

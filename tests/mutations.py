@@ -81,17 +81,10 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "dependences",
-        "tensors are computed in the order in which they are written",
-        "polydsl/poly/dependences.py",
-        "if not _needs(group) & pending.keys()\n",
-        "if t not in _needs(group)\n",
-    ),
-    Mutation(
-        "dependences",
         "flow between statements is not seen",
         "polydsl/poly/dependences.py",
-        "        if read.access.tensor == earlier.tensor and not same:\n",
-        "        if read.access.tensor == earlier.tensor and same:\n",
+        "    yield from _flows(earlier, later)\n",
+        "    yield from _flows(earlier, earlier)\n",
         "legality",
     ),
     Mutation(

@@ -13,7 +13,6 @@ def _f32(text: str, **shapes: tuple[int, ...]) -> Program:
 SCATTER_READ_BY_RECURRENCE = """\
 kernel f(x: f32[T, R]) -> f32[T]:
     t in range(T)
-    t in range(T)
     s: f32[2*T + R]
     s[2*t + r] += x[t, r]
     h[t] = 0.5 * pad(h[t - 1]) + s[t]
