@@ -27,15 +27,22 @@ try:
     from tests.model_mutations import MODEL_MUTATIONS
     from tests.mutation import Mutation
     from tests.mutations import MUTATIONS
+    from tests.order_mutations import ORDER_MUTATIONS
 except ModuleNotFoundError:
     from gather_mutations import GATHER_MUTATIONS
     from model_mutations import MODEL_MUTATIONS
     from mutation import Mutation
     from mutations import MUTATIONS
+    from order_mutations import ORDER_MUTATIONS
 
 ROOT = Path(__file__).parent.parent
 MAPPED = ("backend", "grammar", "stdlib")
-EVERY: tuple[Mutation, ...] = (*MUTATIONS, *GATHER_MUTATIONS, *MODEL_MUTATIONS)
+EVERY: tuple[Mutation, ...] = (
+    *MUTATIONS,
+    *GATHER_MUTATIONS,
+    *ORDER_MUTATIONS,
+    *MODEL_MUTATIONS,
+)
 """All mutations: those that make wrong code, and those that choose badly."""
 JOBS = 2
 SECONDS = 300.0
@@ -46,6 +53,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "guards": ("test_guard_pages.py", "-k", "example"),
     "proofs": ("test_verify.py", "test_verify_mutations.py"),
     "points": ("test_matrix_points.py",),
+    "orders": ("test_order_mutations.py", "test_loop_bounds.py", "test_orders.py"),
     "legality": ("test_legality.py", "test_legality_random.py"),
     "types": ("test_check_types.py",),
     "errors": ("test_docs.py", "-k", "test_documented_error"),

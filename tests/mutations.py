@@ -25,8 +25,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "semantics",
         "a range that leaves out its start begins at 0",
         "polydsl/poly/drafts.py",
-        "                self.box[r.name] = (lo, hi - 1)\n",
-        "                self.box[r.name] = (min(lo, 0), hi - 1)\n",
+        "                self.box[r.name] = (lo, max(lo, hi) - 1)\n",
+        "                self.box[r.name] = (min(lo, 0), max(lo, hi) - 1)\n",
     ),
     Mutation(
         "extract",
@@ -81,17 +81,10 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "dependences",
-        "tensors are computed in the order in which they are written",
-        "polydsl/poly/dependences.py",
-        "if not _needs(group) & pending.keys()\n",
-        "if t not in _needs(group)\n",
-    ),
-    Mutation(
-        "dependences",
         "flow between statements is not seen",
         "polydsl/poly/dependences.py",
-        "        if read.access.tensor == earlier.tensor and not same:\n",
-        "        if read.access.tensor == earlier.tensor and same:\n",
+        "    yield from _flows(earlier, later)\n",
+        "    yield from _flows(earlier, earlier)\n",
         "legality",
     ),
     Mutation(

@@ -25,6 +25,7 @@ from verify_kernels import (
     convolution,
     matmul,
 )
+from verify_orders import ORDERS
 
 from polydsl.base.diagnostics import CompilerBug
 from polydsl.base.dtypes import BOOL, I32, I64
@@ -159,7 +160,7 @@ CONVOLUTION = convolution(NHWC, 1, 3, 5, 20, 3, padding=1)
 
 
 def kernel(name: str) -> Case:
-    text, shapes, constants = KERNELS[name]
+    text, shapes, constants = {**KERNELS, **ORDERS}[name]
     return case(text, shapes, constants)
 
 
@@ -175,7 +176,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "chunked": chunked,
     "lined": lined,
     "prepared": prepared,
-    **{name: (lambda name=name: kernel(name)) for name in KERNELS},
+    **{name: (lambda name=name: kernel(name)) for name in (*KERNELS, *ORDERS)},
 }
 
 
@@ -368,15 +369,15 @@ MUTATIONS: tuple[tuple[str, str, Change, str], ...] = (
     ),
     (
         "triangle",
-        "the guard of a triangle is off",
-        lambda nest: in_body(
-            nest,
-            once(
-                Guard,
-                lambda g: replace(g, condition=first_literal(g.condition, 1)),
-            ),
-        ),
-        "outside|never",
+        "a triangle has one point too many",
+        loop("j", lambda n: replace(n, hi=more(n.hi))),
+        "outside its domain",
+    ),
+    (
+        "triangle",
+        "the border of a triangle is off",
+        lambda nest: in_body(nest, once(Store, _with_shorter_border)),
+        "outside|not the value",
     ),
     # initialisation and order
     (
@@ -559,6 +560,12 @@ MUTATIONS: tuple[tuple[str, str, Change, str], ...] = (
         "is not filled",
     ),
 )
+
+
+def _with_shorter_border(node: Store) -> Store:
+    if not isinstance(node.value, Select):
+        return node
+    return condition_of(lambda c: first_literal(c, 1))(node)  # type: ignore[no-any-return]
 
 
 def _is_tail(node: Node) -> bool:

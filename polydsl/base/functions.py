@@ -76,7 +76,14 @@ def _sigmoid(x: Any) -> Any:
 
 
 def _gelu(x: Any) -> Any:
-    return x * (0.5 * _erfc(-np.asarray(x, dtype=np.float64) / np.sqrt(2.0)))
+    """x/2 * erfc(-x / sqrt(2)); what rounding takes from the quotient, which counts
+    2*z**2 times, is put back by the derivative."""
+    exact = -np.asarray(x, np.longdouble) / np.sqrt(np.longdouble(2))
+    z = exact.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        rest = (exact - z).astype(np.float64)
+    slope = -2 / math.sqrt(math.pi) * np.exp(-z * z)
+    return x * (0.5 * (_erfc(z) + slope * np.where(np.isfinite(rest), rest, 0.0)))
 
 
 def _softplus(x: Any) -> Any:

@@ -21,17 +21,20 @@ from polydsl.loops.nest import (
     Store,
 )
 from polydsl.loops.verify_bounds import accesses
+from polydsl.loops.verify_conditions import Condition
+from polydsl.loops.verify_cuts import Piece
 from polydsl.loops.verify_elements import address_of, collision
 from polydsl.loops.verify_equal import difference_point
 from polydsl.loops.verify_forms import ZERO, Form, variable, variables
 from polydsl.loops.verify_instances import coordinates
 from polydsl.loops.verify_lines import in_lines
-from polydsl.loops.verify_order import Event, EventKind, check_order
+from polydsl.loops.verify_order import check_order
 from polydsl.loops.verify_points import Leaf, with_variable
 from polydsl.loops.verify_products import Memory, check_product, product_elements
 from polydsl.loops.verify_registers import Chain, chains, check_alone
 from polydsl.loops.verify_rounds import check_local_copy
 from polydsl.loops.verify_scopes import scopes
+from polydsl.loops.verify_told import Event, EventKind
 from polydsl.loops.verify_translate import Names, nest_form
 from polydsl.loops.verify_values import Source, check_value
 from polydsl.poly.defined import Defined, defined_on
@@ -176,9 +179,8 @@ class _Flow:
         for name, place, where in read:
             if self._is_shared(name):
                 again = chain is not None and name == chain.tensor and not chain.starts
-                inside, found = self._elements(leaf, name, place)
-                kind = "update" if again else "read"
-                yield replace(self._event(name, kind, inside, found), where=where)
+                inside, found = self._elements(_where(leaf, where), name, place)
+                yield self._event(name, "update" if again else "read", inside, found)
 
     def _elements(
         self, leaf: Leaf, name: str, index: Sequence[Expr]
@@ -216,6 +218,14 @@ class _Flow:
         if leaf.path[0] == 1 and buffer.memory == "prepared":
             kind = "read"
         return Event(name, kind, leaf, forms, buffer.shape)
+
+
+def _where(leaf: Leaf, conditions: Sequence[Condition]) -> Leaf:
+    """Return a leaf at those of its points where conditions hold, too."""
+    if not conditions:
+        return leaf
+    pieces = (Piece(p.space, (*p.conditions, *conditions)) for p in leaf.pieces)
+    return replace(leaf, pieces=tuple(pieces))
 
 
 def _parts(statement: Statement) -> tuple[str, str | None, ProgramExpr]:

@@ -1,6 +1,7 @@
 """Instances that need each other, found one by one: `find_cycle(statements)`.
 
-Indices that all of them share, and that no need changes, are looked at for one value.
+Where there are many, indices that all of them share and that no need changes are looked
+at for one value.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from polydsl.poly.flows import Flow, flows
 from polydsl.poly.isl import (
     BudgetExceeded,
     Map,
-    budget,
+    Pair,
     equal_dimensions,
+    image_of,
     pairs_of,
+    sample_pair,
     with_value,
 )
 from polydsl.poly.scop import Statement
-from polydsl.poly.terms import interval, isl_name
+from polydsl.poly.terms import isl_name
 
 LIMIT = 200_000
 """So many needs are looked at, at most."""
@@ -34,9 +37,8 @@ class Instance:
     @property
     def element(self) -> str:
         """The element that it writes, as text."""
-        box = {d: (v, v) for d, v in zip(self.statement.dims, self.point)}
-        place = (str(interval(s, {}, box)[0]) for s in self.statement.subscripts)
-        inner = ", ".join(place)
+        place = image_of(self.statement.write, self.point)
+        inner = ", ".join(map(str, place))
         name = self.statement.tensor
         return f"{name}[{inner}]" if inner else name
 
@@ -51,7 +53,11 @@ class TooMany(Exception):
 def find_cycle(statements: Sequence[Statement]) -> tuple[Instance, Instance] | None:
     """Return two instances that need each other, or one that needs itself twice; None
     if there are none. Raises `TooMany`."""
-    needs = _needs(statements)
+    known = flows(statements)
+    try:
+        needs = _needs(statements, known, {})
+    except TooMany:
+        needs = _needs(statements, known, _free(statements, known))
     done: set[Instance] = set()
     for start in needs:
         found = _search(start, needs, done)
@@ -89,44 +95,44 @@ def _on_cycle(path: list[Instance], first: Instance) -> tuple[Instance, Instance
     return first, other
 
 
-def _needs(statements: Sequence[Statement]) -> Needs:
-    """Return what every instance needs."""
-    known = flows(statements)
+def _needs(
+    statements: Sequence[Statement], known: Sequence[Flow], fixed: Mapping[str, int]
+) -> Needs:
+    """Return what every instance needs for which some indices have a value."""
     by_name = {s.name: s for s in statements}
-    fixed = _free(statements, known)
     found: dict[Instance, list[Instance]] = {}
     count = 0
-    try:
-        with budget():
-            for flow in known:
-                relation = flow.relation
-                for name, value in fixed.items():
-                    relation = with_value(relation, isl_name(name), value)
-                for before, after in _limited(relation):
-                    source = Instance(by_name[flow.source], before)
-                    target = Instance(by_name[flow.target], after)
-                    found.setdefault(target, []).append(source)
-                    count += 1
-                    if count > LIMIT:
-                        raise TooMany
-    except BudgetExceeded:
-        raise TooMany from None
+    for flow in known:
+        relation = flow.relation
+        for name, value in fixed.items():
+            relation = with_value(relation, isl_name(name), value)
+        for before, after in _pairs(relation):
+            source = Instance(by_name[flow.source], before)
+            target = Instance(by_name[flow.target], after)
+            found.setdefault(target, []).append(source)
+            count += 1
+            if count > LIMIT:
+                raise TooMany
     return {instance: tuple(others) for instance, others in found.items()}
 
 
-def _limited(relation: Map) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    pairs = pairs_of(relation, LIMIT)
+def _pairs(relation: Map) -> list[Pair]:
+    try:
+        pairs = pairs_of(relation, LIMIT)
+    except BudgetExceeded:
+        pairs = None
     if pairs is None:
         raise TooMany
-    return iter(pairs)
+    return pairs
 
 
 def _free(statements: Sequence[Statement], known: Sequence[Flow]) -> dict[str, int]:
-    """Return the indices that no need changes, each with one value."""
+    """Return the indices that no need changes, each with the value that it has in the
+    first need."""
     shared = [d for d in statements[0].dims if all(d in s.dims for s in statements)]
     equal = [equal_dimensions(flow.relation) for flow in known]
-    return {
-        d: statements[0].ranges[d][0]
-        for d in shared
-        if all(isl_name(d) in names for names in equal)
-    }
+    found = sample_pair(known[0].relation)
+    assert found is not None
+    source = next(s for s in statements if s.name == known[0].source)
+    values = dict(zip(source.dims, found[0]))
+    return {d: values[d] for d in shared if all(isl_name(d) in e for e in equal)}

@@ -58,7 +58,7 @@ class Drafts:
             for r in [r for r in pending if self._is_bounded(r.lo, r.hi)]:
                 lo = interval(r.lo, self.binding, self.box)[0]
                 hi = interval(r.hi, self.binding, self.box)[1]
-                self.box[r.name] = (lo, hi - 1)
+                self.box[r.name] = (lo, max(lo, hi) - 1)
                 if ordered_indices(r.lo, r.hi):
                     index = Index(r.name, r.span)
                     self.dependent[r.name] = (

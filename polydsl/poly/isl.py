@@ -156,8 +156,18 @@ def with_value(relation: Map, name: str, value: int) -> Map:
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 
 
+def image_of(relation: Map, point: Sequence[int]) -> tuple[int, ...]:
+    """Return what a map takes a point to."""
+    for place, value in enumerate(point):
+        relation = relation.fix_val(IN, place, value)
+    found = sample_point(relation.range())
+    assert found is not None
+    return found
+
+
 def pairs_of(relation: Map, limit: int) -> list[Pair] | None:
-    """Return the pairs of a bounded relation; None if they are more than *limit*."""
+    """Return the pairs of a bounded relation; None if they are more than *limit*.
+    Raises `BudgetExceeded`."""
     split = relation.dim(IN)
     pairs: list[Pair] = []
 
@@ -169,8 +179,10 @@ def pairs_of(relation: Map, limit: int) -> list[Pair] | None:
         pairs.append((values[:split], values[split:]))
 
     wrapped = relation.wrap()
-    if wrapped.count_val().to_python() > limit:
-        return None
+    with budget():
+        if wrapped.count_val().to_python() > limit:
+            return None
+    # Without a budget: an exception does not get through isl to here.
     wrapped.foreach_point(visit)
     return pairs
 

@@ -18,7 +18,7 @@ from polydsl.poly.scop import Group, Item, Recurrence, Scop, Statement
 from polydsl.poly.times import NoTime, choose_time, retimed
 
 Needs = Mapping[str, frozenset[str]]
-"""The tensors that each tensor needs."""
+"""What each tensor, or each statement, needs."""
 
 
 class Cycle(Exception):
@@ -56,8 +56,8 @@ def _needs(group: Iterable[Statement]) -> frozenset[str]:
 
 
 def _components(needs: Needs) -> list[tuple[str, ...]]:
-    """Return the tensors that need each other together, needed ones first; those that
-    are free to stay keep their order."""
+    """Return what needs each other together, needed ones first; those that are free to
+    stay keep their order."""
     reached = {tensor: _reached(tensor, needs) for tensor in needs}
     pending = list(needs)
     found: list[tuple[str, ...]] = []
@@ -73,7 +73,7 @@ def _components(needs: Needs) -> list[tuple[str, ...]]:
 
 
 def _reached(tensor: str, needs: Needs) -> frozenset[str]:
-    """Return the tensors that a tensor needs, by way of others too."""
+    """Return what a tensor or a statement needs, by way of others too."""
     reached: set[str] = set()
     pending = [*needs[tensor]]
     while pending:
@@ -136,12 +136,37 @@ class _Arranging:
         try:
             time = choose_time(group, known, fixed)
         except NoTime:
-            return self._in_pieces(group, fixed)
+            return self._apart(group, known, fixed)
         moved = retimed(self.scop, group, time)
         index, (lo, hi) = time.index, time.interval
         body = self.arrange(moved, (*fixed, index))
         item = Recurrence(index, lo, hi, body.items)
         return _Arranged((item,), body.statements)
+
+    def _apart(
+        self,
+        group: tuple[Statement, ...],
+        known: Sequence[Flow],
+        fixed: tuple[str, ...],
+    ) -> _Arranged:
+        """Order statements one by one: first values, and what is added from elsewhere,
+        need not run along the time of the others."""
+        needs = {
+            s.name: frozenset(f.source for f in known if f.target == s.name)
+            for s in group
+        }
+        components = _components(needs)
+        if len(components) == 1:
+            return self._in_pieces(group, fixed)
+        items: list[Item] = []
+        statements: list[Statement] = []
+        for names in components:
+            part = tuple(s for s in group if s.name in names)
+            inside = _inside(known, part)
+            found = self._recurrence(part, inside, fixed) if inside else _single(part)
+            items += found.items
+            statements += found.statements
+        return _Arranged(tuple(items), tuple(statements))
 
     def _in_pieces(
         self, group: tuple[Statement, ...], fixed: tuple[str, ...]

@@ -157,7 +157,7 @@ class _Group:
         updates = [s for s in self.statements if s.combine is not None]
         if not updates:
             return [self._vector(s, (), ()) for s in first]
-        initialize: Statement | None = first[0]
+        initialize: Statement | None = first[0] if first else None
         choices: list[Choice] = []
         others: list[tuple[Statement, str]] = []
         for update in updates:

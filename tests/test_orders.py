@@ -1,0 +1,94 @@
+"""Programs whose points are no box, or that run in an order of their own, on every ISA
+row against the oracle; and those that have no order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from program_builder import Program
+from program_harness import ROWS, Case, run_case
+from program_layouts import PLAIN
+from range_programs import PROGRAMS as RANGES
+from recurrence_programs import PROGRAMS as RECURRENCES
+from scatter_programs import PROGRAMS as SCATTERS
+
+import polydsl
+from polydsl.base.diagnostics import NotCompiledError, ProgramError
+
+PROGRAMS = {**RANGES, **RECURRENCES, **SCATTERS}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_program(name: str) -> None:
+    program = PROGRAMS[name]
+    case = Case(program, ROWS[0])
+    run_case(case)
+    for number, isa in enumerate(ROWS):
+        # Any other plan must do as well.
+        run_case(replace(case, isa=isa, shuffle=len(name) + number, out=(PLAIN,)))
+
+
+ERRORS = {
+    "itself": ("y[i] = x[i] + y[i]", "y[0] needs itself"),
+    "two": ("y[i] = x[i] + y[N - 1 - i]", "y[5] and y[0] need each other"),
+    "beyond": ("y[i] = x[i] + pad(y[i - 1]) + pad(y[i + 1])", "y[1] and y[0]"),
+    "through another": (
+        "y[i] = x[i] + t[i]\n    t[i] = 2 * y[i]", "t[0] and y[0] need each other",
+    ),
+    "in an arm": ("y[i] = x[i] + (y[i] if i == 3 else 0)", "y[3] needs itself"),
+    "a sum over itself": ("y[i] = x[i] + sum[j](y[j])", "y[0] and"),
+    "nobody needs it": (
+        "t[j] = 0.5 * t[j] + x[j]\n    y[i] = x[i]", "t[0] needs itself",
+    ),
+    "a scatter": ("y[i] += x[i]\n    y[N - 1 - i] += t[i]\n    t[i] = y[i]", "need"),
+}  # fmt: skip
+"""Statements whose points need each other, and what is said of them; x has 6."""
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_no_order(name: str) -> None:
+    """E0314 names two elements that need each other, or the one that needs itself."""
+    body, message = ERRORS[name]
+    ranges = "i in range(N)\n    j in range(N)\n    y: f32[N]\n    t: f32[N]"
+    if "t[" not in body:
+        ranges = ranges.replace("\n    t: f32[N]", "")
+    text = f"kernel f(x: f32[N]) -> f32[N]:\n    {ranges}\n    {body}\n    return y\n"
+    with pytest.raises(ProgramError, match="no order of the points") as caught:
+        polydsl.loads(text).f(np.ones(6, np.float32))
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "E0314"
+    assert message in diagnostic.message
+
+
+def test_an_order_that_is_not_linear() -> None:
+    """Odd elements come after even ones: E0502 says that it is not compiled."""
+    text = """\
+kernel f(x: f32[N]) -> f32[N]:
+    y: f32[N]
+    a[i] = pad(y[i - 1]) if i % 2 == 1 else 0
+    y[i] = x[i] + a[i] + (pad(y[i + 1]) if i % 4 == 1 else 0)
+    return y
+"""
+    kernel = polydsl.loads(text).f
+    x = np.arange(21, dtype=np.float32)
+    with pytest.raises(NotCompiledError, match="without a linear order"):
+        kernel(x)
+    assert kernel.reference(x)[1] == x[1] + x[0] + x[2]
+
+
+def test_too_many_needs_to_look_at() -> None:
+    """The search for two points gave up with an exception that isl swallowed."""
+    text = """\
+kernel f(x: f32[N, N]) -> f32[N, N]:
+    y[i, j] = x[i, j] + 0.5 * sum[k](pad(y[N - 1 - i, k]) * x[k, j])
+    return y
+"""
+    with pytest.raises((NotCompiledError, ProgramError)):
+        polydsl.loads(text).f(np.ones((80, 80), np.float32))
+
+
+def test_program_names_are_different() -> None:
+    assert len(PROGRAMS) == len(RANGES) + len(RECURRENCES) + len(SCATTERS)
+    assert all(isinstance(p, Program) for p in PROGRAMS.values())
