@@ -35,9 +35,9 @@ ORDER_MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "ranges",
         "where a sum has no points is not asked",
-        "polydsl/loops/vector.py",
-        "        return self._guarded(self.cuts.outside(update), spans, nodes)\n",
-        "        return nodes\n",
+        "polydsl/schedule/schedule.py",
+        "return initialize if fits(initialize, update) else None",
+        "return initialize",
         "orders",
     ),
     Mutation(
@@ -84,8 +84,8 @@ ORDER_MUTATIONS: tuple[Mutation, ...] = (
         "recurrences",
         "time runs backward",
         "polydsl/poly/times.py",
-        '((1, "after", "before"), (-1, "before", "after"))',
-        '((-1, "after", "before"), (1, "before", "after"))',
+        'if any("after" in found for found in orders):',
+        'if any("before" in found for found in orders):',
         "orders",
     ),
     Mutation(

@@ -154,7 +154,7 @@ MUTATIONS: tuple[tuple[str, str, Change, str], ...] = (
         (name, f"{var} runs backward", reversed_loop(var), ORDER)
         for name, var in (
             ("scan", "t"), ("backward", "t_back"), ("mutual", "t"),
-            ("renamed", "t_time"), ("wavefront", "i"), ("wavefront", "j"),
+            ("renamed", "t_time"), ("wavefront", "wave"),
             ("substitution", "i"), ("stencil", "t"),
         )
     ),
@@ -162,15 +162,13 @@ MUTATIONS: tuple[tuple[str, str, Change, str], ...] = (
         (name, f"threads share {var}", kind(var, "parallel"), ORDER)
         for name, var in (
             ("scan", "t"), ("backward", "t_back"), ("mutual", "t"),
-            ("renamed", "t_time"), ("wavefront", "i"), ("wavefront", "j"),
+            ("renamed", "t_time"), ("wavefront", "wave"),
             ("skewed", "wave"), ("substitution", "i"), ("stencil", "t"),
             ("in_place", "q"),
         )
     ),
-    ("wavefront", "j is a vector", kind("j", "vector", 4), ORDER),
     ("scan", "t is a vector", lambda n: kind("t", "vector", 4)(inside_out("t")(n)),
      ORDER),
-    ("wavefront", "j is outside", inside_out("i"), ORDER),
     ("stencil", "time is inside", inside_out("t"), ORDER),
     ("mutual", "a state is made before its sum", lambda n: loop("t",
      lambda t: replace(t, body=(t.body[-1], *t.body[:-1])))(n), ORDER),

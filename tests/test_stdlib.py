@@ -9,11 +9,15 @@ from polydsl import stdlib
 from polydsl.driver.loading import standard_names
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_layer_agrees_with_the_oracle(case: Case, dtype: type) -> None:
-    margins = kernel_of(case).verify(*arrays(case, dtype), **case.constants)
+def test_a_layer_agrees_with_the_oracle(case: Case) -> None:
+    margins = kernel_of(case).verify(*arrays(case, np.float32), **case.constants)
     assert margins.sampled is None
+
+
+@pytest.mark.parametrize("case", CASES[::7], ids=str)
+def test_a_layer_in_double_precision(case: Case) -> None:
+    kernel_of(case).verify(*arrays(case, np.float64), **case.constants)
 
 
 @pytest.mark.parametrize("module", MODULES)

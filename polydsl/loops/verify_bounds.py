@@ -20,7 +20,6 @@ from polydsl.loops.nest import (
     Cast,
     Expr,
     GuardedRows,
-    Literal,
     Load,
     LoopNest,
     Offsets,
@@ -125,18 +124,18 @@ def data_interval(leaf: Leaf, expr: Expr) -> Interval:
             return dtype.least, dtype.greatest
         case Cast(operand, dtype) if dtype == I64 and operand.dtype.is_int:
             return data_interval(leaf, operand)
-        case Call(function, arguments, dtype) if dtype == I64 and _is_known(expr):
+        case Call(function, arguments, dtype) if dtype == I64 and _is_known(leaf, expr):
             ends = [data_interval(leaf, argument) for argument in arguments]
             return in_64_bits(interval_of(function, ends))
         case _:
             bug(f"a subscript is no term, {leaf.place({})}")
 
 
-def _is_known(call: Call) -> bool:
+def _is_known(leaf: Leaf, call: Call) -> bool:
     """Whether a call has the operands of a term: at most two, and a plain divisor."""
     if call.function in ("floordiv", "mod"):
-        divisor = call.arguments[1]
-        return isinstance(divisor, Literal) and divisor.value != 0
+        divisor = nest_form(call.arguments[1], leaf.names, leaf.hull)
+        return divisor is not None and divisor.is_constant and divisor.constant != 0
     return (
         len(call.arguments) == 3
         if call.function == "clamp"

@@ -26,6 +26,7 @@ from polydsl.loops.verify_forms import (
     ZERO,
     Form,
     Space,
+    constant,
     substituted,
     variable,
     variables,
@@ -164,22 +165,33 @@ class _Chain:
                 bug(f"{self.tensor} is filled from elsewhere, {self.store.place({})}")
 
     def _written_data(self, leaf: Leaf, source: Source, statement: Statement) -> None:
-        """Raise unless subscripts that depend on data are those of the statement. All
-        elements of the register share them: only loops around it move them."""
+        """Raise unless subscripts that depend on data are those of the statement, for
+        each element of the register."""
         assert isinstance(self.store.node, Store)
-        for form, expr, wanted in zip(
-            self.place, self.store.node.index, statement.subscripts
-        ):
+        index = self.store.node.index
+        for form, expr, wanted in zip(self.place, index, statement.subscripts):
             if form is not None:
                 continue
-            here = {d: source.names[d] for d in ordered_indices(wanted)}
-            if any(variables(f) - self.scope.outer for f in here.values()):
-                bug(f"{self.scope.buffer.name} holds several rows, {leaf.place({})}")
-            memory = self.memory
-            there = Source(
-                memory.scop, memory.defined, self.store, here, self.store.hull
-            )
+            names = {
+                d: self._at_store(leaf, source.names[d])
+                for d in ordered_indices(wanted)
+            }
+            memory, store = self.memory, self.store
+            there = Source(memory.scop, memory.defined, store, names, store.hull)
             check_value(there, expr, wanted)
+
+    def _at_store(self, leaf: Leaf, form: Form) -> Form:
+        """Return a term of a leaf in the counters of the store: those over slots count
+        the same thing, and no other loops are around the one and not the other."""
+        pairs = zip(slots(self.scope, leaf), slots(self.scope, self.store))
+        rename = {a: b for a, b in pairs if isinstance(a, str)}
+        if variables(form) - self.scope.outer - rename.keys():
+            bug(f"{self.scope.buffer.name} holds several rows, {leaf.place({})}")
+        terms = {
+            a: variable(b) if isinstance(b, str) else constant(b)
+            for a, b in rename.items()
+        }
+        return substituted(form, terms, self.store.hull)
 
     def _same_element(self, leaf: Leaf, element: Place) -> None:
         """Raise unless a leaf is about the element that its register slot is stored

@@ -19,7 +19,6 @@ from dataclasses import replace
 from functools import lru_cache
 
 from polydsl.base.diagnostics import bug
-from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.isl import equal_dimensions, is_bijection_onto, map_text, parse_map
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.statements import rebuilt
@@ -34,7 +33,7 @@ from polydsl.poly.terms import (
     term_text,
     within,
 )
-from polydsl.semantics.program import Expr, Index, is_affine
+from polydsl.semantics.program import Expr, Index
 
 
 def gathered(scop: Scop) -> Scop:
@@ -56,10 +55,7 @@ def colliding(statement: Statement) -> frozenset[str]:
         return frozenset()
     meeting = statement.write.apply_range(statement.write.reverse())
     told = equal_dimensions(meeting)
-    # What data say is one row for all, even where there is only one point.
-    indirect = (s for s in statement.subscripts if not is_affine(s))
-    data = ordered_indices(*indirect)
-    return frozenset(d for d in statement.left if d in data or isl_name(d) not in told)
+    return frozenset(d for d in statement.left if isl_name(d) not in told)
 
 
 def _gathered(scop: Scop, statement: Statement) -> Statement:
