@@ -142,5 +142,5 @@ def _codes(
     if times.lanes is not None:
         lane = values[times.lanes] - ends[times.lanes][0]
     at = evaluate(position, space, values)
-    flat = tuple(np.broadcast_to(a, shape)[runs] for a in (at, when, lane))
-    return (*flat, runs, names)
+    at, when, lane = (np.broadcast_to(a, shape)[runs] for a in (at, when, lane))
+    return at, when, lane, runs, names

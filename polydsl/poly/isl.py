@@ -314,13 +314,17 @@ def schedule_rows(domains: Sequence[Set], before: Sequence[Map]) -> list[Row]:
     pairs = _union(_isl.UnionMap, before)
     constraints = _isl.ScheduleConstraints.on_domain(points).set_validity(pairs)
     node = constraints.compute_schedule().get_root()
-    while node.n_children() and node.get_type() != _isl.schedule_node_type.band:
+    while node.n_children() and not _is_band(node):
         node = node.get_child(0)
-    if node.get_type() != _isl.schedule_node_type.band:
+    if not _is_band(node):
         return []
     rows = node.band_get_partial_schedule()
     found = (rows.get_union_pw_aff(n) for n in range(node.band_n_member()))
     return [_row(times) for times in found if _sets_apart(times, pairs)]
+
+
+def _is_band(node: Any) -> bool:
+    return bool(node.get_type() == _isl.schedule_node_type.band)
 
 
 def _union(kind: Any, parts: Sequence[Any]) -> Any:
