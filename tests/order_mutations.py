@@ -132,8 +132,8 @@ ORDER_MUTATIONS: tuple[Mutation, ...] = (
         "scatters",
         "an index is solved for with the wrong sign",
         "polydsl/poly/scatters.py",
-        "        others = {d: -factor * c for d, c in rest.coefficients if d != solved}\n",
-        "        others = {d: factor * c for d, c in rest.coefficients if d != solved}\n",
+        "        others = {d: -factor * c for d, c in",
+        "        others = {d: factor * c for d, c in",
         "orders",
     ),
     Mutation(
