@@ -132,8 +132,8 @@ ORDER_MUTATIONS: tuple[Mutation, ...] = (
         "scatters",
         "an index is solved for with the wrong sign",
         "polydsl/poly/scatters.py",
-        "        term = linear_from(others, -factor * rest.constant)\n",
-        "        term = linear_from(others, factor * rest.constant)\n",
+        "        others = {d: -factor * c for d, c in",
+        "        others = {d: factor * c for d, c in",
         "orders",
     ),
     Mutation(

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from order_coverage import ORDERS, orders
 from program_harness import Case, Run
 from program_layouts import FORMS
 
@@ -19,6 +20,7 @@ from polydsl.base.functions import FUNCTIONS, REDUCTIONS
 from polydsl.base.inner_product import MULTIPLY_ADD, formula
 from polydsl.loops import nest
 from polydsl.loops.nest import BatchReduceGemm, GuardedRows, Loop, LoopNest
+from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.scop import Statement
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_point import AXES
@@ -88,6 +90,7 @@ WANTED = frozenset(
     + [f"dtype {name}" for name in _DTYPES]
     + [f"matrix {name}" for name in _MATRIX]
     + [f"vector {name}" for name in _VECTOR]
+    + [f"order {name}" for name in ORDERS]
     + [f"node {name}" for name in _NODES]
     + [f"expression {name}" for name in _EXPRESSIONS]
     + [f"loop {name}" for name in _LOOPS]
@@ -116,10 +119,13 @@ def seen(run: Run) -> set[str]:
     state = run.state
     assert state.program and state.scop and state.schedule and state.nest
     found = {*_case(run.case), *_program(state.program), *_nest(state.nest)}
+    found |= {f"order {name}" for name in orders(state.scop, state.program)}
     if run.decided:
         found.add("decided")
     found |= {f"gather {name}" for name in _gathers(run)}
     for plan in state.schedule.plans:
+        if isinstance(plan, VectorPlan) and plan.point.vector in plan.bounded:
+            found.add("order bounded vector")
         match plan:
             case MatrixPlan():
                 found |= {f"matrix {name}" for name in _matrix(plan)}
@@ -169,7 +175,8 @@ def _program(program: typed.Program) -> Iterator[str]:
     yield from (
         "partial tensor"
         for r in program.ranges
-        if typed.evaluate_size(r.lo, dict(program.binding)) > 0
+        if not ordered_indices(r.lo)
+        and typed.evaluate_size(r.lo, dict(program.binding)) > 0
     )
 
 

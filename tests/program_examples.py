@@ -9,6 +9,9 @@ from typing import Any, TypeAlias
 from program_builder import Program
 from program_harness import Case
 from program_layouts import PLAIN, Placing
+from range_programs import PROGRAMS as RANGES
+from recurrence_programs import PROGRAMS as RECURRENCES
+from scatter_programs import PROGRAMS as SCATTERS
 
 Argument: TypeAlias = tuple[str, str, tuple[int, ...]]
 
@@ -266,6 +269,13 @@ def _gathers(**given: Any) -> Case:
     return replace(found, program=replace(found.program, bounded=bounded))
 
 
+IN_PLACE = "large stride collisions"
+ORDERS = (
+    "reversed read", "skew needed", "wave of three", "other names", "several states",
+    "reversed index",
+)  # fmt: skip
+"""Recurrences of all kinds: backward, skewed, shifted, one inside of another."""
+
 EXAMPLES: tuple[Case, ...] = (
     *(_gathers(shuffle=n, seed=n) for n in range(12)),
     # A product first, then plain loops that go on from what it stored.
@@ -354,4 +364,7 @@ EXAMPLES: tuple[Case, ...] = (
     *(_grouped(6, shuffle=n) for n in range(4)),
     # The last group is a part of one.
     *(_grouped(7, shuffle=n) for n in (None, 0, 1)),
+    *(Case(RANGES[name], "", shuffle=1) for name in ("band wider", "two outer")),
+    *(Case(RECURRENCES[name], "") for name in ORDERS),
+    *(Case(SCATTERS[name], "") for name in ("two strides", IN_PLACE)),
 )

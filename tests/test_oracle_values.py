@@ -8,6 +8,7 @@ from oracle_builder import access, call, cast, define, index, lit, program, redu
 from oracle_text import check, run
 
 from polydsl.base.dtypes import BF16, DTYPES
+from polydsl.base.functions import FUNCTIONS
 from polydsl.base.rounding import round_to
 from polydsl.semantics.oracle import Outcome, evaluate
 from polydsl.semantics.program import Program
@@ -313,3 +314,14 @@ kernel k(x: f32[N]) -> (i64[N], f32[N]):
     x = np.arange(4, dtype=np.float32)
     i = np.arange(4)
     check(text, [i * i - 12, x * (i - 1)], x=x)
+
+
+def test_gelu_keeps_its_digits_where_it_is_small() -> None:
+    """The quotient of its operand and sqrt(2) was rounded, which erfc blows up."""
+    gelu = FUNCTIONS["gelu"].numpy
+    # 1/2 * x * erfc(-x / sqrt(2)), by mpmath
+    for x, exact in (
+        (-3.0, -0.00404969409489028357995544430278),
+        (-1.0, -0.158655253931457051414767454367),
+    ):
+        assert abs(gelu(x) - exact) <= np.spacing(abs(exact))

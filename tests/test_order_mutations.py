@@ -227,3 +227,10 @@ def test_a_mistake_is_refused(name: str, change: Change, match: str) -> None:
 def test_what_is_legal_is_accepted(name: str, change: Change) -> None:
     found = kernel(name)
     found.verify(change(found.nest))
+
+
+def test_isl_is_asked_about_many_points() -> None:
+    """Too many to look at one by one: what comes too late is found all the same."""
+    found = case(ORDERS["scan"][0], {"x": (700, 500)})
+    found.verify()
+    found.refuses(reversed_loop("t")(found.nest), ORDER)

@@ -178,6 +178,23 @@ def conjuncts(condition: Condition) -> Iterator[Form]:
             assert_never(condition)
 
 
+def _parts(condition: Condition) -> Iterator[Condition]:
+    """Yield the conditions that all must hold for one to hold."""
+    if isinstance(condition, All):
+        for part in condition.parts:
+            yield from _parts(part)
+    else:
+        yield condition
+
+
+def about(
+    conditions: Sequence[Condition], names: frozenset[str]
+) -> tuple[Condition, ...]:
+    """Return the conditions that say something about some variables."""
+    parts = (part for condition in conditions for part in _parts(condition))
+    return tuple(part for part in parts if condition_variables(part) & names)
+
+
 def condition_variables(condition: Condition) -> frozenset[str]:
     """Return the variables that occur in a condition."""
     found: frozenset[str] = frozenset()

@@ -40,7 +40,10 @@ from polydsl.loops.verify_forms import (
 from polydsl.poly.terms import Interval
 
 MOST_RUNS = 64
-"""A range is cut into so many parts, at most, where a loop's length changes."""
+"""A range is cut into so many parts, at most, where a loop's length changes, and so are
+the ranges of all loops around a node together."""
+FEWEST_RUNS = 4
+"""So many parts of a range are never too many."""
 MOST_STEPS = 512
 """A range is halved so many times, at most, to find where a loop's length changes."""
 LONGEST_CUT = 1 << 20
@@ -69,15 +72,23 @@ class Piece:
         return Piece(self.space, (*self.conditions, condition))
 
 
-def entered(piece: Piece, counter: str, first: int, count: Form) -> Iterator[Piece]:
-    """Yield the pieces of a loop's body, from the number of its iterations."""
+def most_runs(pieces: int) -> int:
+    """Return into how many parts each of some pieces may be cut."""
+    return max(MOST_RUNS // max(pieces, 1), FEWEST_RUNS)
+
+
+def entered(
+    piece: Piece, counter: str, first: int, count: Form, runs: int
+) -> Iterator[Piece]:
+    """Yield the pieces of a loop's body, from the number of its iterations; one piece
+    with a condition, where they would be more than *runs*."""
     least, most = interval(count, piece.space)
     if least == most or most <= 0:
         if most > 0:
             yield piece.restricted(counter, (first, first + most - 1))
         return
     cut = _cut(piece, count)
-    if cut is None:
+    if cut is None or len(cut) > runs:
         inside = subtract(count, shifted(variable(counter), 1 - first))
         longest = piece.restricted(counter, (first, first + most - 1))
         yield longest.where(at_least(inside, 0))

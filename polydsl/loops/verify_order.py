@@ -14,7 +14,7 @@ from math import prod
 import numpy as np
 
 from polydsl.base.diagnostics import bug
-from polydsl.loops.verify_conditions import All, condition_variables, mask
+from polydsl.loops.verify_conditions import All, about, condition_variables, mask
 from polydsl.loops.verify_cuts import Piece
 from polydsl.loops.verify_forms import (
     ENUMERATION_LIMIT,
@@ -156,15 +156,15 @@ def _first_touched(touched: Array, form: Form, leaf: Leaf) -> Point | None:
 def _positions(
     form: Form, piece: Piece, *, flat: bool = True
 ) -> tuple[Array, Array, list[str]]:
-    """Return the values of a form on a piece, where the piece's conditions hold, and
-    the variables that are the axes of both."""
-    names = sorted(
-        variables(form).union(*(condition_variables(c) for c in piece.conditions))
-    )
+    """Return the values of a form on a piece, where the piece's conditions on its
+    variables hold, and the variables that are the axes of both."""
+    own = variables(form)
+    conditions = about(piece.conditions, own)
+    names = sorted(own.union(*map(condition_variables, conditions)))
     values = grid(names, piece.space)
     shape = tuple(piece.space.extent(n) for n in names)
     at = np.broadcast_to(evaluate(form, piece.space, values), shape)
-    runs = np.broadcast_to(mask(All(piece.conditions), piece.space, values), shape)
+    runs = np.broadcast_to(mask(All(conditions), piece.space, values), shape)
     return (at[runs] if flat else at), runs, names
 
 

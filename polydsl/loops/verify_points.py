@@ -28,7 +28,7 @@ from polydsl.loops.nest import (
     Store,
 )
 from polydsl.loops.render import render_node
-from polydsl.loops.verify_cuts import Piece, entered, guarded
+from polydsl.loops.verify_cuts import Piece, entered, guarded, most_runs
 from polydsl.loops.verify_forms import (
     Array,
     Form,
@@ -178,10 +178,13 @@ class _Walk:
         if not is_plain:
             form = combine((lo, 1), (form, loop.step))
         first = lo.constant if is_plain else 0
+        runs = most_runs(len(around.pieces))
         pieces = tuple(
             inside
             for piece in around.pieces
-            for inside in entered(piece, counter, first, _count(loop, lo, hi, piece))
+            for inside in entered(
+                piece, counter, first, _count(loop, lo, hi, piece), runs
+            )
         )
         if loop.kind == "unrolled" and not (lo.is_constant and hi.is_constant):
             bug(f"the bounds of an unrolled loop vary: {_first_line(loop)}")

@@ -14,7 +14,7 @@ from typing import Literal as OneOf
 
 import numpy as np
 
-from polydsl.loops.verify_conditions import All, condition_variables, mask
+from polydsl.loops.verify_conditions import All, about, condition_variables, mask
 from polydsl.loops.verify_cuts import Piece
 from polydsl.loops.verify_forms import (
     ENUMERATION_LIMIT,
@@ -227,12 +227,11 @@ class _Elements:
     def _enter(
         self, table: Array, forms: Sequence[Form], piece: Piece, *, first: bool
     ) -> Point | None:
-        names = sorted(
-            frozenset((*self.counters, *self.fixed)).union(
-                *(variables(forms[a]) for a in self.axes),
-                *(condition_variables(c) for c in piece.conditions),
-            )
+        own = frozenset((*self.counters, *self.fixed)).union(
+            *(variables(forms[a]) for a in self.axes)
         )
+        conditions = about(piece.conditions, own)
+        names = sorted(own.union(*map(condition_variables, conditions)))
         space = piece.space
         values = grid(names, space)
         shape = tuple(space.extent(n) for n in names)
@@ -247,7 +246,7 @@ class _Elements:
         for name in self.counters:
             lo, hi = self._ends(name)
             told = told * (hi - lo + 1) + values[name] - lo
-        runs = np.broadcast_to(mask(All(piece.conditions), space, values), shape)
+        runs = np.broadcast_to(mask(All(conditions), space, values), shape)
         code, told = np.broadcast_to(code, shape), np.broadcast_to(told, shape)
         inside = runs & (code >= 0) & (code < table.size)
         if first:
