@@ -10,7 +10,7 @@ looking at every point. Visits are then injective, disjoint, and as many as the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -41,7 +41,7 @@ from polydsl.loops.verify_forms import (
     shifted,
     variables,
 )
-from polydsl.loops.verify_isl import hits_each_once
+from polydsl.loops.verify_isl import Image, hits_each_once
 from polydsl.loops.verify_points import Leaf
 from polydsl.loops.verify_positions import (
     Positions,
@@ -84,6 +84,8 @@ def check_cover(target: Target, visits: Sequence[Visit]) -> None:
     )
     # Where every visit takes all points of a group, it tells none of them apart.
     groups = tuple(g for g in groups if not (visits and g.is_whole(visits)))
+    if len(groups) == 1 and _exists(target) and groups[0].is_parted(visits):
+        return
     wanted = [group.wanted() for group in groups]
     ranges = [[group.positions(visit) for group in groups] for visit in visits]
     for number, visit in enumerate(visits):
@@ -188,14 +190,42 @@ class _Group:
     def is_whole(self, visits: Sequence[Visit]) -> bool:
         """Whether isl knows that every visit hits all the wanted positions, each once;
         asked only where looking at all of them takes long."""
+        return self._ask(
+            visits,
+            lambda images: all(
+                hits_each_once(
+                    (image,), self._texts(), self.conditions, self.target.space
+                )
+                for image in images
+            ),
+        )
+
+    def is_parted(self, visits: Sequence[Visit]) -> bool:
+        """Whether isl knows that visits hit each of the wanted positions exactly once
+        together; asked only where looking at all of them takes long."""
+        return self._ask(
+            visits,
+            lambda images: hits_each_once(
+                images, self._texts(), self.conditions, self.target.space
+            ),
+        )
+
+    def _ask(
+        self, visits: Sequence[Visit], question: Callable[[tuple[Image, ...]], bool]
+    ) -> bool:
         if not self.conditions or prod(self.extents) <= FEW:
             return False
         try:
-            return all(self._is_hit(visit) for visit in visits)
+            return question(tuple(self._image(visit) for visit in visits))
         except BudgetExceeded:
             return False
 
-    def _is_hit(self, visit: Visit) -> bool:
+    def _texts(self) -> list[str]:
+        chosen = {*self.dims}
+        return [d for d in self.target.dims if d in chosen]
+
+    def _image(self, visit: Visit) -> Image:
+        """Return the coordinates of a visit in the dimensions of the group."""
         chosen = {*self.dims}
         forms = [
             form
@@ -208,10 +238,7 @@ class _Group:
         )
         space = visit.piece.space
         inner = Space({n: space.box[n] for n in sorted(names)}, space.tables)
-        dims = [d for d in self.target.dims if d in chosen]
-        return hits_each_once(
-            forms, conditions, inner, dims, self.conditions, self.target.space
-        )
+        return Image(tuple(forms), conditions, inner)
 
     def _conditions(self, visit: Visit, forms: list[Form]) -> tuple[Condition, ...]:
         names = frozenset().union(*(variables(f) for f in forms))

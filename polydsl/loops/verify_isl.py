@@ -6,6 +6,7 @@ isl answers under a budget (`BudgetExceeded`) and knows no constant tables.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, assert_never
 
 from polydsl.loops.verify_conditions import (
@@ -28,9 +29,9 @@ from polydsl.loops.verify_forms import (
 )
 from polydsl.poly.isl import (
     BudgetExceeded,
+    are_bijections_onto,
     budget,
     domain_text,
-    is_bijection_onto,
     map_text,
     parse_map,
     parse_set,
@@ -64,25 +65,36 @@ def _form_has_tables(form: Form) -> bool:
     return False
 
 
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What forms take on the points of a space where conditions hold."""
+
+    forms: tuple[Form, ...]
+    conditions: tuple[Condition, ...]
+    space: Space
+
+    @property
+    def text(self) -> str:
+        """The map from the points to the values, in isl's notation."""
+        texts = {name: f"v{number}" for number, name in enumerate(self.space.box)}
+        values = [_form_text(form, texts) for form in self.forms]
+        where = _where(self.conditions, texts, self.space)
+        return map_text("", list(texts.values()), "", values, where)
+
+
 def hits_each_once(
-    forms: Sequence[Form],
-    conditions: Sequence[Condition],
-    space: Space,
+    images: Sequence[Image],
     dims: Sequence[str],
     wanted: Sequence[Condition],
     target: Space,
 ) -> bool:
-    """Whether forms, on the points of a space where conditions hold, take each of the
-    wanted points of the target exactly once, and nothing else."""
-    texts = {name: f"v{number}" for number, name in enumerate(space.box)}
+    """Whether images together take each of the wanted points of the target exactly
+    once, and nothing else."""
     there = {name: f"d{number}" for number, name in enumerate(dims)}
-    values = [_form_text(form, texts) for form in forms]
-    relation = map_text(
-        "", list(texts.values()), "", values, _where(conditions, texts, space)
-    )
     points = domain_text("", list(there.values()), _where(wanted, there, target))
-    with budget(OPERATIONS):
-        return is_bijection_onto(parse_map(relation), parse_set(points))
+    with budget(OPERATIONS * len(images)):
+        relations = [parse_map(image.text) for image in images]
+        return are_bijections_onto(relations, parse_set(points))
 
 
 class Accesses(Protocol):

@@ -234,6 +234,17 @@ def is_bijection_onto(relation: Map, points: Set) -> bool:
     return bool(relation.is_injective()) and bool(relation.range().is_equal(points))
 
 
+def are_bijections_onto(relations: Sequence[Map], points: Set) -> bool:
+    """Whether maps together take each of some points exactly once, and no other."""
+    left = points
+    for relation in relations:
+        image = relation.range()
+        if not relation.is_injective() or not image.is_subset(left):
+            return False
+        left = left.subtract(image)
+    return bool(left.is_empty())
+
+
 def may_dependences(sources: UnionMap, sinks: UnionMap, schedule: UnionMap) -> UnionMap:
     """Return `{ a -> b : a in sources and, later, b in sinks access one element }`.
 
