@@ -14,7 +14,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python -m polydsl.driver.demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n $(JOBS) -m "not torch"
+	$(BIN)/python -m pytest -n $(JOBS) -m "not torch and not thorough"
 
 # Layers of ResNet-50 and matrix products, interleaved with PyTorch.
 bench: $(READY) $(VENV)/.torch
@@ -24,9 +24,11 @@ bench: $(READY) $(VENV)/.torch
 mutants: $(READY)
 	$(BIN)/python -m tests.mutants
 
-# More random programs than `make test` has time for: each round has seeds of its own.
+# More than `make test` has time for: every case of the library, then random programs,
+# each round with seeds of its own.
 ROUNDS ?= 10
 fuzz: $(READY)
+	$(BIN)/python -m pytest -q -n $(JOBS) -m "thorough and not torch"
 	for round in $$(seq $(ROUNDS)); do \
 	  $(BIN)/python -m pytest -q -n $(JOBS) -m "random and not torch" \
 	    --hypothesis-seed=random || exit 1; \

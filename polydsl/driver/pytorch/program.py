@@ -60,10 +60,7 @@ def translate(torch: Any, scop: Scop, known: Tensors) -> TorchProgram:
 
     Raises `Untranslatable`, which says which statement has no translation, and why.
     """
-    for item in scop.items:
-        if isinstance(item, Recurrence):
-            tensors = dict.fromkeys(group.tensor for group in groups_of(item.body))
-            raise Untranslatable(f"{', '.join(tensors)}: a recurrence runs in steps")
+    _check_order(scop)
     steps: list[tuple[str, Run]] = []
     forms: list[str] = []
     first: dict[str, Statement] = {}
@@ -93,6 +90,20 @@ def translate(torch: Any, scop: Scop, known: Tensors) -> TorchProgram:
         steps.append((statement.tensor, run))
         forms.append(f"{statement.tensor}: {form}")
     return TorchProgram(scop.results, tuple(steps), tuple(forms))
+
+
+def _check_order(scop: Scop) -> None:
+    """Raise where tensors cannot be made one after the other, each at once."""
+    made = {t.name for t in scop.tensors if t.role == "input"}
+    for item in scop.items:
+        if isinstance(item, Recurrence):
+            tensors = dict.fromkeys(group.tensor for group in groups_of(item.body))
+            raise Untranslatable(f"{', '.join(tensors)}: a recurrence runs in steps")
+    for statement in scop.statements:
+        needed = {read.access.tensor for read in statement.reads}
+        if not needed <= made - {statement.tensor}:
+            raise Untranslatable(f"{statement.tensor}: it needs elements of itself")
+        made.add(statement.tensor)
 
 
 def _number(expr: Expr) -> object | None:
