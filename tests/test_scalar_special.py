@@ -178,7 +178,7 @@ def test_small_constant_powers_are_rounded_once(exponent, dtype, isa):
         power = constant(values[0].type, exponent)
         return emit_function(builder, "power", [values[0], power], dtype, target)
 
-    text = module_text(emission, [dtype], dtype, isa.lanes(dtype))
+    text = module_text(emission, [dtype], dtype, isa.lanes(dtype), isa)
     assert "llvm" not in text
     x = numbers(dtype)
     with np.errstate(all="ignore"):

@@ -35,6 +35,8 @@ def combined(
 
 def check_types(scope: Scope, node: Store | Accumulate) -> None:
     """Check that what is stored has the type of its buffer."""
+    scope.kernel.buffer(node.buffer)
+    # The nest's own type: a narrow float has another one in registers.
     dtype = scope.nest.buffer(node.buffer).dtype
     if node.value.dtype != dtype:
         bug(f"{scope.nest.name}: a {node.value.dtype} is stored in {node.buffer}")
