@@ -85,7 +85,7 @@ def fitting(rows, words: Words) -> int:
         (HASWELL | {Word.LEAF1_ECX: 0x7FFAFBBF & ~(1 << 12)}, GENERIC),  # no FMA
         (HASWELL | {Word.LEAF1_ECX: 0x7FFAFBBF & ~(1 << 28)}, GENERIC),  # no AVX
         (HASWELL | {Word.LEAF7_EBX: 0}, GENERIC),
-        (SKYLAKE_X | {Word.LEAF1_ECX: 0x7FFEFBFF & ~(1 << 29)}, AVX2),  # no F16C
+        (SKYLAKE_X | {Word.LEAF1_ECX: 0x7FFEFBFF & ~(1 << 29)}, GENERIC),  # no F16C
         ({}, GENERIC),
     ],
 )

@@ -29,11 +29,14 @@ from polydsl.schedule.transform import (
     unroll,
     vectorize,
 )
-from polydsl.schedule.tree import Band, Sequence, Tree
+from polydsl.schedule.tree import Band, Sequence, Tree, leaves
 
 
 def bands(scop: Scop) -> tuple[Band, ...]:
-    found = initial_tree(scop).children
+    """Return the loops of each statement, but for those of checks."""
+    checks = {check.tensor for check in scop.checks}
+    children = initial_tree(scop).children
+    found = [c for c in children if next(leaves(c))[0].tensor not in checks]
     assert all(isinstance(child, Band) for child in found)
     return tuple(child for child in found if isinstance(child, Band))
 

@@ -25,6 +25,7 @@ from polydsl.poly.polyhedra import (
     dimensions,
     first_dimensions,
     from_starts,
+    is_polyhedron,
     no_dimensions,
     ordered_dimensions,
     polyhedral_hull,
@@ -59,7 +60,7 @@ def is_exact(statement: Statement) -> bool:
         return True
     points = _ordered(statement, statement.dims)
     _, reached = _scan(points, no_dimensions(), 0)
-    return bool(reached.is_equal(points))
+    return is_polyhedron(points) and bool(reached.is_equal(points))
 
 
 def fits(outer: Statement, inner: Statement) -> bool:

@@ -49,6 +49,14 @@ class Part:
     constraints: tuple[Constraint, ...]
 
 
+def is_polyhedron(points: Set) -> bool:
+    """Whether integer points are all those of one polyhedron: no holes, no steps."""
+    parts = points.coalesce().get_basic_set_list()
+    if parts.n_basic_set() > 1:
+        return False
+    return parts.n_basic_set() == 0 or int(parts.get_at(0).dim(DIV)) == 0
+
+
 def ordered_dimensions(points: Set, names: Sequence[str]) -> Set:
     """Return a set with its dimensions in another order, given by their names, in a
     space that has none."""
