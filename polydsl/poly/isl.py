@@ -332,10 +332,6 @@ def schedule_rows(domains: Sequence[Set], before: Sequence[Map]) -> list[Row]:
     return [_row(times) for times in found if _sets_apart(times, pairs)]
 
 
-def _is_band(node: Any) -> bool:
-    return bool(node.get_type() == _isl.schedule_node_type.band)
-
-
 def _union(kind: Any, parts: Sequence[Any]) -> Any:
     first, *others = parts
     total = kind.from_set(first) if kind is _isl.UnionSet else kind.from_map(first)
