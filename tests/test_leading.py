@@ -104,6 +104,23 @@ def arguments(lead: tuple[int, ...], n: int, seed: int) -> dict[str, Array]:
     }
 
 
+def in_both_forms(statements: list[str], lead: tuple[int, ...]) -> tuple[Any, Any]:
+    """The program with `...`, and with an index for each leading dimension."""
+    text = program(statements)
+    long = written_out(text, len(lead))
+    return polydsl.loads(HELPERS + text).f, polydsl.loads(HELPERS + long).f
+
+
+def assert_same(found: Any, expected: Any, shape: tuple[int, ...]) -> None:
+    for one, two in zip(_several(found), _several(expected), strict=True):
+        assert one.shape == shape
+        np.testing.assert_array_equal(one, two)
+
+
+def _several(results: Any) -> tuple[Any, ...]:
+    return results if isinstance(results, tuple) else (results,)
+
+
 shapes = st.lists(st.integers(0, 4), max_size=4).map(tuple)
 
 
@@ -117,15 +134,10 @@ shapes = st.lists(st.integers(0, 4), max_size=4).map(tuple)
 def test_they_are_that_many_more_indices(
     statements: list[str], lead: tuple[int, ...], n: int, seed: int
 ) -> None:
-    text = program(statements)
+    short, long = in_both_forms(statements, lead)
     arrays = arguments(lead, n, seed)
-    short = polydsl.loads(HELPERS + text).f
-    long = polydsl.loads(HELPERS + written_out(text, len(lead))).f
     short.verify(**arrays)
-    found, expected = short(**arrays), long(**arrays)
-    for one, two in zip(_several(found), _several(expected), strict=True):
-        assert one.shape == (*lead, n)
-        np.testing.assert_array_equal(one, two)
+    assert_same(short(**arrays), long(**arrays), (*lead, n))
 
 
 @settings(max_examples=15, deadline=None)
@@ -138,18 +150,9 @@ def test_they_are_that_many_more_indices(
 def test_they_are_so_to_the_oracle(
     statements: list[str], lead: tuple[int, ...], n: int, seed: int
 ) -> None:
-    text = program(statements)
+    short, long = in_both_forms(statements, lead)
     arrays = arguments(lead, n, seed)
-    short = polydsl.loads(HELPERS + text).f
-    long = polydsl.loads(HELPERS + written_out(text, len(lead))).f
-    found, expected = short.reference(**arrays), long.reference(**arrays)
-    for one, two in zip(_several(found), _several(expected), strict=True):
-        assert one.shape == (*lead, n)
-        np.testing.assert_array_equal(one, two)
-
-
-def _several(results: Any) -> tuple[Any, ...]:
-    return results if isinstance(results, tuple) else (results,)
+    assert_same(short.reference(**arrays), long.reference(**arrays), (*lead, n))
 
 
 @pytest.mark.parametrize("lead", [(), (2,), (1, 3), (2, 1, 0), (1, 1, 2, 1, 1)])

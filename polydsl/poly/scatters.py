@@ -33,7 +33,7 @@ from polydsl.poly.terms import (
     term_text,
     within,
 )
-from polydsl.semantics.program import Expr, Index
+from polydsl.semantics.program import Expr, Index, are_distinct
 
 
 def gathered(scop: Scop) -> Scop:
@@ -43,8 +43,7 @@ def gathered(scop: Scop) -> Scop:
 
 def is_plain(statement: Statement) -> bool:
     """Whether the left side are distinct indices."""
-    names = [s.name for s in statement.subscripts if isinstance(s, Index)]
-    return len({*names}) == len(statement.subscripts)
+    return are_distinct(statement.subscripts)
 
 
 @lru_cache(maxsize=256)

@@ -22,7 +22,7 @@ Invariants, established by the checker:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal as OneOf
 from typing import TypeAlias, assert_never
@@ -170,8 +170,7 @@ class Definition:
     @property
     def is_scatter(self) -> bool:
         """Whether the left side is more than distinct index names."""
-        names = [s.name for s in self.subscripts if isinstance(s, Index)]
-        return len(set(names)) < len(self.subscripts)
+        return not are_distinct(self.subscripts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +279,12 @@ _AFFINE = frozenset((*_TERMS, *_CONDITIONS))
 def has_index(expr: Expr) -> bool:
     """Whether an index occurs in *expr*."""
     return any(isinstance(node, Index) for node in walk(expr))
+
+
+def are_distinct(subscripts: Sequence[Expr]) -> bool:
+    """Whether subscripts are index names, each of them once."""
+    names = {s.name for s in subscripts if isinstance(s, Index)}
+    return len(names) == len(subscripts)
 
 
 def is_affine(expr: Expr) -> bool:
