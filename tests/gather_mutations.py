@@ -20,9 +20,9 @@ GATHER_MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "gathers",
         "subscripts below zero are not checked",
-        "polydsl/poly/indirect.py",
-        "    decided = (least >= lo, greatest <= hi)\n",
-        "    decided = (True, greatest <= hi)\n",
+        "polydsl/poly/terms.py",
+        '    if known[0] < wanted[0]:\n        found.append(_compared("lt"',
+        '    if False:\n        found.append(_compared("lt"',
         "gathers",
     ),
     Mutation(

@@ -15,7 +15,7 @@ from polydsl.backend.ahead.interface import Argument
 from polydsl.backend.ahead.refusals import Refusals
 from polydsl.backend.ahead.status import Status
 from polydsl.backend.emitter.layout import ALIGNMENT
-from polydsl.backend.emitter.types import I32, I64, POINTER, untyped
+from polydsl.backend.emitter.types import I32, I64, NULL, POINTER, untyped
 from polydsl.backend.llvm_types import memory_type
 
 CALL = ir.LiteralStructType([POINTER, I64, I32, POINTER, POINTER, I64, I64, I64])
@@ -27,9 +27,6 @@ SCRATCH, SCRATCH_BYTES, THREADS, PARALLEL, DATA, WHICH, POSITION, VALUE = range(
 
 MOST_THREADS = 65536
 """More threads than this count as this many."""
-
-NOTHING = ir.Constant(POINTER, None)
-"""The null pointer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ def open_call(
     passed = dict(zip((a.name for a in arguments), function.args))
     addresses = _addresses(builder, arguments, passed)
     builder.store(ir.Constant(CALL, None), own)
-    is_null = builder.icmp_unsigned("==", function.args[-1], NOTHING)
+    is_null = builder.icmp_unsigned("==", function.args[-1], NULL)
     given = builder.select(is_null, own, function.args[-1])
     refusals = Refusals(builder, field_of(builder, given, WHICH))
     version = builder.call(helpers.choice, [])
@@ -136,7 +133,7 @@ def passed_type(argument: Argument) -> ir.Type:
 def _threads(builder: ir.IRBuilder, given: ir.Value) -> ir.Value:
     """Return how many threads a call has: 1 without a runner."""
     runner = load_field(builder, given, PARALLEL)
-    is_alone = builder.icmp_unsigned("==", runner, NOTHING)
+    is_alone = builder.icmp_unsigned("==", runner, NULL)
     wanted = clamp_threads(builder, load_field(builder, given, THREADS))
     return builder.select(is_alone, I32(1), wanted)
 

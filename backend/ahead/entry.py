@@ -16,7 +16,6 @@ from llvmlite import ir
 
 from polydsl.backend.ahead.call import (
     DATA,
-    NOTHING,
     PARALLEL,
     POSITION,
     VALUE,
@@ -34,7 +33,7 @@ from polydsl.backend.ahead.status import Status
 from polydsl.backend.emitter.layout import ALIGNMENT
 from polydsl.backend.emitter.module import ENTRY
 from polydsl.backend.emitter.parallel import RUN
-from polydsl.backend.emitter.types import I1, I8, I32, I64, POINTER, VOID, untyped
+from polydsl.backend.emitter.types import I1, I8, I32, I64, NULL, POINTER, VOID, untyped
 from polydsl.backend.llvm_types import Callee, intrinsic
 
 _RUNNER = ir.FunctionType(VOID, [POINTER, POINTER, POINTER, I32])
@@ -173,7 +172,7 @@ def _fill(
         for name, start in layout.copies:
             places.setdefault(name, _after(builder, prepared, start))
         starts = [_after(builder, prepared, start) for start in layout.buffers]
-    found = (places.get(name, NOTHING) for name in version.slots)
+    found = (places.get(name, NULL) for name in version.slots)
     for number, place in enumerate((*found, *starts)):
         builder.store(place, call.slot(number))
 

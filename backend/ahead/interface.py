@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
+from math import prod
 
 from llvmlite import ir
 
@@ -45,10 +46,7 @@ class Argument:
     @property
     def elements(self) -> int:
         """How many elements it has."""
-        count = 1
-        for extent in self.shape:
-            count *= extent
-        return count
+        return prod(self.shape)
 
     @property
     def bytes(self) -> int:

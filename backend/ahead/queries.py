@@ -16,7 +16,7 @@ from polydsl.backend.ahead.interface import (
 )
 from polydsl.backend.ahead.refusals import Refusals
 from polydsl.backend.ahead.status import Status
-from polydsl.backend.emitter.types import I8, I32, I64, POINTER, untyped
+from polydsl.backend.emitter.types import I8, I32, I64, NULL, POINTER, untyped
 
 
 def define_scratch_bytes(module: ir.Module, versions: Sequence[Version]) -> ir.Function:
@@ -103,7 +103,7 @@ def _row_name(
     version: ir.Value,
 ) -> ir.Value:
     """Return the address of the name of the row that runs."""
-    found: ir.Value = ir.Constant(POINTER, None)
+    found: ir.Value = NULL
     for number, row in enumerate(versions):
         text = bytearray(f"{row.target.isa.name}\0".encode())
         kind = ir.ArrayType(I8, len(text))
@@ -123,7 +123,7 @@ def _define_check(module: ir.Module, interface: Interface) -> None:
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     refusals = Refusals(builder, untyped(builder.alloca(I64)))
     sizes = function.args[0]
-    is_null = builder.icmp_unsigned("==", sizes, ir.Constant(POINTER, None))
+    is_null = builder.icmp_unsigned("==", sizes, NULL)
     refusals.refuse(is_null, Status.NULL_POINTER)
     for number, (_, value) in enumerate(interface.sizes):
         place = builder.gep(sizes, [I64(number)], source_etype=I64)

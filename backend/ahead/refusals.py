@@ -9,9 +9,7 @@ from llvmlite import ir
 
 from polydsl.backend.ahead.interface import Argument
 from polydsl.backend.ahead.status import Status
-from polydsl.backend.emitter.types import I32, I64, POINTER
-
-_NOTHING = ir.Constant(POINTER, None)
+from polydsl.backend.emitter.types import I32, I64, NULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class Refusals:
     def is_bad(self, address: ir.Value, alignment: int) -> ir.Value:
         """Return whether an address is null or not aligned."""
         builder = self.builder
-        is_null = builder.icmp_unsigned("==", address, _NOTHING)
+        is_null = builder.icmp_unsigned("==", address, NULL)
         return builder.or_(is_null, self._is_odd(address, alignment))
 
     def check_arguments(
@@ -48,7 +46,7 @@ class Refusals:
         ]
         for which, tensor in tensors:
             address = given[tensor.name]
-            is_null = self.builder.icmp_unsigned("==", address, _NOTHING)
+            is_null = self.builder.icmp_unsigned("==", address, NULL)
             self.refuse(is_null, Status.NULL_POINTER, which)
             is_odd = self._is_odd(address, tensor.dtype.bytes)
             self.refuse(is_odd, Status.MISALIGNED, which)

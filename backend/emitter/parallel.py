@@ -24,6 +24,7 @@ from polydsl.backend.emitter.types import (
     I8,
     I32,
     I64,
+    NULL,
     POINTER,
     VOID,
     add,
@@ -160,7 +161,7 @@ def _open_body(
         block = scale(entry, entry.sext(thread, I64), kernel.layout.thread_bytes)
         begin = add(entry, block, number(kernel.layout.shared_bytes))
         private = entry.gep(scratch, [begin], source_etype=I8)
-        return buffers, scratch, private, I32(1), ir.Constant(POINTER, None)
+        return buffers, scratch, private, I32(1), NULL
 
     return open_function(kernel, function, pointers), known
 

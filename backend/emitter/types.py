@@ -17,6 +17,8 @@ I64 = ir.IntType(64)
 POINTER = ir.PointerType()
 VOID = ir.VoidType()
 
+NULL = ir.Constant(POINTER, None)
+
 _LONGEST_NAME = 100
 
 

@@ -9,7 +9,7 @@ compiler itself is a `CompilerBug`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
@@ -46,6 +46,11 @@ class Diagnostic:
         caret = " " * (column - 1) + "^" * width
         label = f" {self.label}" if self.label else ""
         return [f"{line:>6} | {text}".rstrip(), f"{'':>6} | {caret}{label}"]
+
+
+def errors_in(findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return the findings that are errors."""
+    return tuple(f for f in findings if f.severity == "error")
 
 
 class PolydslError(Exception):
@@ -126,10 +131,10 @@ class Diagnostics:
     @property
     def has_errors(self) -> bool:
         """Whether any finding is an error."""
-        return any(d.severity == "error" for d in self._found)
+        return bool(errors_in(self._found))
 
     def raise_errors(self) -> None:
         """Raise `ProgramError` with all errors, if there are any."""
-        errors = tuple(d for d in self.sorted() if d.severity == "error")
+        errors = errors_in(self.sorted())
         if errors:
             raise ProgramError(errors)

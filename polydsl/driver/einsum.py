@@ -20,6 +20,7 @@ import numpy as np
 from polydsl.backend.arrays import read_argument, read_scalar
 from polydsl.base.diagnostics import ArgumentError
 from polydsl.base.dtypes import F32, F64, I64, DType, from_numpy, promote
+from polydsl.base.quantities import count_text
 from polydsl.driver.kernel import Kernel
 from polydsl.driver.loading import loads
 
@@ -238,7 +239,7 @@ def _check_operands(equation: Equation, operands: Sequence[Any]) -> None:
     text, terms = equation.text, equation.operands
     if len(operands) != len(terms):
         place = equation.starts[min(len(operands), len(terms) - 1)]
-        message = f"the equation has {_count(len(terms), 'operand')}"
+        message = f"the equation has {count_text(len(terms), 'operand')}"
         _refuse(text, place, f"{message}, and {len(operands)} came")
     sizes: dict[str, tuple[object, int]] = {}
     for number, (term, operand) in enumerate(zip(terms, operands)):
@@ -254,7 +255,7 @@ def _check_rank(equation: Equation, number: int, array: Array) -> None:
     if array.ndim == least or (has_leading and array.ndim > least):
         return
     place = term[0].place if term else equation.starts[number]
-    came = f"operand {number} has {_count(array.ndim, 'dimension')}"
+    came = f"operand {number} has {count_text(array.ndim, 'dimension')}"
     more = " or more" if has_leading else ""
     message = f"{came}, and its subscripts are for {least}{more}"
     _refuse(equation.text, place, message)
@@ -285,10 +286,6 @@ def _check_sizes(
             if 1 in (before, extent):
                 message += "; nothing is stretched from extent 1"
             _refuse(text, label.place, message)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _refuse(text: str, place: int, message: str) -> NoReturn:

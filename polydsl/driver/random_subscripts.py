@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from polydsl.poly.drafts import Drafts
@@ -13,6 +13,7 @@ from polydsl.semantics.program import (
     Cast,
     Expr,
     Program,
+    Value,
     accesses,
     children,
     is_affine,
@@ -31,10 +32,12 @@ def subscript_limits(program: Program) -> dict[str, int]:
     Left out are those for which there is none, or that are inside anyhow.
     """
     limits: dict[str, int] = {}
+    binding, box = dict(program.binding), Drafts(program).box
     for subscript, extent in _indirect(program):
         for read in _direct(subscript):
             if program.tensor(read.tensor).is_parameter:
-                limit = _limit(_Reach(program, read.tensor), subscript, extent)
+                reach = _Reach(binding, box, read.tensor)
+                limit = _limit(reach, subscript, extent)
                 limits[read.tensor] = min(limits.get(read.tensor, MOST), limit)
     return {name: limit for name, limit in limits.items() if 0 < limit < MOST}
 
@@ -71,7 +74,8 @@ def _direct(expr: Expr) -> Iterator[Access]:
 class _Reach:
     """The values of subscripts while one tensor holds elements below a limit."""
 
-    program: Program
+    binding: Mapping[str, Value]
+    box: Mapping[str, Interval]
     tensor: str
 
     def __call__(self, expr: Expr, below: int) -> Interval:
@@ -83,8 +87,7 @@ class _Reach:
             case Call(function, arguments) if not is_affine(expr):
                 return interval_of(function, [self(a, below) for a in arguments])
             case _:
-                sizes = dict(self.program.binding)
-                return interval(expr, sizes, Drafts(self.program).box)
+                return interval(expr, self.binding, self.box)
 
 
 def _limit(reach: _Reach, subscript: Expr, extent: int) -> int:

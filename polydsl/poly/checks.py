@@ -8,14 +8,12 @@ finds the least position at which the subscript is outside.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import reduce
 
 from polydsl.base.checks import NOWHERE, SubscriptCheck
-from polydsl.base.dtypes import BOOL, I64
+from polydsl.base.dtypes import I64
 from polydsl.base.source import Span
-from polydsl.poly.conditions import bounding, ordered_indices
+from polydsl.poly.conditions import bounding, conjunction, ordered_indices
 from polydsl.poly.drafts import Draft, Drafts
 from polydsl.poly.scop import Check
 from polydsl.semantics.program import (
@@ -115,20 +113,3 @@ def _position(drafts: Drafts, dims: tuple[str, ...], span: Span) -> Expr:
             step = Call("add", (scaled, step), I64, span)
         total = step
     return Literal(0, I64, span) if total is None else total
-
-
-def conjunction(conditions: Iterable[Expr]) -> Expr | None:
-    """Return conditions joined by `and`, None if there are none."""
-    return _joined("and", conditions)
-
-
-def disjunction(conditions: Iterable[Expr]) -> Expr | None:
-    """Return conditions joined by `or`, None if there are none."""
-    return _joined("or", conditions)
-
-
-def _joined(function: str, conditions: Iterable[Expr]) -> Expr | None:
-    parts = list(conditions)
-    if not parts:
-        return None
-    return reduce(lambda a, b: Call(function, (a, b), BOOL, b.span), parts)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import reduce
 
 from polydsl.base.dtypes import BOOL
 from polydsl.poly.terms import conjuncts
@@ -66,6 +67,23 @@ def arm_conditions(condition: Expr) -> tuple[tuple[Expr, ...], tuple[Expr, ...]]
             break
         leading.append(part)
     return tuple(leading), ()
+
+
+def conjunction(conditions: Iterable[Expr]) -> Expr | None:
+    """Return conditions joined by `and`, None if there are none."""
+    return _joined("and", conditions)
+
+
+def disjunction(conditions: Iterable[Expr]) -> Expr | None:
+    """Return conditions joined by `or`, None if there are none."""
+    return _joined("or", conditions)
+
+
+def _joined(function: str, conditions: Iterable[Expr]) -> Expr | None:
+    parts = list(conditions)
+    if not parts:
+        return None
+    return reduce(lambda a, b: Call(function, (a, b), BOOL, b.span), parts)
 
 
 def bounding(

@@ -12,7 +12,7 @@ from polydsl.poly.isl import Set, domain_text, parse_set
 from polydsl.poly.scop import Scop, Statement, TensorInfo
 from polydsl.poly.set_conditions import condition_of
 from polydsl.poly.terms import Interval, isl_name
-from polydsl.semantics.program import Expr, Index
+from polydsl.semantics.program import Expr, Index, are_distinct
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ def defined_on(scop: Scop, name: str) -> Defined:
 
 def _plain(first: Statement) -> Defined | None:
     """Return the domain of a statement whose left side are its dimensions."""
-    names = tuple(s.name for s in first.subscripts if isinstance(s, Index))
-    if not len({*names}) == len(first.subscripts) == len(first.dims):
+    if not are_distinct(first.subscripts) or len(first.subscripts) != len(first.dims):
         return None
+    names = tuple(s.name for s in first.subscripts if isinstance(s, Index))
     return Defined(tuple(first.ranges[n] for n in names), names, first.conditions)
 
 

@@ -20,13 +20,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from polydsl.base.dtypes import BOOL, I64
-from polydsl.poly.checks import Place, conjunction, disjunction, draft_check
-from polydsl.poly.conditions import arm_conditions, ordered_indices
+from polydsl.poly.checks import Place, draft_check
+from polydsl.poly.conditions import (
+    arm_conditions,
+    conjunction,
+    disjunction,
+    ordered_indices,
+)
 from polydsl.poly.defined import Defined
 from polydsl.poly.drafts import Drafts
 from polydsl.poly.projections import defined_by
 from polydsl.poly.substitute import substitute
-from polydsl.poly.terms import Interval, interval
+from polydsl.poly.terms import Interval, beyond, interval, within
 from polydsl.semantics.program import (
     Access,
     Call,
@@ -130,7 +135,7 @@ def _checked(drafts: Drafts, access: Access, place: Place) -> Expr:
         if is_affine(subscript):
             continue
         ends = (0, extent - 1)
-        outside = disjunction(_bounds(drafts, subscript, ends, is_inside=False))
+        outside = disjunction(beyond(subscript, ends, _known(drafts, subscript)))
         if outside is not None:
             draft_check(drafts, access, axis, outside, place)
             subscripts[axis] = _clamped(subscript, ends)
@@ -151,20 +156,8 @@ def _clamped(subscript: Expr, ends: Interval) -> Expr:
     return Call("clamp", (subscript, lo, hi), I64, span)
 
 
-def _bounds(
-    drafts: Drafts, subscript: Expr, ends: Interval, *, is_inside: bool
-) -> list[Expr]:
-    """Return the conditions that a subscript is within bounds, or those that it is
-    beyond one of them; without those that its interval decides."""
-    lo, hi = ends
-    least, greatest = interval(subscript, drafts.binding, drafts.box)
-    names = ("ge", "le") if is_inside else ("lt", "gt")
-    decided = (least >= lo, greatest <= hi)
-    return [
-        Call(name, (subscript, Literal(end, I64, subscript.span)), BOOL, subscript.span)
-        for name, end, holds in zip(names, ends, decided)
-        if not holds
-    ]
+def _known(drafts: Drafts, subscript: Expr) -> Interval:
+    return interval(subscript, drafts.binding, drafts.box)
 
 
 # Padded accesses
@@ -186,13 +179,13 @@ def _padded(drafts: Drafts, pad: Pad, place: Place) -> Expr:
     subscripts = list(kept)
     for axis, (subscript, ends) in enumerate(zip(kept, found.box)):
         if not is_affine(subscript):
-            conditions = _bounds(drafts, subscript, ends, is_inside=True)
+            conditions = within(subscript, ends, _known(drafts, subscript))
             inside += conditions
             if conditions:
                 subscripts[axis] = _clamped(subscript, ends)
     where = conjunction(inside)
-    within = replace(access, subscripts=tuple(subscripts))
-    chosen = replace(pad, access=within, value=value)
+    clamped = replace(access, subscripts=tuple(subscripts))
+    chosen = replace(pad, access=clamped, value=value)
     if where is None:
         return chosen
     return Select(where, chosen, value, pad.dtype, pad.span)
@@ -203,7 +196,7 @@ def _outside(drafts: Drafts, access: Access, place: Place) -> Place:
     found = _defined(drafts, access.tensor)
     inside: list[Expr] = []
     for subscript, ends in zip(access.subscripts, found.box):
-        inside += _bounds(drafts, subscript, ends, is_inside=True)
+        inside += within(subscript, ends, _known(drafts, subscript))
     terms = dict(zip(found.indices, access.subscripts))
     inside += [substitute(c, terms) for c in found.conditions]
     where = conjunction(inside)

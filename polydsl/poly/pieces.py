@@ -14,6 +14,7 @@ from dataclasses import replace
 from itertools import product
 
 from polydsl.base.dtypes import BOOL, I64
+from polydsl.poly.conditions import conjunction
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.statements import rebuilt
 from polydsl.semantics.program import (
@@ -68,11 +69,9 @@ def _inside(scop: Scop, access: Access) -> Iterator[Expr]:
         for function, number in (("ge", 0), ("lt", extent)):
             end = Literal(number, I64, span)
             parts.append(Call(function, (subscript, end), BOOL, span))
-    if parts:
-        first, *others = parts
-        for part in others:
-            first = Call("and", (first, part), BOOL, span)
-        yield first
+    inside = conjunction(parts)
+    if inside is not None:
+        yield inside
 
 
 def _negated(condition: Expr) -> Expr:

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
 
 from polydsl.base.dtypes import BOOL, I64
 from polydsl.base.source import Span
+from polydsl.poly.conditions import conjunction, disjunction
 from polydsl.poly.isl import Set
 from polydsl.poly.polyhedra import Part, parts_of
 from polydsl.semantics.program import Call, Expr, Index, Literal
@@ -18,8 +18,7 @@ from polydsl.semantics.program import Call, Expr, Index, Literal
 def condition_of(points: Set, names: Sequence[str], span: Span) -> Expr:
     """Return the condition that a point is in a set; *names* are its coordinates."""
     parts = [_part(part, names, span) for part in parts_of(points)]
-    nothing = Literal(False, BOOL, span)
-    return _joined("or", parts, nothing)
+    return disjunction(parts) or Literal(False, BOOL, span)
 
 
 def _part(part: Part, names: Sequence[str], span: Span) -> Expr:
@@ -33,13 +32,7 @@ def _part(part: Part, names: Sequence[str], span: Span) -> Expr:
         left = _sum(constraint.factors, constraint.constant, terms, span)
         function = "eq" if constraint.is_equality else "ge"
         conditions.append(Call(function, (left, Literal(0, I64, span)), BOOL, span))
-    return _joined("and", conditions, Literal(True, BOOL, span))
-
-
-def _joined(function: str, parts: Sequence[Expr], empty: Expr) -> Expr:
-    if not parts:
-        return empty
-    return reduce(lambda a, b: Call(function, (a, b), BOOL, a.span), parts)
+    return conjunction(conditions) or Literal(True, BOOL, span)
 
 
 def _sum(

@@ -258,6 +258,17 @@ def within(term: Expr, wanted: Interval, known: Interval) -> list[Expr]:
     return found
 
 
+def beyond(term: Expr, wanted: Interval, known: Interval) -> list[Expr]:
+    """Return the conditions that a term is beyond an end of an interval; one of them
+    holds where it is outside. Left out are those that are known not to hold."""
+    found: list[Expr] = []
+    if known[0] < wanted[0]:
+        found.append(_compared("lt", term, wanted[0]))
+    if known[1] > wanted[1]:
+        found.append(_compared("gt", term, wanted[1]))
+    return found
+
+
 def _compared(function: str, term: Expr, number: int) -> Expr:
     right = Literal(number, I64, term.span)
     return Call(function, (term, right), BOOL, term.span)

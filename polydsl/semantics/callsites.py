@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from polydsl.base.diagnostics import errors_in
 from polydsl.base.source import Span
 from polydsl.semantics.calls import CallStatement, bind_call, constant_argument
 from polydsl.semantics.context import Context, TensorInfo
@@ -183,7 +184,7 @@ def _refuse_inside(
             _refuse_depth(statement, context)
         context.notes.reported_elsewhere = True
         return
-    errors = [f for f in typed.findings if f.severity == "error"]
+    errors = errors_in(typed.findings)
     if not errors:
         context.notes.reported_elsewhere = True
         return

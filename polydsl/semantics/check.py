@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from polydsl.base.diagnostics import Diagnostic, Diagnostics, ProgramError
+from polydsl.base.diagnostics import (
+    Diagnostic,
+    Diagnostics,
+    ProgramError,
+    errors_in,
+)
 from polydsl.semantics.calls import call_statement
 from polydsl.semantics.elaborate import elaborate_kernel
 from polydsl.semantics.frame import Session
@@ -36,7 +41,7 @@ def check_module(
     for kernel in own.values():
         findings += _check_kernel(library, kernel, session)
     ordered = _sort(findings)
-    if errors := _errors(ordered):
+    if errors := errors_in(ordered):
         raise ProgramError(errors)
     return Library(own, imported, ordered)
 
@@ -65,11 +70,7 @@ def _check_kernel(
 
 
 def _type_errors(findings: Sequence[Diagnostic]) -> int:
-    return sum(error.code.startswith("E02") for error in _errors(findings))
-
-
-def _errors(findings: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
-    return tuple(f for f in findings if f.severity == "error")
+    return sum(error.code.startswith("E02") for error in errors_in(findings))
 
 
 def _sort(findings: list[Diagnostic]) -> tuple[Diagnostic, ...]:

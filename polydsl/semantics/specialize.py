@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from polydsl.base.diagnostics import ArgumentError, Diagnostic, ProgramError
+from polydsl.base.diagnostics import (
+    ArgumentError,
+    Diagnostic,
+    ProgramError,
+    errors_in,
+)
 from polydsl.base.dtypes import BOOL, DType
 from polydsl.semantics.bind import bind
 from polydsl.semantics.building import Misfit
@@ -82,7 +87,7 @@ def _typed(library: Library, kernel: ast.Kernel, shapes: Shapes) -> TypedKernel:
         raise ArgumentError(_misfit(kernel, Misfit(parameter, matched.reason), shapes))
     result = elaborate_kernel(library, kernel, instance, Session())
     if result.kernel is None:
-        if not _errors(result.findings):
+        if not errors_in(result.findings):
             # What is wrong is in a kernel that it calls.
             types = ", ".join(f"{n} = {d}" for n, d in matched.variables.items())
             raise ArgumentError(
@@ -91,10 +96,6 @@ def _typed(library: Library, kernel: ast.Kernel, shapes: Shapes) -> TypedKernel:
             )
         raise ProgramError(_with_types(result.findings, matched))
     return result.kernel
-
-
-def _errors(findings: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
-    return tuple(f for f in findings if f.severity == "error")
 
 
 def _with_types(
@@ -107,7 +108,7 @@ def _with_types(
     note = f" (with {', '.join(bound)})" if bound else ""
     return tuple(
         Diagnostic(f.code, f.message + note, f.span, f.label, f.hint)
-        for f in _errors(findings)
+        for f in errors_in(findings)
     )
 
 
