@@ -36,8 +36,21 @@ def check(kernel, n, c=1.0, **options):
     found = kernel(a, b, c=c, **options)
     np.testing.assert_allclose(found, np.maximum(a @ b * c, 0), rtol=1e-4, atol=1e-4)
     return found
+
+def interrupt(seconds):
+    time.sleep(seconds)
+    os.kill(os.getpid(), signal.SIGINT)
+
+def interrupt_again(unraisable):
+    """Python drops what a finaliser raises: a user presses Ctrl-C once more."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        threading.Thread(target=interrupt, args=(0.01,)).start()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+sys.unraisablehook = interrupt_again
 '''
-"""A kernel, and how it is checked."""
+"""A kernel, how it is checked, and how it is interrupted."""
 
 
 OPTIONS = ("-X", "faulthandler", "-W", "ignore:.*fork:DeprecationWarning")
@@ -62,10 +75,11 @@ def started(program: str, folder: Path, **environment: str) -> subprocess.Popen[
 
 def finished(process: subprocess.Popen[str], seconds: float = 240.0) -> str:
     """Return what a program printed, which went well and wrote no error."""
-    try:
-        output, errors = process.communicate(timeout=seconds)
-    finally:
-        process.kill()
+    with process:
+        try:
+            output, errors = process.communicate(timeout=seconds)
+        finally:
+            process.kill()
     assert (process.returncode, errors) == (0, "")
     return output
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from polydsl.semantics.building import BoundFrame, numbers
 from polydsl.semantics.context import text_of
-from polydsl.semantics.program import Access, Call, Expr, Select, walk
+from polydsl.semantics.program import Access, Call, Definition, Expr, Select, walk
 from polydsl.semantics.shapes import extent_of, is_same
 from polydsl.semantics.sizes import evaluate, is_constant
 from polydsl.semantics.typed import FindRange, RangeSource, TypedTensor
@@ -57,19 +57,23 @@ def _check_source(first: RangeSource, other: RangeSource, frame: BoundFrame) -> 
     )
 
 
-def check_divisors(expr: Expr, frame: BoundFrame) -> None:
+def check_divisors(definition: Definition, frame: BoundFrame) -> None:
     """Report `// 0` and `% 0` where the quotient has to be quasi-affine."""
-    for node in walk(expr):
-        match node:
-            case Access(_, subscripts):
-                parts = subscripts
-            case Select(condition):
-                parts = (condition,)
-            case _:
-                continue
-        for part in parts:
-            for inner in walk(part):
-                _check_divisor(inner, frame)
+    for part in definition.subscripts:
+        _check_divisors_in(part, frame)
+    for expr in (*definition.subscripts, definition.value):
+        for node in walk(expr):
+            match node:
+                case Access(_, subscripts):
+                    for part in subscripts:
+                        _check_divisors_in(part, frame)
+                case Select(condition):
+                    _check_divisors_in(condition, frame)
+
+
+def _check_divisors_in(part: Expr, frame: BoundFrame) -> None:
+    for inner in walk(part):
+        _check_divisor(inner, frame)
 
 
 def _check_divisor(expr: Expr, frame: BoundFrame) -> None:

@@ -280,16 +280,14 @@ def _add_tensor(tensor: TypedTensor, frame: BoundFrame) -> None:
 def _rename(definition: Definition, frame: BoundFrame) -> Definition:
     """Write a statement in the names of the program."""
     renaming = frame.renaming
-    subscripts = tuple(substitute(s, renaming) for s in definition.subscripts)
-    value = substitute(definition.value, renaming)
-    for expr in (*subscripts, value):
-        check_divisors(expr, frame)
-    return Definition(
+    renamed = Definition(
         frame.tensors[definition.tensor],
-        subscripts,
+        tuple(substitute(s, renaming) for s in definition.subscripts),
         definition.op,
-        value,
+        substitute(definition.value, renaming),
         tuple(frame.indices[name] for name in definition.reduced),
         definition.span,
         frame.inlining.calls,
     )
+    check_divisors(renamed, frame)
+    return renamed
