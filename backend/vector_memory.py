@@ -1,9 +1,10 @@
 """Loads and stores of a row of elements as vectors, exactly its bytes and no others.
 
 A row of `columns` elements is a number of whole vectors and perhaps a *tail* of fewer
-lanes. A tail of a power of two is one plain load of a shorter vector; other tails are
-masked where the ISA has masks, and elsewhere a load of the odd vector type, which LLVM
-splits into exact pieces. So nothing outside the row is ever touched.
+lanes. A tail of one lane is a scalar (LLVM 20 aborts on some vectors of one lane), one of
+another power of two a plain load of a shorter vector; other tails are masked where the
+ISA has masks, and elsewhere a load of the odd vector type, which LLVM splits into exact
+pieces. So nothing outside the row is ever touched.
 """
 
 from __future__ import annotations
@@ -72,6 +73,9 @@ def load_vector(
     width, align = row.width(vector), _alignment(row)
     if width == row.lanes:
         return builder.load(address, align=align, typ=row.type)
+    if width == 1:
+        scalar = builder.load(address, align=align, typ=row.element)
+        return builder.insert_element(ir.Constant(row.type, None), scalar, I32(0))
     if row.has_masks and width.bit_count() > 1:
         kind = ir.FunctionType(
             row.type, [ir.PointerType(), I32, _mask_type(row), row.type]
@@ -94,6 +98,8 @@ def store_vector(
     width, align = row.width(vector), _alignment(row)
     if width == row.lanes:
         builder.store(value, address, align=align)
+    elif width == 1:
+        builder.store(builder.extract_element(value, I32(0)), address, align=align)
     elif row.has_masks:
         arguments = [row.type, ir.PointerType(), I32, _mask_type(row)]
         kind = ir.FunctionType(ir.VoidType(), arguments)

@@ -96,6 +96,11 @@ INNER: dict[str, tuple[InnerProduct, np.ufunc, Function]] = {
         np.multiply,
         lambda a, b: np.clip(a * b, -1, 1),
     ),
+    "sum of signs": (
+        InnerProduct("add", _UNIT),
+        np.add,
+        lambda a, b: np.clip(a * b, -1, 1),
+    ),
 }
 """Inner products by name, with their meaning in NumPy; all are exact on integers."""
 

@@ -170,6 +170,15 @@ def test_every_column_tail(worker: Worker, isa: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("isa", ROWS_HERE)
+@pytest.mark.parametrize("inner", INNER)
+def test_tiles_of_one_element(worker: Worker, isa: str, inner: str) -> None:
+    """LLVM aborted on sums of clamped products in vectors of one lane."""
+    for accumulate in (False, True):
+        case = Case(1, 1, 1, 1, accumulate, inner=inner)
+        assert worker.run(compare, case, isa) == "", case
+
+
+@pytest.mark.parametrize("isa", ROWS_HERE)
 def test_every_row_count_and_short_depth(worker: Worker, isa: str) -> None:
     for rows in range(1, 29):
         case = Case(rows, 9, 1 + rows % 2, 1 + rows % 11, a_row="guarded", seed=rows)
