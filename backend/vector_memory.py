@@ -1,7 +1,7 @@
 """Loads and stores of a row of elements as vectors, exactly its bytes and no others.
 
 A row of `columns` elements is a number of whole vectors and perhaps a *tail* of fewer
-lanes. A tail of one lane is a scalar (LLVM 20 aborts on some vectors of one lane), one of
+lanes. A tail of one lane is a scalar (LLVM aborts on some vectors of one lane), one of
 another power of two a plain load of a shorter vector; other tails are masked where the
 ISA has masks, and elsewhere a load of the odd vector type, which LLVM splits into exact
 pieces. So nothing outside the row is ever touched.
