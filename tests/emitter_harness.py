@@ -10,7 +10,7 @@ import ctypes
 import mmap
 import multiprocessing
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
@@ -135,16 +135,25 @@ def run_placed(
     }
 
 
-def run_in_worker(
-    nest: LoopNest, target: Target, arguments: Mapping[str, Array], threads: int
+def run_code(
+    nest: LoopNest, code: bytes, arguments: Mapping[str, Array], threads: int
 ) -> dict[str, Array]:
-    """Compile *nest* and run it against both guards; the results must be the same."""
-    kernel = load(compile_object(emit_module(nest, target), target))
+    """Run the object code of *nest* against both guards; the results must be the
+    same."""
+    kernel = load(code)
     first = run_placed(nest, kernel, arguments, threads, at_end=True)
     second = run_placed(nest, kernel, arguments, threads, at_end=False)
     for name, array in first.items():
         np.testing.assert_array_equal(array, second[name])
     return first
+
+
+def run_nest(
+    nest: LoopNest, target: Target, arguments: Mapping[str, Array], threads: int
+) -> dict[str, Array]:
+    """Compile *nest* and run it against both guards."""
+    code = compile_object(emit_module(nest, target), target)
+    return run_code(nest, code, arguments, threads)
 
 
 class Worker:
@@ -157,14 +166,26 @@ class Worker:
         self, nest: LoopNest, isa: str, arguments: Mapping[str, Array], threads: int = 1
     ) -> dict[str, Array]:
         """Return the results of *nest* on an ISA row of this machine."""
-        target = host_target(isa)
-        job = self._pool.submit(run_in_worker, nest, target, arguments, threads)
+        job = self._pool.submit(run_nest, nest, host_target(isa), arguments, threads)
+        return self._result(job, nest)
+
+    def run_code(
+        self, nest: LoopNest, code: bytes, arguments: Mapping[str, Array], threads: int
+    ) -> dict[str, Array]:
+        """Return the results of *nest* by the object code that was made of it."""
+        return self._result(
+            self._pool.submit(run_code, nest, code, arguments, threads), nest
+        )
+
+    def _result(
+        self, job: Future[dict[str, Array]], nest: LoopNest
+    ) -> dict[str, Array]:
         try:
             return job.result(timeout=60)
         except BrokenProcessPool:
             self._pool = self._start()
             text = render_nest(nest)
-            raise AssertionError(f"{isa} left its buffers:\n{text}") from None
+            raise AssertionError(f"the code left its buffers:\n{text}") from None
 
     def close(self) -> None:
         """End the process."""

@@ -5,18 +5,27 @@ The file is no part of the test suite, which runs the same programs and more.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from emitter_harness import Worker
 from hypothesis import Phase, given, settings
 from program_examples import EXAMPLES
 from program_harness import ROWS, Case, cases, run_case
 
 
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    process = Worker()
+    yield process
+    process.close()
+
+
 @pytest.mark.parametrize("isa", ROWS)
-def test_examples(isa: str) -> None:
+def test_examples(isa: str, worker: Worker) -> None:
     for example in EXAMPLES:
-        run_case(replace(example, isa=isa))
+        run_case(replace(example, isa=isa), worker)
 
 
 @pytest.mark.parametrize("isa", ROWS)

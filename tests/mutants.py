@@ -50,7 +50,6 @@ SECONDS = 300.0
 
 CHECKS: dict[str, tuple[str, ...]] = {
     "programs": ("mutant_checks.py",),
-    "guards": ("test_guard_pages.py", "-k", "example"),
     "proofs": ("test_verify.py", "test_verify_mutations.py"),
     "points": ("test_matrix_points.py",),
     "orders": ("test_order_mutations.py", "test_loop_bounds.py", "test_orders.py"),

@@ -268,7 +268,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "backend/emitter/vector.py",
         "emit(full, Mask(ir.Constant(ir.VectorType(I1, plan.lanes), active), rest))",
         "emit(full)",
-        "guards",
+        "programs",
     ),
     Mutation(
         "emitter",

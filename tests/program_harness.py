@@ -21,6 +21,7 @@ from unittest.mock import patch
 import numpy as np
 import program_builder
 import pytest
+from emitter_harness import Worker
 from hypothesis import strategies as st
 from matrix_points import random_points
 from program_layouts import PLAIN, Array, Placing, placed, placings
@@ -41,6 +42,7 @@ from polydsl.driver.request import Request
 from polydsl.driver.specialization import Specialization
 from polydsl.driver.stages import Compilation, Listener, compile_until, ignore
 from polydsl.driver.toolchain import Toolchain, toolchain
+from polydsl.loops.interpret import Outside
 from polydsl.loops.nest import LoopNest
 from polydsl.schedule.matrix_model import Prediction
 from polydsl.schedule.matrix_reuse import Reuse
@@ -296,13 +298,18 @@ def job_of(case: Case) -> Job:
     return Job(case, arrays, program, expected, request, out)
 
 
-def run_case(case: Case) -> Run:
-    """Compile and run a case with one thread and with two; raise where it is wrong."""
+def run_case(case: Case, worker: Worker | None = None) -> Run:
+    """Compile and run a case with one thread and with two; raise where it is wrong.
+
+    With a *worker*, the code runs there, too, with all of its memory guarded.
+    """
     job = job_of(case)
     bound = {name: job.arrays[name] for name in case.bound}
     states: list[Compilation] = []
     with planned(case), listening(states):
         special = Specialization(job.request, tools_for(case.isa), bound)
+    if worker is not None:
+        check_guarded(job, states[-1].nest, special.compiled.object_code, worker)
     passed = [job.arrays[name] for name in special.tensors]
     if isinstance(job.expected, SubscriptError):
         for threads in (1, 2):
@@ -326,6 +333,28 @@ def check_failure(
     assert str(caught.value) == str(job.expected)
     for array, old in zip(job.out, before):
         assert array.tobytes() == old.tobytes(), "out= is touched"
+
+
+def check_guarded(job: Job, nest: LoopNest | None, code: bytes, worker: Worker) -> None:
+    """Run the code of a job with every argument, every prepared copy and all scratch
+    memory between pages that must not be touched, and compare with the oracle.
+
+    An access outside ends the worker. Inputs cannot be written, and what lies between
+    the elements of a strided result must be as it was.
+    """
+    assert nest is not None
+    fails = isinstance(job.expected, SubscriptError)
+    try:
+        found = worker.run_code(nest, code, job.arrays, 1 + job.case.seed % 2)
+    except Outside:
+        assert fails, f"{job.case.program}a check failed"
+        return
+    except AssertionError as wrong:
+        raise AssertionError(f"{job.case.program}{wrong}") from wrong
+    assert not isinstance(job.expected, SubscriptError), "no check failed"
+    if job.is_decided:
+        results = [found[name] for name in job.program.results]
+        compare(job.program, job.expected, results)
 
 
 def nest_of(job: Job) -> LoopNest:

@@ -2,34 +2,53 @@
 
 Each row gets its own random programs, with any strides of arguments and results, any
 arguments bound, the cheapest plan or any other, one thread and two; then explicit ones
-that reach what chance does not. `make fuzz` gives other seeds and more programs.
+that reach what chance does not. Each runs once more in a process of its own, where all
+of its memory lies between pages that must not be touched: arguments at the end of
+their pages, then at the start. `make fuzz` gives other seeds and more programs.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from emitter_harness import Worker
 from hypothesis import HealthCheck, given, settings
+from program_builder import Program
 from program_coverage import WANTED, rules, seen
 from program_examples import EXAMPLES
-from program_harness import ROWS, Case, cases, run_case
+from program_harness import ROWS, Case, cases, job_of, nest_of, run_case
 
 EXAMPLES_OF_A_ROW = 300
 UNDECIDED_PERCENT = 5
 """So many programs may depend on the last bits of a value, and say nothing."""
 
+PAIRS = Program(
+    "kernel f(x: f32[N]):\n    y[i] = x[i] + x[N - 1 - i]\n    return y\n",
+    (("x", "f32", (19,)),),
+)
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    process = Worker()
+    yield process
+    process.close()
+
 
 @pytest.mark.random
 @pytest.mark.parametrize("isa", ROWS)
-def test_random_programs(isa: str, request: pytest.FixtureRequest) -> None:
+def test_random_programs(
+    isa: str, worker: Worker, request: pytest.FixtureRequest
+) -> None:
     is_fuzz = request.config.getoption("--hypothesis-seed", default=None) is not None
     covered: Counter[str] = Counter()
     noted: set[str] = set()
 
     def check(case: Case) -> None:
-        run = run_case(case)
+        run = run_case(case, worker)
         covered.update(seen(run))
         covered["run"] += 1
 
@@ -53,3 +72,17 @@ def test_random_programs(isa: str, request: pytest.FixtureRequest) -> None:
     assert not missing, f"no program has {', '.join(missing)}"
     undecided = covered["run"] - covered["decided"]
     assert undecided * 100 <= UNDECIDED_PERCENT * covered["run"]
+
+
+def test_an_access_outside_is_a_failure(worker: Worker) -> None:
+    """The harness itself: a nest that is shown a shorter argument must crash."""
+    case = Case(PAIRS, ROWS[0])
+    job = job_of(case)
+    nest = nest_of(job)
+    buffers = tuple(
+        replace(b, shape=(3,), strides=(1,)) if b.name == "x" else b
+        for b in nest.buffers
+    )
+    arrays = {**job.arrays, "x": job.arrays["x"][:3]}
+    with pytest.raises(AssertionError, match="left its buffers"):
+        worker.run(replace(nest, buffers=buffers), case.isa, arrays, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+FOLDERS = ("polydsl", "backend", "grammar", "stdlib")
 
 PROGRAM = """
 import sys
@@ -25,16 +27,22 @@ np.testing.assert_allclose(y.sum(-1), 1, rtol=1e-6)
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # Building leaves files beside the sources, and another process may build, too.
+    sources = tmp_path_factory.mktemp("sources")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, sources)
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, sources / name)
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "-qq", "--no-deps"]
-    subprocess.run([*command, "--wheel-dir", folder, ROOT], check=True)
+    subprocess.run([*command, "--wheel-dir", folder, sources], check=True)
     (path,) = folder.glob("*.whl")
     return path
 
 
 def test_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("polydsl", "backend", "grammar", "stdlib"):
+    for folder in FOLDERS:
         for path in (ROOT / folder).rglob("*"):
             if path.suffix not in (".py", ".pdl", ".lark", ".json", ".typed"):
                 continue

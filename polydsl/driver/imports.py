@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -48,14 +49,27 @@ def check_source(source: Source, file: Path | None) -> tuple[ast.Module, Library
 
 def standard_names() -> tuple[str, ...]:
     """Return the names of the modules of the standard library."""
-    folder = Path(str(files("polydsl.stdlib")))
-    return tuple(sorted(path.stem for path in folder.glob("*.pdl")))
+    return tuple(sorted(path.stem for path in _standard_folder().glob("*.pdl")))
 
 
 def standard_file(name: str) -> Path | None:
     """Return the file of a module of the standard library."""
-    path = Path(str(files("polydsl.stdlib"))) / f"{name}.pdl"
+    path = _standard_folder() / f"{name}.pdl"
     return path if name.isidentifier() and path.is_file() else None
+
+
+@cache
+def check_standard(file: Path) -> tuple[ast.Module, Library]:
+    """Return what `check_source` finds in a file of the standard library.
+
+    Like a Python module, it is read once in a process, whoever imports from it.
+    """
+    return check_source(Source(f"stdlib/{file.name}", read_file(file)), file)
+
+
+@cache
+def _standard_folder() -> Path:
+    return Path(str(files("polydsl.stdlib"))).resolve()
 
 
 @dataclass(slots=True)
@@ -93,14 +107,20 @@ class _Loader:
     def _library(self, file: Path, loading: tuple[Path, ...]) -> Library | None:
         path = file.resolve()
         if path not in self.libraries:
-            try:
-                module = parse(Source(str(file), read_file(file)))
-            except ProgramError as error:
-                self.findings += error.diagnostics
-                self.libraries[path] = None
-            else:
-                self.libraries[path] = self.check(module, file, (*loading, path))
+            self.libraries[path] = self._read(file, path, loading)
         return self.libraries[path]
+
+    def _read(
+        self, file: Path, path: Path, loading: tuple[Path, ...]
+    ) -> Library | None:
+        if path.parent == _standard_folder():
+            return check_standard(path)[1]
+        try:
+            module = parse(Source(str(file), read_file(file)))
+        except ProgramError as error:
+            self.findings += error.diagnostics
+            return None
+        return self.check(module, file, (*loading, path))
 
 
 def _wanted(

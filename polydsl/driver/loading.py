@@ -8,6 +8,7 @@ from polydsl.base.source import Source
 from polydsl.driver.imports import (
     LoadError,
     check_source,
+    check_standard,
     read_file,
     standard_file,
     standard_names,
@@ -39,5 +40,5 @@ def load_standard(name: str) -> KernelModule:
         known = standard_names()
         hint = suggest(name, known) or f"it has {', '.join(known)}"
         raise LoadError(f"the standard library has no module {name}; {hint}")
-    module, library = check_source(Source(f"stdlib/{name}.pdl", read_file(file)), file)
+    module, library = check_standard(file)
     return KernelModule(f"stdlib.{name}", module.docstring, library, str(file))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 from polydsl.base.dtypes import widen
@@ -25,7 +26,7 @@ MOST_COPIES = 1024
 """So many copies of a statement are written out in one plan, at most."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class VectorSetting:
     """What is planned: the statements that define one tensor, and on what machine."""
 
@@ -38,7 +39,7 @@ class VectorSetting:
     fixed: tuple[str, ...] = ()
     share: Share | None = None
 
-    @property
+    @cached_property
     def statements(self) -> tuple[Statement, ...]:
         """The statements in order of execution."""
         first = () if self.initialize is None else (self.initialize,)
@@ -49,7 +50,7 @@ class VectorSetting:
         """The statement whose left-hand indices the loops run over."""
         return self.statements[-1]
 
-    @property
+    @cached_property
     def left(self) -> tuple[str, ...]:
         """The left-hand indices that the plan has loops over: all but those that are
         fixed by loops around it."""
@@ -60,12 +61,12 @@ class VectorSetting:
         """The vector length: of the type that the statement computes in."""
         return self.machine.lanes(widen(self.model.value.dtype))
 
-    @property
+    @cached_property
     def conditioned(self) -> frozenset[str]:
         """The indices in conditions of a domain."""
         return frozenset(i for s in self.statements for i in _in_conditions(s))
 
-    @property
+    @cached_property
     def bounded(self) -> frozenset[str]:
         """The left-hand indices whose loops are cut by others around them: those in
         conditions of the statement whose points the loops run over. Sums inside may be
@@ -76,12 +77,16 @@ class VectorSetting:
             cut |= {self.share.index}
         return frozenset(d for d in self.left if d in cut)
 
-    @property
+    @cached_property
     def untiled(self) -> frozenset[str]:
         """The left-hand indices of which a register tile holds one point."""
-        exact = all(is_exact(s) for s in self.statements)
-        fixed = self.bounded if exact else self.conditioned
+        fixed = self.bounded if self.is_exact else self.conditioned
         return fixed | self.colliding
+
+    @cached_property
+    def is_exact(self) -> bool:
+        """Whether loops over exactly the points of every statement are known."""
+        return all(is_exact(s) for s in self.statements)
 
     def may_be_vector(self, d: str) -> bool:
         """Whether an index may be the vector: where it is in conditions, loops must be
@@ -93,9 +98,9 @@ class VectorSetting:
         tied = d in self.bounded and any(
             d in names and inside & {*names} for names in conditions
         )
-        return not tied and all(is_exact(s) for s in self.statements)
+        return not tied and self.is_exact
 
-    @property
+    @cached_property
     def colliding(self) -> frozenset[str]:
         """The left-hand indices of which several points may be one element: they run
         one after the other."""

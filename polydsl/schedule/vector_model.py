@@ -162,11 +162,12 @@ def limits(family: Family, counts: Counts, machine: Machine) -> Limits:
     needed = sum(live, kept + 1.0)
     loads = loaded = 0.0 * size
     for operand, held in zip(family.operands, live):
-        spare = machine.vector_registers - needed + held
-        executions = _executions(operand, family, extents, bodies, spare)
-        loads = loads + executions * _loads(operand, family, extents, machine)
+        distinct = _distinct(operand, family, extents)
+        stays = distinct <= machine.vector_registers - needed + held
+        executions = _executions(operand, family, extents, bodies, stays)
+        loads = loads + executions * distinct * _loads(operand, family, machine)
         width = operand.element * (1 if operand.step == 0 else family.lanes)
-        loaded = loaded + executions * _distinct(operand, family, extents) * width
+        loaded = loaded + executions * distinct * width
     instructions = family.instructions + _masks(family, extents)
     arithmetic = bodies * size * taps * instructions
     across = 0.0 * tiles
@@ -225,12 +226,11 @@ def _executions(
     family: Family,
     extents: Mapping[str, Counts],
     bodies: Cycles,
-    spare: Cycles,
+    stays: NDArray[np.bool_],
 ) -> Cycles:
     """Return how often an access is loaded: once for the innermost loop that runs, if
-    it does not move with it and *spare* registers can hold it."""
+    it does not move with it and *stays* in registers."""
     names = {d for factors in operand.axes for d, _ in factors}
-    stays = _distinct(operand, family, extents) <= spare
     is_innermost = np.ones_like(stays)
     for d in reversed(family.walk.loops):
         trips = _trips(family, (d,), extents)
@@ -293,10 +293,8 @@ def _distinct(
     return total
 
 
-def _loads(
-    operand: Operand, family: Family, extents: Mapping[str, Counts], machine: Machine
-) -> Cycles:
-    """Return the loads of an access, one that crosses a line being two."""
+def _loads(operand: Operand, family: Family, machine: Machine) -> float:
+    """Return the loads of a vector of an access, one that crosses a line being two."""
     each = 1.0
     if operand.step is None or abs(operand.step) > 4:
         each = GATHER_LOADS * family.lanes
@@ -304,7 +302,7 @@ def _loads(
         each = 1.0 + 2.0 * abs(operand.step)
     elif operand.step and not operand.is_aligned:
         each = 1.0 + (CROSSING_LOADS - 1.0) * machine.vector_bytes / 64.0
-    return _distinct(operand, family, extents) * (each + operand.border)
+    return each + operand.border
 
 
 def _live(operand: Operand, family: Family, extents: Mapping[str, Counts]) -> Cycles:
