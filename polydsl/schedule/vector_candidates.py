@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import combinations, permutations, product
+from itertools import combinations, permutations
 from math import prod
 
 import numpy as np
@@ -48,25 +48,28 @@ def families(setting: VectorSetting) -> Iterator[Family]:
     for vector in vectors:
         is_row = vector in setting.model.reduced
         statement = setting.model if is_row else heaviest(setting)
-        operands = tuple(operands_of(setting, statement, vector))
-        plain = loop_order(setting)
         spread = spreads(setting, statement)
-        forms = product(_tap_sets(setting, statement, vector), _tiles(setting, vector))
-        for taps, tile in forms:
-            yield Family(
-                {d: max(units(setting, vector, d), 1) for d in statement.dims},
-                taps,
-                tile,
-                vector,
-                setting.lanes if vector else 1,
-                statement.reduced,
-                operands,
-                instructions_of(setting, statement, vector),
-                bool(setting.updates),
-                walk_of(setting, statement, taps, vector, plain),
-                tuple((d, part) for d, part in spread.items() if d in statement.dims),
-                mask_instructions(statement),
-            )
+        plain = loop_order(setting)
+        family = Family(
+            {d: max(units(setting, vector, d), 1) for d in statement.dims},
+            (),
+            (),
+            vector,
+            setting.lanes if vector else 1,
+            statement.reduced,
+            tuple(operands_of(setting, statement, vector)),
+            instructions_of(setting, statement, vector),
+            bool(setting.updates),
+            walk_of(setting, statement, vector, plain),
+            tuple((d, part) for d, part in spread.items() if d in statement.dims),
+            mask_instructions(statement),
+        )
+        tiles = tuple(_tiles(setting, vector))
+        for taps in _tap_sets(setting, statement, vector):
+            loops = tuple(d for d in family.walk.loops if d not in taps)
+            walk = replace(family.walk, loops=loops)
+            for tile in tiles:
+                yield replace(family, taps=taps, tile=tile, walk=walk)
 
 
 def reordered(setting: VectorSetting, family: Family) -> Iterator[Family]:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from polydsl.base.machine import Machine
+from polydsl.base.machine import Cache, Machine
 from polydsl.schedule.reuse.footprint import (
     Counts,
+    Progression,
     Reference,
     lines,
     progressions,
@@ -53,10 +54,13 @@ def moved(
 ) -> tuple[Moved, ...]:
     """Return what comes from every level beyond L1; *tile* holds the points of each
     index in one execution of the register tile, one number for each candidate."""
-    found: list[Moved] = []
-    scattered = _scattered(walk, tile, machine.caches[0].line)
     beyond = [(c.name, c.load) for c in machine.caches[1:]]
     beyond.append(("memory", machine.memory.load))
+    if _stays(walk, tile, machine.caches[0]):
+        nothing = np.zeros(_candidates(tile))
+        return tuple(Moved(name, nothing, nothing) for name, _ in beyond)
+    found: list[Moved] = []
+    scattered = _scattered(walk, tile, machine.caches[0].line)
     nests: dict[int, Nest] = {}
     for depth, (cache, (name, rate)) in enumerate(zip(machine.caches, beyond)):
         if cache.line not in nests:
@@ -69,11 +73,35 @@ def moved(
     return tuple(found)
 
 
+def _stays(walk: Walk, tile: Mapping[str, Counts], cache: Cache) -> bool:
+    """Whether a cache holds all that the loops touch, whatever the candidate: then it
+    is still there when they run again."""
+    whole = _touched(walk, tile, 0)
+    used = sum(lines(a, r.element, cache.line) for r, a in zip(walk.references, whole))
+    return bool(np.all(used <= cache.capacity // cache.line))
+
+
+def _candidates(tile: Mapping[str, Counts]) -> int:
+    return len(next(iter(tile.values()))) if tile else 1
+
+
+def _touched(
+    walk: Walk, tile: Mapping[str, Counts], depth: int
+) -> list[tuple[Progression, ...]]:
+    """Return what the loops from *depth* on touch of each reference."""
+    inside = {*walk.loops[depth:]}
+    extents = {
+        d: np.full_like(tile[d], float(n)) if d in inside else tile[d]
+        for d, n in walk.extents.items()
+    }
+    return [progressions(reference, extents) for reference in walk.references]
+
+
 def _scattered(walk: Walk, tile: Mapping[str, Counts], line: int) -> NDArray[np.bool_]:
     """Return for each reference and candidate whether its lines do not follow on one
     another: the innermost loop that moves it leads past the end of what the register
     tile touches in one run. Hardware fetches only what follows. Shape (A, n)."""
-    count = len(next(iter(tile.values()))) if tile else 1
+    count = _candidates(tile)
     found = np.zeros((len(walk.references), count), np.bool_)
     for number, reference in enumerate(walk.references):
         span = runs(progressions(reference, tile), reference.element, line).span
@@ -88,22 +116,19 @@ def _scattered(walk: Walk, tile: Mapping[str, Counts], line: int) -> NDArray[np.
 
 def _nest(walk: Walk, tile: Mapping[str, Counts], line: int) -> Nest:
     """Return the loops with what they touch."""
-    whole = {d: np.full_like(tile[d], float(n)) for d, n in walk.extents.items()}
-    count = len(next(iter(tile.values()))) if tile else 1
+    count = _candidates(tile)
     depth, size = len(walk.loops), len(walk.references)
     footprint = np.empty((depth + 1, size, count))
     share = np.empty_like(footprint)
     for d in range(depth + 1):
-        inside = {*walk.loops[d:]}
-        extents = {n: whole[n] if n in inside else tile[n] for n in walk.extents}
-        for a, reference in enumerate(walk.references):
-            along = progressions(reference, extents)
-            footprint[d, a] = lines(along, reference.element, line)
-            share[d, a] = spread(along, reference.element, line)
+        for a, along in enumerate(_touched(walk, tile, d)):
+            element = walk.references[a].element
+            footprint[d, a] = lines(along, element, line)
+            share[d, a] = spread(along, element, line)
     trips = np.empty((depth, size, count))
     moves = np.empty((depth, size, count), np.bool_)
     for d, name in enumerate(walk.loops):
-        trips[d] = np.ceil(whole[name] / tile[name])
+        trips[d] = np.ceil(walk.extents[name] / tile[name])
         for a, reference in enumerate(walk.references):
             moves[d, a] = name in reference.indices
     place = np.array([walk.outer if r.is_written else depth for r in walk.references])

@@ -114,14 +114,13 @@ def _operand(
 def walk_of(
     setting: VectorSetting,
     statement: Statement,
-    taps: tuple[str, ...],
     vector: str | None,
     outer: tuple[str, ...],
 ) -> Walk:
-    """Return the loops around register tiles and what they touch."""
+    """Return the loops around register tiles of one point and what they touch."""
     reads = tuple(_reference(setting, statement, r.access) for r in statement.reads)
     store = _reference(setting, statement, written(setting, statement))
-    inner = (d for d in statement.reduced if d not in (*taps, vector))
+    inner = (d for d in statement.reduced if d != vector)
     last = (vector,) if vector in statement.reduced and vector else ()
     return Walk(
         (*dict.fromkeys(reads), replace(store, is_written=True)),
