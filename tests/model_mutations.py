@@ -88,8 +88,8 @@ MODEL_MUTATIONS: tuple[Mutation, ...] = (
         "traffic",
         "what a loop runs over is touched at once by its iteration",
         "polydsl/schedule/vector_memory.py",
-        "        inside = {*walk.loops[d:]}\n",
-        "        inside = {*walk.loops[max(d - 1, 0) :]}\n",
+        "    inside = {*walk.loops[depth:]}\n",
+        "    inside = {*walk.loops[max(depth - 1, 0) :]}\n",
         "traffic",
     ),
     Mutation(

@@ -22,6 +22,7 @@ from polydsl.loops.nest import (
     Select,
     Store,
     Var,
+    walk,
 )
 
 Change = Callable[[LoopNest], LoopNest]
@@ -32,9 +33,24 @@ def plus(expr: Any, amount: int) -> Any:
 
 
 def loop(var: str, change: Callable[[Loop], Any]) -> Change:
-    """Change the first loop of a name."""
-    found = once(Loop, lambda n: change(n) if n.var == var else n)
-    return lambda nest: in_body(nest, found)
+    """Change the first loop of a name; of parts that follow on one another, the
+    longest, in which iterations need each other."""
+
+    def apply(nest: LoopNest) -> LoopNest:
+        named = (n for n in walk(nest.body) if isinstance(n, Loop) and n.var == var)
+        chosen = max(named, key=_iterations)
+        change_it = once(Loop, lambda n: change(n) if n == chosen else n)
+        return in_body(nest, change_it)
+
+    return apply
+
+
+def _iterations(node: Loop) -> int:
+    """How often a loop runs; 0 where that depends on other loops."""
+    match node:
+        case Loop(lo=Literal(first), hi=Literal(end)):
+            return int(end) - int(first)
+    return 0
 
 
 def bounds(var: str, lo: int = 0, hi: int = 0) -> Change:

@@ -193,14 +193,14 @@ def _of_call(function: str) -> str:
 
 @pytest.mark.parametrize("text", tuple(texts()))
 def test_every_program_is_coloured_as_it_is_meant(text: str) -> None:
-    found = scopes_of(text)
+    found, source = scopes_of(text), Source("k.pdl", text)
     for offset, char in enumerate(text):
         if not char.isspace() and char != "\ufeff":
             scopes = found.get(offset, ())
-            where = Span(Source("k.pdl", text), offset, offset + 1)
+            where = Span(source, offset, offset + 1)
             assert scopes, f"{where}: {char!r} has no scope"
             assert not scopes[-1].startswith("invalid"), f"{where}: {scopes}"
-    places = dict(expected(parse(Source("k.pdl", text))))
+    places = dict(expected(parse(source)))
     assert places
     for span, scope in places.items():
         for offset in range(span.start, span.end):

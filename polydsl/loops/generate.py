@@ -70,20 +70,23 @@ class _Generator:
                 checks = check_nodes(self.scop, step.tensor, self.defined)
                 after = tuple(checks) if step.updates else ()
                 return _Parts(vector.buffers, (), (*vector.nodes, *after))
-            case Repeat(index, lo, hi, steps, share):
+            case Repeat(index, parts, steps, share):
                 inside = self.steps(steps)
-                loop = Loop(index, number(lo), number(hi + 1), inside.body)
-                return replace(inside, body=(_shared(share, loop),))
+                loops = tuple(
+                    Loop(index, number(lo), number(hi + 1), inside.body)
+                    for lo, hi in parts
+                )
+                return replace(inside, body=_shared(share, loops))
             case _:
                 assert_never(step)
 
 
-def _shared(share: Share | None, body: Loop) -> Loop:
-    """Put a loop that threads share around another one."""
+def _shared(share: Share | None, body: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Put a loop that threads share around some nodes."""
     if share is None:
         return body
     ends = number(share.lo), number(share.hi + 1)
-    return Loop(share.var, *ends, (body,), step=share.size, kind="parallel")
+    return (Loop(share.var, *ends, body, step=share.size, kind="parallel"),)
 
 
 def _is_result(scop: Scop, name: str) -> bool:

@@ -29,7 +29,7 @@ from polydsl.semantics.program import (
 Interval = tuple[int, int]
 """The least and the greatest value, both included."""
 
-_COMPARE = {"eq": "=", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+COMPARISONS = {"eq": "=", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
 
 _ISL_WORDS = frozenset(
@@ -123,9 +123,9 @@ def condition_text(expr: Expr, binding: Mapping[str, Value]) -> str:
             return "0 = 0" if binding[name] else "0 = 1"
         case Cast(operand):
             return condition_text(operand, binding)
-        case Call(function, (left, right)) if function in _COMPARE:
+        case Call(function, (left, right)) if function in COMPARISONS:
             texts = term_text(left, binding), term_text(right, binding)
-            return f"{texts[0]} {_COMPARE[function]} {texts[1]}"
+            return f"{texts[0]} {COMPARISONS[function]} {texts[1]}"
         case Call("and" | "or" as function, (left, right)):
             texts = condition_text(left, binding), condition_text(right, binding)
             return f"({texts[0]}) {function} ({texts[1]})"

@@ -3,7 +3,8 @@
 The tree is made from the scop's initial tree by transformations, as the plans say, and
 every step is checked: a plan that would change the meaning of the kernel does not get
 through. Loops of one iteration are left out. Where a loop's trip count is no multiple
-of a tile, the loop nest cuts off the rest; the tree does not show it.
+of a tile, the loop nest cuts off the rest; the tree does not show it, nor the parts of
+a recurrence's loop.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from polydsl.poly.scop import Scop
+from polydsl.poly.terms import Interval
 from polydsl.schedule.legality import (
     Precedence,
     check_order,
@@ -32,12 +34,12 @@ Plan: TypeAlias = MatrixPlan | VectorPlan
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """A loop over a recurrence's index, `lo <= index <= hi`, around some steps, inside
-    of the loop that threads share, if there is one."""
+    """A loop over a recurrence's index around some steps, inside of the loop that
+    threads share, if there is one. It is written out in `parts` that follow on one
+    another, the first and the last value of each."""
 
     index: str
-    lo: int
-    hi: int
+    parts: tuple[Interval, ...]
     steps: tuple[Step, ...]
     share: Share | None = None
 
@@ -88,7 +90,8 @@ class _Planned:
 
     def _step(self, step: Step, known: tuple[Precedence, ...]) -> Tree:
         match step:
-            case Repeat(index, lo, hi, steps, share):
+            case Repeat(index, parts, steps, share):
+                lo, hi = parts[0][0], parts[-1][1]
                 member = Member(index, (whole(index, lo, hi - lo + 1),))
                 # Inside, only what must run in order in one iteration counts.
                 body = self.sequence(steps, within(known, index))

@@ -15,6 +15,7 @@ from polydsl.base.providers import BUILT_IN
 from polydsl.poly.dependences import Dependences
 from polydsl.poly.loop_bounds import fits
 from polydsl.poly.scop import Group, Item, Recurrence, Scop, Statement
+from polydsl.poly.terms import Interval
 from polydsl.schedule.contraction import NoContraction, match
 from polydsl.schedule.decision import Decision, Rejected
 from polydsl.schedule.legality import Precedence, precedences
@@ -25,15 +26,24 @@ from polydsl.schedule.matrix_choice import (
 )
 from polydsl.schedule.matrix_point import MatrixPoint
 from polydsl.schedule.operand import Layout
-from polydsl.schedule.plan_tree import Plan, Repeat, Step, plan_tree, plans_of
+from polydsl.schedule.plan_tree import (
+    Plan,
+    Repeat,
+    Step,
+    plan_tree,
+    plans_of,
+    statements_of,
+)
 from polydsl.schedule.preference import PLAIN, Preference
 from polydsl.schedule.refused import Refused
 from polydsl.schedule.setting import Setting
 from polydsl.schedule.share import Share, choose_share
+from polydsl.schedule.split import split
 from polydsl.schedule.tree import Tree
 from polydsl.schedule.vector_builder import VectorSetting
 from polydsl.schedule.vector_choice import choose_vector_plan, forced_vector_plan
 from polydsl.schedule.vector_choice import subject_of as loops_subject
+from polydsl.schedule.vector_plan import VectorPlan
 from polydsl.schedule.vector_point import VectorPoint
 from polydsl.semantics.program import Literal
 
@@ -110,12 +120,23 @@ class _Planning:
                     own = self._share(item) if not fixed else None
                     within = (*fixed, index)
                     inside, made = self.items(body, within, own or share)
-                    steps.append(Repeat(index, lo, hi, inside, own))
+                    parts = self._parts(item, inside)
+                    steps.append(Repeat(index, parts, inside, own))
                     count = max(hi - lo + 1, 0)
                     decisions += [replace(d, times=d.times * count) for d in made]
                 case _:
                     assert_never(item)
         return tuple(steps), tuple(decisions)
+
+    def _parts(
+        self, item: Recurrence, inside: tuple[Step, ...]
+    ) -> tuple[Interval, ...]:
+        """Return the parts of a recurrence's loop: several where it is innermost."""
+        if not all(isinstance(s, VectorPlan) and s.is_flat for s in inside):
+            return ((item.lo, item.hi),)
+        names = [name for plan in plans_of(inside) for name in statements_of(plan)]
+        statements = [self.scop.statement(name) for name in names]
+        return split(self.scop, statements, item.index, item.lo, item.hi)
 
     def _share(self, item: Recurrence) -> Share | None:
         return choose_share(self.scop, item, self.known, self.machine)

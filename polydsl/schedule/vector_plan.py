@@ -66,6 +66,11 @@ class VectorPlan:
         return prod(len(runs) for _, runs in self.runs)
 
     @property
+    def is_flat(self) -> bool:
+        """Whether there is no loop but that over the vectors of an assignment."""
+        return not self.point.loops and not self.point.reduction
+
+    @property
     def parallel(self) -> str | None:
         """The index of the loop that threads share."""
         place = self.point.parallel

@@ -85,4 +85,5 @@ def undecide(num: Num, mask: Bools) -> Num:
 def apart(left: Floats, right: Floats) -> Floats:
     """Return |left - right|, where equal infinities and two NaN are not apart."""
     same = (left == right) | (np.isnan(left) & np.isnan(right))
-    return np.where(same, 0.0, np.nan_to_num(np.abs(left - right), nan=np.inf))
+    distance = np.nan_to_num(np.abs(left - right), nan=np.inf, posinf=np.inf)
+    return np.where(same, 0.0, distance)
