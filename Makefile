@@ -14,7 +14,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python -m polydsl.driver.demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n $(JOBS) -m "not torch and not thorough"
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not torch and not thorough"
 
 # Layers of ResNet-50 and matrix products, interleaved with PyTorch.
 bench: $(READY) $(VENV)/.torch

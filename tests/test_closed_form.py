@@ -99,19 +99,19 @@ def windows(draw: st.DrawFn) -> PerfectNest:
     return PerfectNest(draw(loop_orders(chains)), reads, (result,))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(nest=products())
 def test_closed_form_of_tiled_products_equals_isl(nest: PerfectNest) -> None:
     assert closed(nest) == [working_sets(nest)]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(nest=strided_products())
 def test_closed_form_with_gaps_equals_isl(nest: PerfectNest) -> None:
     assert closed(nest) == [working_sets(nest)]
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=30)
 @given(nest=windows())
 def test_closed_form_of_sliding_windows_equals_isl(nest: PerfectNest) -> None:
     assert closed(nest) == [working_sets(nest)]

@@ -26,7 +26,7 @@ from polydsl.semantics.specialize import specialize
 from polydsl.syntax.parser import parse
 
 QUICK = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 SPAN = Span(Source("test.pdl", ""), 0, 0)
 Point = tuple[int, ...]

@@ -96,7 +96,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 @pytest.mark.parametrize("isa", ROWS_HERE)
 def test_random_tiles_are_exact(worker: Worker, isa: str) -> None:
-    @settings(max_examples=40, deadline=None, derandomize=True)
+    @settings(max_examples=20, deadline=None, derandomize=True)
     @given(cases())
     def check(case: Case) -> None:
         assert worker.run(compare, case, isa) == ""

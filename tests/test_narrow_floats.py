@@ -26,7 +26,9 @@ from polydsl.semantics.oracle.compare import compare
 
 rows = pytest.mark.parametrize("isa", ROWS)
 narrow = pytest.mark.parametrize("dtype", [F16, BF16], ids=str)
-seeds = pytest.mark.parametrize("shuffle", [None, 1, 2])
+seeds = pytest.mark.parametrize(
+    "shuffle", [None, 1, pytest.param(2, marks=pytest.mark.thorough)]
+)
 
 ACCESSES = """
 kernel f(x: T[A, B], y: T[B], s: T):

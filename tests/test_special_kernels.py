@@ -24,7 +24,9 @@ from polydsl.driver.specialization import Specialization
 Array = np.ndarray[Any, Any]
 
 rows = pytest.mark.parametrize("isa", ROWS)
-floats = pytest.mark.parametrize("dtype", (F32, F64), ids=str)
+floats = pytest.mark.parametrize(
+    "dtype", [F32, pytest.param(F64, marks=pytest.mark.thorough)], ids=str
+)
 
 
 def native(text: str, isa: str, *arrays: Array) -> tuple[Array, ...]:

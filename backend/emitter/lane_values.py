@@ -16,6 +16,7 @@ from polydsl.backend.emitter.lane_indices import (
     index_vector,
     is_narrow,
     is_narrow_expr,
+    split,
     widen,
 )
 from polydsl.backend.emitter.lane_memory import load_lanes
@@ -62,10 +63,14 @@ def _emit(lanes: Lanes, expr: Expr) -> ir.Value:
 
 
 def _index(lanes: Lanes, expr: Expr) -> ir.Value:
-    """Return a loop variable or arithmetic on some as an i64 vector."""
-    if is_narrow_expr(lanes, expr):
-        return widen(lanes, _narrow(lanes, expr))
+    """Return a loop variable or arithmetic on some as an i64 vector.
+
+    Counting takes one addition in either width; what is computed lane by lane is
+    computed in i32 where that suffices.
+    """
     form = affine(expr, lanes.scope.ranges)
+    if is_narrow_expr(lanes, expr) and split(lanes, form).irregular.terms:
+        return widen(lanes, _narrow(lanes, expr))
     return index_vector(lanes, form, I64, emit_lanes)
 
 

@@ -1,5 +1,7 @@
 """Kernels translated to PyTorch, against the oracle: what `bench` times."""
 
+from graphlib import CycleError, TopologicalSorter
+
 import numpy as np
 import pytest
 import torch
@@ -20,7 +22,7 @@ from polydsl.driver.request import Request
 from polydsl.driver.stages import compile_until
 from polydsl.driver.toolchain import toolchain
 from polydsl.poly.scatters import is_plain as is_distinct
-from polydsl.poly.scop import Recurrence, Scop
+from polydsl.poly.scop import Scop
 from polydsl.semantics.oracle.compare import Margins, compare
 from polydsl.semantics.oracle.evaluate import evaluate
 from polydsl.semantics.program import is_affine
@@ -51,14 +53,26 @@ def scop_of(kernel: Kernel, *values: np.ndarray, **constants) -> Scop:
 
 
 def is_plain(scop: Scop) -> bool:
-    """Whether a scop has only boxes, no scatters and no indirect subscripts."""
-    return all(
+    """Whether a scop has only boxes, no scatters and no indirect subscripts, and no
+    tensor needs itself, also where it has but one element in this case."""
+    return not _needs_itself(scop) and all(
         not s.conditions
         and is_distinct(s)
-        and s.tensor not in {r.access.tensor for r in s.reads}
         and all(is_affine(e) for r in s.reads for e in r.access.subscripts)
         for s in scop.statements
-    ) and not any(isinstance(item, Recurrence) for item in scop.items)
+    )
+
+
+def _needs_itself(scop: Scop) -> bool:
+    """Whether some tensors read each other in a circle."""
+    needs: dict[str, set[str]] = {}
+    for s in scop.statements:
+        needs.setdefault(s.tensor, set()).update(r.access.tensor for r in s.reads)
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError:
+        return True
+    return False
 
 
 def translated(

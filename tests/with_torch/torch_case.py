@@ -6,7 +6,11 @@ import pytest
 import torch
 
 DTYPES = pytest.mark.parametrize(
-    "dtype", [torch.float32, torch.float64], ids=["f32", "f64"]
+    "dtype",
+    [
+        pytest.param(torch.float32, id="f32"),
+        pytest.param(torch.float64, id="f64", marks=pytest.mark.thorough),
+    ],
 )
 
 
