@@ -10,8 +10,9 @@ latency of the chain through one accumulator, and of the instructions themselves
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import TypeAlias
 
 import numpy as np
@@ -132,17 +133,18 @@ class Limits:
 
 def price(family: Family, counts: Counts, machine: Machine) -> Prices:
     """Return the prices of candidates: row i of *counts* is the tile of candidate i."""
-    extents = _extents(family, counts)
-    tiles, bodies = _tiles_and_bodies(family, extents)
-    rows = _rows(family, counts, extents)
-    bound = limits(family, counts, machine)
+    tiling = _tiling(family, counts)
+    bound = _limits(family, tiling, machine)
     busy = overlapped(bound.arithmetic, (bound.loads, bound.instructions))
     return Prices(
         (
             ("loads and arithmetic", busy),
             ("latency", np.maximum(bound.latency - busy, 0.0)),
-            ("loops", bodies * LOOP_CYCLES),
-            ("results", tiles * (TILE_CYCLES + rows) * family.is_reduction),
+            ("loops", tiling.bodies * LOOP_CYCLES),
+            (
+                "results",
+                tiling.tiles * (TILE_CYCLES + tiling.rows) * family.is_reduction,
+            ),
         ),
         bound.needed <= machine.vector_registers,
     )
@@ -150,11 +152,13 @@ def price(family: Family, counts: Counts, machine: Machine) -> Prices:
 
 def limits(family: Family, counts: Counts, machine: Machine) -> Limits:
     """Return what limits each candidate while its data are in L1."""
-    extents = _extents(family, counts)
-    size = counts.prod(axis=1).astype(np.float64)
-    taps = float(np.prod([family.extents[d] for d in family.taps], initial=1.0))
-    tiles, bodies = _tiles_and_bodies(family, extents)
-    rows = _rows(family, counts, extents)
+    return _limits(family, _tiling(family, counts), machine)
+
+
+def _limits(family: Family, tiling: _Tiling, machine: Machine) -> Limits:
+    extents, size, rows = tiling.extents, tiling.size, tiling.rows
+    tiles, bodies = tiling.tiles, tiling.bodies
+    taps = float(prod(family.extents[d] for d in family.taps))
     kept = size if family.is_reduction else np.ones_like(size)
     # Partial sums that begin and end in one body are combined as they come.
     kept = np.where(bodies == tiles, 2.0 * rows, kept)
@@ -164,7 +168,7 @@ def limits(family: Family, counts: Counts, machine: Machine) -> Limits:
     for operand, held in zip(family.operands, live):
         distinct = _distinct(operand, family, extents)
         stays = distinct <= machine.vector_registers - needed + held
-        executions = _executions(operand, family, extents, bodies, stays)
+        executions = _executions(operand, family, tiling, stays)
         loads = loads + executions * distinct * _loads(operand, family, machine)
         width = operand.element * (1 if operand.step == 0 else family.lanes)
         loaded = loaded + executions * distinct * width
@@ -186,15 +190,38 @@ def limits(family: Family, counts: Counts, machine: Machine) -> Limits:
     )
 
 
-def _tiles_and_bodies(
-    family: Family, extents: Mapping[str, Counts]
-) -> tuple[Cycles, Cycles]:
-    """Return how many register tiles there are, and how often they are executed."""
-    tiles = _trips(family, family.extents.keys() - {*family.reduced}, extents)
-    bodies = _trips(family, family.extents.keys(), extents)
+@dataclass(frozen=True, slots=True)
+class _Tiling:
+    """What the loops make of the tiles of candidates: `extents` are the points (or
+    vectors) of each index in a tile of `size`, `trips` how often tiles follow on one
+    another along it. There are `tiles` register tiles, executed `bodies` times. A tile
+    has `rows` vectors of results; where lanes are combined, single results."""
+
+    extents: Mapping[str, Counts]
+    trips: Mapping[str, Cycles]
+    size: Cycles
+    tiles: Cycles
+    bodies: Cycles
+    rows: Cycles
+
+
+def _tiling(family: Family, counts: Counts) -> _Tiling:
+    extents = _extents(family, counts)
+    trips: dict[str, Cycles] = {
+        d: -(-n // extents[d]) * 1.0 for d, n in family.extents.items()
+    }
+    tiles = bodies = np.ones(1, np.float64)
+    for d, n in trips.items():
+        bodies = bodies * n
+        if d not in family.reduced:
+            tiles = tiles * n
     for d, part in family.spreads:
         bodies = bodies * (1.0 + part * (_points(family, extents, d) - 1.0))
-    return tiles, bodies
+    size: Cycles = counts.prod(axis=1).astype(np.float64)
+    rows = size
+    if family.vector in family.reduced:
+        rows = size / extents[family.vector]
+    return _Tiling(extents, trips, size, tiles, bodies, rows)
 
 
 def _points(family: Family, extents: Mapping[str, Counts], d: str) -> Cycles:
@@ -212,32 +239,24 @@ def _masks(family: Family, extents: Mapping[str, Counts]) -> Cycles:
     return total
 
 
-def _rows(family: Family, counts: Counts, extents: Mapping[str, Counts]) -> Cycles:
-    """Return the vectors of results that a tile has; where lanes are combined, the
-    single results."""
-    size: Cycles = counts.prod(axis=1).astype(np.float64)
-    if family.vector in family.reduced:
-        size = size / extents[family.vector]
-    return size
-
-
 def _executions(
-    operand: Operand,
-    family: Family,
-    extents: Mapping[str, Counts],
-    bodies: Cycles,
-    stays: NDArray[np.bool_],
+    operand: Operand, family: Family, tiling: _Tiling, stays: NDArray[np.bool_]
 ) -> Cycles:
     """Return how often an access is loaded: once for the innermost loop that runs, if
     it does not move with it and *stays* in registers."""
     names = {d for factors in operand.axes for d, _ in factors}
-    is_innermost = np.ones_like(stays)
+    bodies = tiling.bodies
+    is_innermost = stays
     for d in reversed(family.walk.loops):
-        trips = _trips(family, (d,), extents)
+        trips = tiling.trips[d]
         runs = trips > 1
+        if not runs.any():
+            continue
         if d not in names:
-            bodies = np.where(is_innermost & stays & runs, bodies / trips, bodies)
-        is_innermost &= ~runs
+            bodies = np.where(is_innermost & runs, bodies / trips, bodies)
+        is_innermost = is_innermost & ~runs
+        if not is_innermost.any():
+            break
     return bodies
 
 
@@ -263,16 +282,6 @@ def _extents(family: Family, counts: Counts) -> dict[str, Counts]:
     found |= {d: one * family.extents[d] for d in family.taps}
     found |= {d: counts[:, place] for place, d in enumerate(family.tile)}
     return found
-
-
-def _trips(
-    family: Family, indices: Iterable[str], extents: Mapping[str, Counts]
-) -> Cycles:
-    """Return how often tiles of some indices are executed."""
-    total: Cycles = np.ones(1, np.float64)
-    for d in indices:
-        total = total * -(-family.extents[d] // extents[d])
-    return total
 
 
 def _distinct(
