@@ -50,6 +50,7 @@ _MATRIX = (
     "columns in place", "columns packed for each panel", "columns prepared",
     "columns from a padded copy", "columns from a prepared padded copy",
     "rows widened", "columns widened", "rows from a widened copy",
+    "columns from a widened copy",
     "depth blocks", "depth blocks with a tail", "depth blocks of several taps",
     "tap blocks", "tap blocks with a tail", "several taps",
     "row tail", "column tail", "outer loops", "split group", "batch",

@@ -356,6 +356,19 @@ EXAMPLES: tuple[Case, ...] = (
         for n in range(6)
     ),
     _channels_first(),
+    # Images that are widened and padded by a copy, as columns and as rows.
+    _case(
+        CHANNELS_FIRST.replace("x: f32", "x: f16"),
+        ("x", "f16", (2, 3, 5, 19)),
+        ("w", "f32", (7, 3, 3, 2)),
+        ("z", "i8", (2, 5, 19)),
+    ),
+    _case(
+        CONV.replace("x: f32", "x: f16"),
+        ("x", "f16", (2, 7, 5, 3)),
+        ("w", "f32", (3, 2, 3, 19)),
+        ("z", "i8", (2, 4, 6)),
+    ),
     *(_channels_first(bound=frozenset({"x"}), shuffle=n) for n in range(12)),
     _dilated(5, 33),
     _dilated(5, 33, placings=(PLAIN, Placing("transposed", 0))),

@@ -120,7 +120,7 @@ def test_random_points_are_proved_and_interpreted() -> None:
     plain = [case(*kernel, vector_bytes=32) for kernel in PROVED]
     wanted = [run(found, found.nest) for found in plain]
 
-    @settings(SETTINGS, max_examples=40)
+    @settings(SETTINGS, max_examples=25)
     @given(st.integers(0, len(PROVED) - 1), st.integers(0, 1 << 20))
     def check(number: int, seed: int) -> None:
         plans: list[VectorPlan] = []

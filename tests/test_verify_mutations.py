@@ -7,7 +7,6 @@ give the same results as the nest that was changed.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -599,14 +598,14 @@ def test_a_mistake_is_refused(
 # All small changes
 
 
-SAMPLE = 24
+SAMPLE = 12
+LARGE = ("nhwc_strided", "softmax_wide")
+"""Running these in the interpreter takes too long."""
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [name for name in CASES if name not in LARGE])
 def test_what_is_accepted_computes_the_same(name: str) -> None:
     found = CASES[name]()
-    if not _is_small(found):
-        found = kernel("matmul_one")
     wanted = run(found, found.nest)
     changed = list(mutations(found.nest))
     random.Random(len(name)).shuffle(changed)
@@ -620,10 +619,6 @@ def test_what_is_accepted_computes_the_same(name: str) -> None:
         for result, value in run(found, nest).items():
             np.testing.assert_allclose(value, wanted[result], rtol=1e-3, atol=1e-4)
     assert refused
-
-
-def _is_small(found: Case) -> bool:
-    return all(math.prod(t.shape) < 1200 for t in found.scop.tensors)
 
 
 def test_what_cannot_be_proved_is_no_silence() -> None:
