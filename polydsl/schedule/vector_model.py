@@ -208,7 +208,7 @@ class _Tiling:
 def _tiling(family: Family, counts: Counts) -> _Tiling:
     extents = _extents(family, counts)
     trips: dict[str, Cycles] = {
-        d: -(-n // extents[d]) * 1.0 for d, n in family.extents.items()
+        d: (-(-n // extents[d])).astype(np.float64) for d, n in family.extents.items()
     }
     tiles = bodies = np.ones(1, np.float64)
     for d, n in trips.items():
