@@ -15,7 +15,7 @@ from llvmlite import ir
 from polydsl.backend.emitter.calls import emit_call
 from polydsl.backend.emitter.lanes import Lanes, uniform_index
 from polydsl.backend.emitter.ranges import Affine, affine, bounds
-from polydsl.backend.emitter.types import I32, I64, counting
+from polydsl.backend.emitter.types import I32, I64, counting, without_constant
 from polydsl.backend.scalar import emit_cast
 from polydsl.base import dtypes
 from polydsl.loops.nest import Call, Cast, Expr, Var
@@ -90,23 +90,27 @@ def index_vector(
 ) -> ir.Value:
     """Return *form* in every lane, as a vector of *dtype*, i32 or i64."""
     parts = split(lanes, form)
-    start = uniform_index(lanes, parts.uniform)
+    start, shift = uniform_index(lanes, parts.uniform), 0
+    is_uniform = not parts.stride and not parts.irregular.terms
+    if not is_uniform:
+        # Blocks side by side then have the vector of one start in common.
+        start, shift = without_constant(start)
     if dtype == dtypes.I32:
         start = lanes.builder.trunc(start, I32)
     whole = lanes.wide(start)
-    if not parts.stride and not parts.irregular.terms:
+    if is_uniform:
         return whole
-    varying = varying_vector(lanes, parts, dtype, value_of)
+    varying = varying_vector(lanes, parts, dtype, value_of, shift)
     return lanes.builder.add(whole, varying, flags=("nsw",))
 
 
 def varying_vector(
-    lanes: Lanes, parts: Parts, dtype: dtypes.DType, value_of: ValueOf
+    lanes: Lanes, parts: Parts, dtype: dtypes.DType, value_of: ValueOf, first: int = 0
 ) -> ir.Value:
-    """Return what a form adds to its uniform part, lane by lane."""
+    """Return what a form adds to its uniform part, lane by lane, and *first*."""
     builder = lanes.builder
     element = I32 if dtype == dtypes.I32 else I64
-    total: ir.Value = counting(element, lanes.count, parts.stride)
+    total: ir.Value = counting(element, lanes.count, parts.stride, first)
     for atom, factor in parts.irregular.terms:
         value = _atom_vector(lanes, atom, dtype, value_of)
         if factor != 1:

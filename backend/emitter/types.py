@@ -97,10 +97,22 @@ def splat(builder: ir.IRBuilder, scalar: ir.Value, lanes: int) -> ir.Value:
     return builder.shuffle_vector(first, nothing, zeros(ir.VectorType(I32, lanes)))
 
 
-def counting(element: ir.IntType, lanes: int, step: int = 1) -> ir.Constant:
-    """Return the vector 0, step, 2*step, ..."""
-    steps = [i * step for i in range(lanes)]
+def counting(
+    element: ir.IntType, lanes: int, step: int = 1, first: int = 0
+) -> ir.Constant:
+    """Return the vector first, first + step, first + 2*step, ..."""
+    steps = [first + i * step for i in range(lanes)]
     return ir.Constant(ir.VectorType(element, lanes), steps)
+
+
+def without_constant(value: ir.Value) -> tuple[ir.Value, int]:
+    """Return a value and a number whose sum is *value*: the number that it adds."""
+    match value:
+        case ir.Instruction(
+            opname="add", operands=[base, ir.Constant(constant=int(n))]
+        ):
+            return base, n
+    return value, 0
 
 
 def shuffle(
