@@ -176,4 +176,20 @@ ORDER_MUTATIONS: tuple[Mutation, ...] = (
         "    if not conditions or leaf:\n        return leaf\n",
         "orders",
     ),
+    Mutation(
+        "recurrences",
+        "the parts of a loop over time leave a value out",
+        "polydsl/schedule/split.py",
+        "(*(c - 1 for c in cuts), hi)",
+        "(*(c - 2 for c in cuts), hi)",
+        "splits",
+    ),
+    Mutation(
+        "recurrences",
+        "a loop over time is split beside the border",
+        "polydsl/schedule/split.py",
+        "        yield -(-rest // factor) if factor > 0 else rest // factor + 1\n",
+        "        yield rest // factor if factor > 0 else rest // factor + 1\n",
+        "splits",
+    ),
 )
