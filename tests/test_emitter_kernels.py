@@ -52,7 +52,7 @@ def check(worker: Worker, nest: LoopNest, isa: str, threads: int = 1) -> None:
         np.testing.assert_allclose(found[name], wanted, rtol=3e-5, atol=1e-5)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(n=SIZES, lanes=LANES)
 def test_maps_and_windows(worker: Worker, n: int, lanes: int) -> None:
     for nest in (
@@ -64,7 +64,7 @@ def test_maps_and_windows(worker: Worker, n: int, lanes: int) -> None:
             check(worker, nest, isa)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(n=st.integers(1, 70), step=st.integers(2, 6), lanes=st.sampled_from([2, 4, 16]))
 def test_strides(worker: Worker, n: int, step: int, lanes: int) -> None:
     for isa in ROWS:
@@ -82,7 +82,7 @@ def test_softmax_on_any_number_of_threads(
     np.testing.assert_array_equal(worker.run(nest, isa, arguments, threads)["z"], alone)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     rows=st.integers(1, 6),
     columns=st.integers(1, 40),
@@ -96,7 +96,7 @@ def test_register_tiles(
         check(worker, kernels.register_tile(rows, columns, 5, lanes, dtype), isa)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(columns=st.integers(1, 60), lanes=LANES, dtype=st.sampled_from([F32, F64, I32]))
 def test_partial_register_tiles(
     worker: Worker, columns: int, lanes: int, dtype: DType

@@ -184,7 +184,7 @@ def test_random_points_are_proved_and_interpreted() -> None:
     cases = [(case(*k[:3], bound=k[3], vector_bytes=16), k[3]) for k in KERNELS]
     wanted = [run(first, first.nest) for first, _ in cases]
 
-    @settings(SETTINGS, max_examples=40)
+    @settings(SETTINGS, max_examples=60)
     @given(st.integers(0, len(cases) - 1), st.integers(0, 1 << 20))
     def check(number: int, seed: int) -> None:
         other = scheduled(*cases[number], seed)

@@ -19,14 +19,25 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+THOROUGH = ("one_core", "short_vectors")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        pytest.param(s, marks=[pytest.mark.thorough] if s in THOROUGH else [])
+        for s in SETTINGS
+    ],
+)
 @pytest.mark.parametrize("name", KERNELS)
 def test_every_kernel_is_proved(name: str, setting: str) -> None:
     text, shapes, constants = KERNELS[name]
     case(text, shapes, constants, **SETTINGS[setting]).verify()  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("bound", [(), ("w",)])
+@pytest.mark.parametrize(
+    "bound", [(), pytest.param(("w",), marks=pytest.mark.thorough)]
+)
 @pytest.mark.parametrize(
     ("text", "shapes", "constants"),
     [
