@@ -598,7 +598,7 @@ def test_a_mistake_is_refused(
 # All small changes
 
 
-SAMPLE = 12
+SAMPLE = 8
 LARGE = ("nhwc_strided", "softmax_wide")
 """Running these in the interpreter takes too long."""
 
