@@ -6,10 +6,11 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from emitter_harness import Worker
 from hypothesis import is_hypothesis_test
 
 from polydsl.backend.providers.table import Libraries
@@ -66,6 +67,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj):
             item.add_marker("random")
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    """A process that runs kernels beside guard pages."""
+    process = Worker()
+    yield process
+    process.close()
 
 
 @pytest.fixture

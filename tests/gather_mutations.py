@@ -21,8 +21,8 @@ GATHER_MUTATIONS: tuple[Mutation, ...] = (
         "gathers",
         "subscripts below zero are not checked",
         "polydsl/poly/terms.py",
-        '    if known[0] < wanted[0]:\n        found.append(_compared("lt"',
-        '    if False:\n        found.append(_compared("lt"',
+        "    may_be_beyond = known[0] < wanted[0], known[1] > wanted[1]\n",
+        "    may_be_beyond = False, known[1] > wanted[1]\n",
         "gathers",
     ),
     Mutation(

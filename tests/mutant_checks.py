@@ -5,7 +5,6 @@ The file is no part of the test suite, which runs the same programs and more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -13,13 +12,6 @@ from emitter_harness import Worker
 from hypothesis import Phase, given, settings
 from program_examples import EXAMPLES
 from program_harness import ROWS, Case, cases, run_case
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    process = Worker()
-    yield process
-    process.close()
 
 
 @pytest.mark.parametrize("isa", ROWS)

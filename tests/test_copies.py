@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pytest
 from emitter_harness import Worker
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
@@ -83,13 +82,6 @@ def packed(image: Image) -> MatrixPoint:
         Reading("in place"),
         Reading("packed", place),
     )
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    process = Worker()
-    yield process
-    process.close()
 
 
 @settings(

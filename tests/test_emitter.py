@@ -3,10 +3,7 @@ runs, with guard pages around every buffer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
-import pytest
 from emitter_harness import Worker
 from emitter_nests import Case, cases
 from hypothesis import HealthCheck, given, settings
@@ -17,13 +14,6 @@ from polydsl.loops.interpret import interpret
 from polydsl.loops.memory import Array
 
 ROWS = tuple(isa.name for isa in ISAS[ISAS.index(host_target().isa) :])
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    process = Worker()
-    yield process
-    process.close()
 
 
 def interpreted(case: Case) -> dict[str, Array]:

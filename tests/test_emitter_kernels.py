@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import emitter_kernels as kernels
 import numpy as np
 import pytest
@@ -25,13 +23,6 @@ ROWS = tuple(isa.name for isa in ISAS[ISAS.index(host_target().isa) :])
 TARGET = host_target()
 SIZES = st.one_of(st.integers(0, 70), st.sampled_from([97, 128, 131]))
 LANES = st.sampled_from([4, 8, 16])
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    process = Worker()
-    yield process
-    process.close()
 
 
 @pytest.fixture(params=ROWS)

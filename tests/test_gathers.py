@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -69,13 +68,6 @@ def test_every_row_of_the_table_checks(isa: str, name: str) -> None:
         with pytest.raises(polydsl.SubscriptError) as error:
             special(*case.wrong.values(), threads=threads)
         assert str(error.value) == case.error
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    process = Worker()
-    yield process
-    process.close()
 
 
 @pytest.mark.parametrize("isa", ISA_ROWS)

@@ -30,6 +30,14 @@ def test_program(name: str) -> None:
     run_case(replace(case, isa=isa, shuffle=len(name), out=(PLAIN,)))
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize("isa", ROWS)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_other_plans_on_every_row(name: str, isa: str) -> None:
+    seed = len(name) + ROWS.index(isa)
+    run_case(Case(PROGRAMS[name], isa, shuffle=seed, out=(PLAIN,)))
+
+
 ERRORS = {
     "itself": ("y[i] = x[i] + y[i]", "y[0] needs itself"),
     "two": ("y[i] = x[i] + y[N - 1 - i]", "y[5] and y[0] need each other"),

@@ -598,19 +598,23 @@ def test_a_mistake_is_refused(
 # All small changes
 
 
-SAMPLE = 8
+FEW, MANY = 8, 24
+"""So many changes of a case are tried."""
 LARGE = ("nhwc_strided", "softmax_wide")
 """Running these in the interpreter takes too long."""
 
 
+@pytest.mark.parametrize(
+    "sample", [FEW, pytest.param(MANY, marks=pytest.mark.thorough)]
+)
 @pytest.mark.parametrize("name", [name for name in CASES if name not in LARGE])
-def test_what_is_accepted_computes_the_same(name: str) -> None:
+def test_what_is_accepted_computes_the_same(name: str, sample: int) -> None:
     found = CASES[name]()
     wanted = run(found, found.nest)
     changed = list(mutations(found.nest))
     random.Random(len(name)).shuffle(changed)
     refused = 0
-    for nest in changed[:SAMPLE]:
+    for nest in changed[:sample]:
         try:
             found.verify(nest)
         except CompilerBug:

@@ -69,8 +69,8 @@ def _index(lanes: Lanes, expr: Expr) -> ir.Value:
     computed in i32 where that suffices.
     """
     form = affine(expr, lanes.scope.ranges)
-    if is_narrow_expr(lanes, expr) and split(lanes, form).irregular.terms:
-        return widen(lanes, _narrow(lanes, expr))
+    if split(lanes, form).irregular.terms and is_narrow(lanes, form):
+        return widen(lanes, index_vector(lanes, form, I32, emit_lanes))
     return index_vector(lanes, form, I64, emit_lanes)
 
 

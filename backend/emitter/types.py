@@ -107,11 +107,11 @@ def counting(
 
 def without_constant(value: ir.Value) -> tuple[ir.Value, int]:
     """Return a value and a number whose sum is *value*: the number that it adds."""
-    match value:
-        case ir.Instruction(
-            opname="add", operands=[base, ir.Constant(constant=int(n))]
-        ):
-            return base, n
+    if isinstance(value, ir.Instruction) and value.opname == "add":
+        rest, last = value.operands
+        number = constant_of(last)
+        if number is not None:
+            return rest, number
     return value, 0
 
 

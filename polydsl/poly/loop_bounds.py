@@ -59,8 +59,10 @@ def is_exact(statement: Statement) -> bool:
     if not statement.conditions:
         return True
     points = _ordered(statement, statement.dims)
+    if not is_polyhedron(points):
+        return False
     _, reached = _scan(points, no_dimensions(), 0)
-    return is_polyhedron(points) and bool(reached.is_equal(points))
+    return bool(reached.is_equal(points))
 
 
 def fits(outer: Statement, inner: Statement) -> bool:

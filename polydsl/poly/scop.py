@@ -161,6 +161,11 @@ class Scop:
         """Return the statement called *name*."""
         return next(s for s in self.statements if s.name == name)
 
+    def statements_of(self, items: tuple[Item, ...]) -> tuple[Statement, ...]:
+        """Return the statements of items, in order."""
+        names = (name for group in groups_of(items) for name in group.statements)
+        return tuple(self.statement(name) for name in names)
+
     @property
     def sizes(self) -> dict[str, Value]:
         """The numbers of sizes and constants by name."""

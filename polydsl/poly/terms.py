@@ -250,23 +250,24 @@ def conjuncts(condition: Expr) -> tuple[Expr, ...]:
 
 def within(term: Expr, wanted: Interval, known: Interval) -> list[Expr]:
     """Return the conditions that a term is in an interval, but for what is known."""
-    found: list[Expr] = []
-    if known[0] < wanted[0]:
-        found.append(_compared("ge", term, wanted[0]))
-    if known[1] > wanted[1]:
-        found.append(_compared("le", term, wanted[1]))
-    return found
+    return _at_ends(("ge", "le"), term, wanted, known)
 
 
 def beyond(term: Expr, wanted: Interval, known: Interval) -> list[Expr]:
     """Return the conditions that a term is beyond an end of an interval; one of them
     holds where it is outside. Left out are those that are known not to hold."""
-    found: list[Expr] = []
-    if known[0] < wanted[0]:
-        found.append(_compared("lt", term, wanted[0]))
-    if known[1] > wanted[1]:
-        found.append(_compared("gt", term, wanted[1]))
-    return found
+    return _at_ends(("lt", "gt"), term, wanted, known)
+
+
+def _at_ends(
+    functions: tuple[str, str], term: Expr, wanted: Interval, known: Interval
+) -> list[Expr]:
+    """Compare a term with those ends of an interval that it may be beyond."""
+    may_be_beyond = known[0] < wanted[0], known[1] > wanted[1]
+    ends = zip(functions, wanted, may_be_beyond)
+    return [
+        _compared(function, term, end) for function, end, is_open in ends if is_open
+    ]
 
 
 def _compared(function: str, term: Expr, number: int) -> Expr:

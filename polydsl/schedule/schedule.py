@@ -26,14 +26,7 @@ from polydsl.schedule.matrix_choice import (
 )
 from polydsl.schedule.matrix_point import MatrixPoint
 from polydsl.schedule.operand import Layout
-from polydsl.schedule.plan_tree import (
-    Plan,
-    Repeat,
-    Step,
-    plan_tree,
-    plans_of,
-    statements_of,
-)
+from polydsl.schedule.plan_tree import Plan, Repeat, Step, plan_tree, plans_of
 from polydsl.schedule.preference import PLAIN, Preference
 from polydsl.schedule.refused import Refused
 from polydsl.schedule.setting import Setting
@@ -134,8 +127,7 @@ class _Planning:
         """Return the parts of a recurrence's loop: several where it is innermost."""
         if not all(isinstance(s, VectorPlan) and s.is_flat for s in inside):
             return ((item.lo, item.hi),)
-        names = [name for plan in plans_of(inside) for name in statements_of(plan)]
-        statements = [self.scop.statement(name) for name in names]
+        statements = self.scop.statements_of(item.body)
         return split(self.scop, statements, item.index, item.lo, item.hi)
 
     def _share(self, item: Recurrence) -> Share | None:

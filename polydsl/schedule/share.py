@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from polydsl.base.machine import Machine
-from polydsl.poly.scop import Recurrence, Scop, Statement, groups_of
+from polydsl.poly.scop import Recurrence, Scop, Statement
 from polydsl.poly.terms import isl_name
 from polydsl.schedule.legality import Precedence
 
@@ -45,13 +45,11 @@ def choose_share(
 ) -> Share | None:
     """Return what threads share in a recurrence, None if there is nothing to share or
     too little to do. An index that is not contiguous in the results comes first."""
-    names = [name for group in groups_of(item.body) for name in group.statements]
-    statements = [scop.statement(name) for name in names]
+    statements = scop.statements_of(item.body)
+    names = {s.name for s in statements}
     if machine.cores < 2 or sum(s.points for s in statements) < LEAST_POINTS:
         return None
-    inside = [
-        k for k in known if {k.dependence.source, k.dependence.target} <= {*names}
-    ]
+    inside = [k for k in known if {k.dependence.source, k.dependence.target} <= names]
     free = [
         d
         for d in statements[0].left

@@ -6,8 +6,9 @@ execution of the register tile. `schedule.reuse` counts the lines.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,10 @@ class Walk:
     outer: int
 
 
+Touched: TypeAlias = Sequence[tuple[Progression, ...]]
+"""What some loops touch of each reference, along each of its axes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Moved:
     """The bytes that come from one level of memory, and the cycles that they take."""
@@ -56,15 +61,18 @@ def moved(
     index in one execution of the register tile, one number for each candidate."""
     beyond = [(c.name, c.load) for c in machine.caches[1:]]
     beyond.append(("memory", machine.memory.load))
-    if _stays(walk, tile, machine.caches[0]):
+    whole = _touched(walk, tile, 0)
+    if _stays(walk, whole, machine.caches[0]):
         nothing = np.zeros(_candidates(tile))
         return tuple(Moved(name, nothing, nothing) for name, _ in beyond)
+    inner = (_touched(walk, tile, d + 1) for d in range(len(walk.loops)))
+    touched = (whole, *inner)
     found: list[Moved] = []
-    scattered = _scattered(walk, tile, machine.caches[0].line)
+    scattered = _scattered(walk, touched[-1], tile, machine.caches[0].line)
     nests: dict[int, Nest] = {}
     for depth, (cache, (name, rate)) in enumerate(zip(machine.caches, beyond)):
         if cache.line not in nests:
-            nests[cache.line] = _nest(walk, tile, cache.line)
+            nests[cache.line] = _nest(walk, touched, tile, cache.line)
         capacity = float(cache.capacity // cache.line)
         entered = steady_traffic(nests[cache.line], capacity)
         total = entered.sum(axis=0) * cache.line
@@ -73,10 +81,9 @@ def moved(
     return tuple(found)
 
 
-def _stays(walk: Walk, tile: Mapping[str, Counts], cache: Cache) -> bool:
-    """Whether a cache holds all that the loops touch, whatever the candidate: then it
-    is still there when they run again."""
-    whole = _touched(walk, tile, 0)
+def _stays(walk: Walk, whole: Touched, cache: Cache) -> bool:
+    """Whether a cache holds the *whole* of what the loops touch, whatever the
+    candidate: then it is still there when they run again."""
     used = sum(lines(a, r.element, cache.line) for r, a in zip(walk.references, whole))
     return bool(np.all(used <= cache.capacity // cache.line))
 
@@ -85,9 +92,7 @@ def _candidates(tile: Mapping[str, Counts]) -> int:
     return len(next(iter(tile.values()))) if tile else 1
 
 
-def _touched(
-    walk: Walk, tile: Mapping[str, Counts], depth: int
-) -> list[tuple[Progression, ...]]:
+def _touched(walk: Walk, tile: Mapping[str, Counts], depth: int) -> Touched:
     """Return what the loops from *depth* on touch of each reference."""
     inside = {*walk.loops[depth:]}
     extents = {
@@ -97,14 +102,17 @@ def _touched(
     return [progressions(reference, extents) for reference in walk.references]
 
 
-def _scattered(walk: Walk, tile: Mapping[str, Counts], line: int) -> NDArray[np.bool_]:
+def _scattered(
+    walk: Walk, inside: Touched, tile: Mapping[str, Counts], line: int
+) -> NDArray[np.bool_]:
     """Return for each reference and candidate whether its lines do not follow on one
     another: the innermost loop that moves it leads past the end of what the register
-    tile touches in one run. Hardware fetches only what follows. Shape (A, n)."""
+    tile touches in one run, *inside* all loops. Hardware fetches only what follows.
+    Shape (A, n)."""
     count = _candidates(tile)
     found = np.zeros((len(walk.references), count), np.bool_)
-    for number, reference in enumerate(walk.references):
-        span = runs(progressions(reference, tile), reference.element, line).span
+    for number, (reference, along) in enumerate(zip(walk.references, inside)):
+        span = runs(along, reference.element, line).span
         is_innermost = np.ones(count, np.bool_)
         for name in reversed(walk.loops):
             step = abs(reference.step(name)) * tile[name]
@@ -114,14 +122,16 @@ def _scattered(walk: Walk, tile: Mapping[str, Counts], line: int) -> NDArray[np.
     return found
 
 
-def _nest(walk: Walk, tile: Mapping[str, Counts], line: int) -> Nest:
+def _nest(
+    walk: Walk, touched: Sequence[Touched], tile: Mapping[str, Counts], line: int
+) -> Nest:
     """Return the loops with what they touch."""
     count = _candidates(tile)
     depth, size = len(walk.loops), len(walk.references)
     footprint = np.empty((depth + 1, size, count))
     share = np.empty_like(footprint)
-    for d in range(depth + 1):
-        for a, along in enumerate(_touched(walk, tile, d)):
+    for d, found in enumerate(touched):
+        for a, along in enumerate(found):
             element = walk.references[a].element
             footprint[d, a] = lines(along, element, line)
             share[d, a] = spread(along, element, line)

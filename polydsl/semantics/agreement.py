@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from polydsl.semantics.building import BoundFrame, numbers
 from polydsl.semantics.context import text_of
 from polydsl.semantics.program import Access, Call, Definition, Expr, Select, walk
@@ -59,21 +61,20 @@ def _check_source(first: RangeSource, other: RangeSource, frame: BoundFrame) -> 
 
 def check_divisors(definition: Definition, frame: BoundFrame) -> None:
     """Report `// 0` and `% 0` where the quotient has to be quasi-affine."""
-    for part in definition.subscripts:
-        _check_divisors_in(part, frame)
+    for part in _subscripts_and_conditions(definition):
+        for inner in walk(part):
+            _check_divisor(inner, frame)
+
+
+def _subscripts_and_conditions(definition: Definition) -> Iterator[Expr]:
+    yield from definition.subscripts
     for expr in (*definition.subscripts, definition.value):
         for node in walk(expr):
             match node:
                 case Access(_, subscripts):
-                    for part in subscripts:
-                        _check_divisors_in(part, frame)
+                    yield from subscripts
                 case Select(condition):
-                    _check_divisors_in(condition, frame)
-
-
-def _check_divisors_in(part: Expr, frame: BoundFrame) -> None:
-    for inner in walk(part):
-        _check_divisor(inner, frame)
+                    yield condition
 
 
 def _check_divisor(expr: Expr, frame: BoundFrame) -> None:
