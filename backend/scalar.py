@@ -24,6 +24,7 @@ from polydsl.backend.division import (
 )
 from polydsl.backend.exponential import exp, exp2, expm1, sigmoid, silu, tanh
 from polydsl.backend.lanes import Context, Real, Truth, Whole
+from polydsl.backend.llvm_types import constant
 from polydsl.backend.logarithm import log, log1p, log2, softplus
 from polydsl.backend.normal import erf, gelu
 from polydsl.backend.powers import pow_real, pow_whole
@@ -93,7 +94,7 @@ _INTEGERS: dict[str, Emission] = {
     "isnan": lambda x: x.differs(x),
 }
 _RELATIONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
-_SHARED = ("pos", "and", "or", "not", "clamp", *_RELATIONS)
+_SHARED = ("pos", "and", "or", "not", "clamp", "inside", *_RELATIONS)
 
 EMITTED = frozenset((*_FLOATS, *_INTEGERS, *_SHARED))
 """The names of all functions that are emitted."""
@@ -142,6 +143,10 @@ def emit_function(
         x, least, most = operands
         raised = emit_function(builder, "max", [x, least], inner, target)
         return emit_function(builder, "min", [raised, most], inner, target)
+    if name == "inside":
+        x, extent = operands
+        last = builder.sub(extent, constant(extent.type, 1))
+        return elementwise.extremum(builder, "min", [x, last], signed=False)
     context = Context(builder, target.isa.has_fma)
     if inner.is_float:
         return _folded(_FLOATS[name], [Real(context, v) for v in operands], name)

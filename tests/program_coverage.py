@@ -76,7 +76,7 @@ _MEMORY = ("argument", "prepared", "scratch", "register", "constant")
 _OTHERS = (
     "table of result rows", "table of row taps", "table of column taps",
     "private scratch", "prepared by threads", "cheapest plan", "any plan",
-    "bound", "not bound", "all bound", "fresh results", "given results", "decided",
+    "bound", "not bound", "all bound", "fresh results", "given results",
     "extent 0", "extent 1", "prime extent", "scalar argument", "large integers",
     "several results", "constants", "partial tensor",
 )  # fmt: skip
@@ -84,7 +84,7 @@ _OTHERS = (
 WANTED = frozenset(
     [f"rule {name}" for name in build._RULES if name not in RULES_LEFT_OUT]
     + [f"typed {name}" for name in _TYPED]
-    + [f"function {name}" for name in FUNCTIONS]
+    + [f"function {name}" for name, row in FUNCTIONS.items() if not row.internal]
     + [f"reduction {name}" for name in REDUCTIONS]
     + [f"statement {name}" for name in ("=", "+=", "*=")]
     + [f"dtype {name}" for name in _DTYPES]
@@ -120,8 +120,6 @@ def seen(run: Run) -> set[str]:
     assert state.program and state.scop and state.schedule and state.nest
     found = {*_case(run.case), *_program(state.program), *_nest(state.nest)}
     found |= {f"order {name}" for name in orders(state.scop, state.program)}
-    if run.decided:
-        found.add("decided")
     found |= {f"gather {name}" for name in _gathers(run)}
     for plan in state.schedule.plans:
         if isinstance(plan, VectorPlan) and plan.point.vector in plan.bounded:

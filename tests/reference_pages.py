@@ -99,6 +99,8 @@ def functions_page() -> str:
         "| --- | --- | --- |",
     ]
     for row in FUNCTIONS.values():
+        if row.internal:
+            continue
         written = f"`{row.symbol}`" if row.symbol else f"`{row.name}`"
         count = f"{row.arity} or more" if row.variadic else str(row.arity)
         lines.append(f"| {written} | {count} | {row.ulp:g} |")

@@ -129,7 +129,6 @@ def test_interpreted_loops_agree_with_the_oracle(text, dtype) -> None:
         arrays[name] = np.zeros(buffer.shape, buffer.dtype.numpy)
     interpret(nest, arrays)
     found = [arrays[name] for name in job.program.results]
-    assert job.is_decided
     compare(job.program, job.expected, found)
 
 

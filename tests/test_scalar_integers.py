@@ -104,6 +104,18 @@ def numbers(dtype):
     )
 
 
+@rows
+@pytest.mark.parametrize("dtype", (I64, I32), ids=str)
+def test_a_subscript_is_kept_inside(dtype, isa):
+    extents = [1, 2, 7, 64, dtype.greatest]
+    values = some_numbers(dtype)
+    x, n = zip(*((v, n) for v in values for n in extents))
+    for lanes in (1, isa.lanes(dtype)):
+        check(
+            "inside", lambda x, n: x if 0 <= x < n else n - 1, dtype, isa, lanes, x, n
+        )
+
+
 @given(st.data())
 @settings(deadline=None, max_examples=60)
 def test_operators_on_random_numbers(data):

@@ -9,6 +9,7 @@ from scalar_harness import HOST_ROWS, add_function, add_map
 
 from polydsl.backend.isa import GENERIC, ISAS
 from polydsl.backend.jit import compile_object
+from polydsl.backend.llvm_types import register_type
 from polydsl.backend.scalar import EMITTED, emit_cast, emit_function
 from polydsl.backend.target import host_target, target_for
 from polydsl.base.diagnostics import CompilerBug
@@ -34,6 +35,7 @@ def names_for(dtype):
         for name, function in FUNCTIONS.items()
         if (function.rule == "logical") <= (dtype == BOOL)
         and (function.rule == "test") <= dtype.is_float
+        and function.internal <= (dtype in (I64, I32))
         and (dtype.bits >= 32 or function.rule in NARROW_RULES)
     ]
 
@@ -78,8 +80,9 @@ def test_emission_stays_in_its_block():
     target = TARGETS[0]
     for name, function in FUNCTIONS.items():
         dtype = BOOL if function.rule == "logical" else F32
+        dtype = I64 if function.internal else dtype
         for lanes in (1, 8):
-            element = ir.IntType(1) if dtype == BOOL else ir.FloatType()
+            element = register_type(dtype)
             type_ = element if lanes == 1 else ir.VectorType(element, lanes)
             signature = ir.FunctionType(ir.VoidType(), [type_] * function.arity)
             host = ir.Function(ir.Module(), signature, "host")

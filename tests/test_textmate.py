@@ -273,7 +273,7 @@ def alternatives(scope: str) -> list[set[str]]:
 
 
 def test_the_lists_are_those_of_the_compiler() -> None:
-    functions = {name for name, row in FUNCTIONS.items() if not row.is_operator}
+    functions = {name for name, row in FUNCTIONS.items() if row.is_named}
     assert alternatives("support.function.value") == [functions | {"where"}]
     assert alternatives("support.function.reduction") == [set(REDUCTIONS)]
     assert alternatives("support.type.cast") == [set(DTYPES)]

@@ -84,16 +84,16 @@ def check(change: Change) -> Move:
     return lambda nest: in_body(nest, once(Check, change))
 
 
-def without_clamp(expr: Any) -> Any:
-    is_clamp = isinstance(expr, Call) and expr.function == "clamp"
-    return expr.arguments[0] if is_clamp else expr
+def unkept(expr: Any) -> Any:
+    is_kept = isinstance(expr, Call) and expr.function == "inside"
+    return expr.arguments[0] if is_kept else expr
 
 
 def clamped(lo: int, hi: int) -> Change:
     def apply(expr: Any) -> Any:
-        if not isinstance(expr, Call) or expr.function != "clamp":
+        if not isinstance(expr, Call) or expr.function != "inside":
             return expr
-        return replace(expr, arguments=(expr.arguments[0], number(lo), number(hi)))
+        return Call("clamp", (expr.arguments[0], number(lo), number(hi)), I64)
 
     return apply
 
@@ -152,8 +152,8 @@ def into_loop(nest: LoopNest) -> LoopNest:
 
 
 MISTAKES: tuple[tuple[str, str, Move, str], ...] = (
-    ("gather", "a subscript is not clamped", value(without_clamp), "may be|not the"),
-    ("nested", "an inner one is not clamped", value(without_clamp), "may be|not the"),
+    ("gather", "a subscript is not kept inside", value(unkept), "may be|not the"),
+    ("nested", "an inner one is not kept inside", value(unkept), "may be|not the"),
     ("gather", "one row too many", value(clamped(0, 8)), "may be 0 to 8"),
     ("gather", "one row before the first", value(clamped(-1, 7)), "may be -1 to 7"),
     ("gather", "a row is left out", value(clamped(0, 6)), "not the value"),

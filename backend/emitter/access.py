@@ -32,8 +32,13 @@ class Mask:
 
 def load_element(scope: Scope, buffer: Buffer, place: ir.Value) -> ir.Value:
     """Load one element, in its register form."""
-    value = _load(scope, buffer, place, memory_type(buffer.dtype))
+    value = load_kept(scope, buffer, place)
     return from_memory(scope.builder, value, buffer.dtype, scope.target.isa)
+
+
+def load_kept(scope: Scope, buffer: Buffer, place: ir.Value) -> ir.Value:
+    """Load one element as it is in memory."""
+    return _load(scope, buffer, place, memory_type(buffer.dtype))
 
 
 def store_element(

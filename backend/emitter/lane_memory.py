@@ -13,12 +13,14 @@ from polydsl.backend.emitter.access import (
     Mask,
     gather,
     load_element,
+    load_kept,
     load_vector,
     scatter,
     store_vector,
 )
 from polydsl.backend.emitter.branches import branch, value_if
-from polydsl.backend.emitter.expressions import emit_affine
+from polydsl.backend.emitter.expressions import emit_affine, emit_place
+from polydsl.backend.emitter.expressions import parts as parts_of
 from polydsl.backend.emitter.lane_indices import (
     Parts,
     ValueOf,
@@ -27,12 +29,15 @@ from polydsl.backend.emitter.lane_indices import (
     split,
     varying_vector,
 )
-from polydsl.backend.emitter.lanes import Lanes, uniform_index
+from polydsl.backend.emitter.lanes import Lanes, reads_inside, uniform_index
 from polydsl.backend.emitter.ranges import Affine
 from polydsl.backend.emitter.types import (
+    I32,
+    add,
     any_lane,
     constant_of,
     every_lane,
+    number,
     offset,
     shuffle,
     zeros,
@@ -40,7 +45,7 @@ from polydsl.backend.emitter.types import (
 from polydsl.backend.llvm_types import memory_type
 from polydsl.backend.memory_form import from_memory, to_memory
 from polydsl.base import dtypes
-from polydsl.loops.nest import Buffer, Expr
+from polydsl.loops.nest import Buffer, Expr, Load
 
 LONGEST_STRIDE = 4
 """Longer strides are gathered: shuffles would load too much that is not used."""
@@ -72,6 +77,8 @@ def _load(
 ) -> ir.Value:
     scope, count = lanes.scope, lanes.count
     if parts.irregular.terms:
+        if mask is None and _is_looked_up(lanes, index):
+            return _load_each(lanes, buffer, index)
         return gather(scope, buffer, _places(lanes, buffer, parts, value_of), mask)
     if parts.stride == 1:
         place = place_of(lanes, buffer, parts.uniform)
@@ -259,6 +266,30 @@ def _pick(
             else:
                 picks.append(lane)
         value = shuffle(builder, value, loaded[i], picks)
+    return value
+
+
+def _is_looked_up(lanes: Lanes, index: tuple[Expr, ...]) -> bool:
+    """Return whether subscripts are loaded, every lane's, and best one by one."""
+    scope = lanes.scope
+    if scope.target.isa.has_gather or lanes.tail is not None:
+        return False
+    if not any(isinstance(part, Load) for part in parts_of(*index)):
+        return False
+    return lanes.guard is None or all(reads_inside(scope, e) for e in index)
+
+
+def _load_each(lanes: Lanes, buffer: Buffer, index: tuple[Expr, ...]) -> ir.Value:
+    """Load the lanes one by one, with subscripts that never were a vector: to take a
+    vector of addresses apart costs more than all else."""
+    scope, builder = lanes.scope, lanes.builder
+    first, ends = scope.variable(lanes.var), scope.ranges[lanes.var]
+    value = ir.Constant(memory_type(buffer.dtype, lanes.count), ir.Undefined)
+    for lane in range(lanes.count):
+        here = add(builder, first, number(lane * lanes.step))
+        own = scope.bind(lanes.var, here, ends)
+        place = emit_place(own, buffer.name, index, {})
+        value = builder.insert_element(value, load_kept(own, buffer, place), I32(lane))
     return value
 
 

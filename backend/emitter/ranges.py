@@ -158,6 +158,8 @@ def _atom_interval(atom: Expr, ranges: Ranges) -> Interval:
             return (max(0, low, -high), max(abs(low), abs(high)))
         case Call("clamp", (_, low_end, high_end)):
             return interval(low_end, ranges)[0], interval(high_end, ranges)[1]
+        case Call("inside", (_, extent)):
+            return 0, interval(extent, ranges)[1] - 1
         case Select(_, then, otherwise):
             first, second = interval(then, ranges), interval(otherwise, ranges)
             return min(first[0], second[0]), max(first[1], second[1])

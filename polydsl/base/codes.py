@@ -103,7 +103,7 @@ CODES: dict[str, str] = {
     "E0425": "the imported file has no such kernel",
     "E0426": "files import from one another in too long a row",
     # E05: not compiled yet
-    "E0502": "a recurrence that runs along no linear time is not compiled yet",
+    "E0502": "a recurrence along no linear time has too many points to be ordered",
     # W: warnings
     "W0101": "a term of a sum is added once for every summed index",
 }

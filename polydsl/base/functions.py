@@ -38,7 +38,8 @@ class Function:
     compiled code (0.5 is correctly rounded, 0 is exact). `symbol` is the operator's
     spelling, empty for a function that is called by its name. `jumps` says that the
     value is a discontinuous function of its operands. A `variadic` function takes
-    `arity` arguments or more.
+    `arity` arguments or more. An `internal` one is the compiler's own: no program can
+    name it.
 
     `numpy` takes float64, int64 or bool arrays: the meaning in exact arithmetic, and
     that of integers before they wrap around; `integer` replaces it where integers
@@ -56,6 +57,7 @@ class Function:
     symbol: str = ""
     jumps: bool = False
     variadic: bool = False
+    internal: bool = False
     integer: Numeric | None = None
     turns: tuple[float, ...] = ()
     slope: Numeric | None = None
@@ -64,6 +66,11 @@ class Function:
     def is_operator(self) -> bool:
         """Whether it is written with its symbol."""
         return bool(self.symbol)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether programs call it by its name."""
+        return not (self.symbol or self.internal)
 
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])
@@ -103,6 +110,10 @@ def _integer_floor_divide(x: Any, y: Any) -> Any:
 def _integer_modulo(x: Any, y: Any) -> Any:
     """Python's remainder; a zero divisor gives 0."""
     return np.where(y == 0, 0, np.remainder(x, np.where(y == 0, 1, y)))
+
+
+def _inside(x: Any, n: Any) -> Any:
+    return np.where((x >= 0) & (x < n), x, n - 1)
 
 
 def _integer_power(x: Any, y: Any) -> Any:
@@ -196,6 +207,9 @@ FUNCTIONS: dict[str, Function] = {
         Function("clamp", 3, "keep", lambda x, a, b: np.minimum(np.maximum(x, a), b)),
         Function("fma", 3, "arithmetic", lambda x, y, z: x * y + z, 0.51),
         Function("isnan", 1, "test", np.isnan, jumps=True),
+        # An integer if it is at least 0 and below n, else n - 1: one unsigned
+        # comparison, where `clamp` takes two.
+        Function("inside", 2, "keep", _inside, jumps=True, internal=True),
     )
 }
 """All scalar operations by name. `where` is a form of its own (`Select`)."""

@@ -143,7 +143,7 @@ def _is_known(leaf: Leaf, call: Call) -> bool:
     )
 
 
-_TERMS = frozenset(("add", "sub", "neg", "pos", "mul", "min", "max", "abs"))
+_TERMS = frozenset(("add", "sub", "neg", "pos", "mul", "min", "max", "abs", "inside"))
 
 
 def check_inside(

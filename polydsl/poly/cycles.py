@@ -1,13 +1,15 @@
 """Instances that need each other, found one by one: `find_cycle(statements)`.
 
 Where there are many, indices that all of them share and that no need changes are looked
-at for one value.
+at for one value; where that leaves too many, only what some instances need is followed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import TypeAlias
 
 from polydsl.poly.flows import Flow, flows
 from polydsl.poly.isl import (
@@ -18,6 +20,8 @@ from polydsl.poly.isl import (
     image_of,
     pairs_of,
     sample_pair,
+    sample_point,
+    sources_of,
     with_value,
 )
 from polydsl.poly.scop import Statement
@@ -25,6 +29,8 @@ from polydsl.poly.terms import isl_name
 
 LIMIT = 200_000
 """So many needs are looked at, at most."""
+MOST_ASKED = 10_000
+"""Of so many instances is asked what they need, where all needs are too many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,8 @@ class Instance:
         return f"{name}[{inner}]" if inner else name
 
 
-Needs = Mapping[Instance, tuple[Instance, ...]]
+Needs: TypeAlias = Callable[[Instance], Iterable[Instance]]
+"""What an instance needs."""
 
 
 class TooMany(Exception):
@@ -54,12 +61,24 @@ def find_cycle(statements: Sequence[Statement]) -> tuple[Instance, Instance] | N
     """Return two instances that need each other, or one that needs itself twice; None
     if there are none. Raises `TooMany`."""
     known = flows(statements)
-    try:
-        needs = _needs(statements, known, {})
-    except TooMany:
-        needs = _needs(statements, known, _free(statements, known))
+    for values in ({}, _free(statements, known)):
+        try:
+            needs = _needs(statements, known, values)
+        except TooMany:
+            continue
+        return _first_cycle(needs, _looked_up(needs))
+    starts = (_first_target(statements, flow) for flow in known)
+    found = _first_cycle(starts, _asked(statements, known))
+    if found is None:
+        raise TooMany
+    return found
+
+
+def _first_cycle(
+    starts: Iterable[Instance], needs: Needs
+) -> tuple[Instance, Instance] | None:
     done: set[Instance] = set()
-    for start in needs:
+    for start in starts:
         found = _search(start, needs, done)
         if found is not None:
             return found
@@ -75,7 +94,7 @@ def _search(
     while pending or path:
         if pending:
             instance = pending.pop()
-            path[instance] = iter(needs.get(instance, ()))
+            path[instance] = iter(needs(instance))
         last = next(reversed(path))
         following = next(path[last], None)
         if following is None:
@@ -97,8 +116,9 @@ def _on_cycle(path: list[Instance], first: Instance) -> tuple[Instance, Instance
 
 def _needs(
     statements: Sequence[Statement], known: Sequence[Flow], fixed: Mapping[str, int]
-) -> Needs:
-    """Return what every instance needs for which some indices have a value."""
+) -> Mapping[Instance, tuple[Instance, ...]]:
+    """Return what every instance needs for which some indices have a value. Raises
+    `TooMany`."""
     by_name = {s.name: s for s in statements}
     found: dict[Instance, list[Instance]] = {}
     count = 0
@@ -114,6 +134,36 @@ def _needs(
             if count > LIMIT:
                 raise TooMany
     return {instance: tuple(others) for instance, others in found.items()}
+
+
+def _looked_up(needs: Mapping[Instance, tuple[Instance, ...]]) -> Needs:
+    return lambda instance: needs.get(instance, ())
+
+
+def _asked(statements: Sequence[Statement], known: Sequence[Flow]) -> Needs:
+    """Return a function that asks isl for what one instance needs. It raises `TooMany`
+    if it is called too often."""
+    by_name = {s.name: s for s in statements}
+
+    @cache
+    def needs(instance: Instance) -> tuple[Instance, ...]:
+        if needs.cache_info().currsize >= MOST_ASKED:
+            raise TooMany
+        name, point = instance.statement.name, instance.point
+        return tuple(
+            Instance(by_name[flow.source], before)
+            for flow in known
+            if flow.target == name
+            for before in sources_of(flow.relation, point, MOST_ASKED)
+        )
+
+    return needs
+
+
+def _first_target(statements: Sequence[Statement], flow: Flow) -> Instance:
+    point = sample_point(flow.relation.range())
+    assert point is not None
+    return Instance(next(s for s in statements if s.name == flow.target), point)
 
 
 def _pairs(relation: Map) -> list[Pair]:

@@ -2,7 +2,7 @@
 
     y[n, d] = table[ids[n], d]
         ->  table_check min= n if ids[n] < 0 or ids[n] >= V else NOWHERE
-            y[n, d] = table[clamp(ids[n], 0, V - 1), d]
+            y[n, d] = table[inside(ids[n], V), d]
 
 So no load can leave its tensor, whatever the data are, and the check is a reduction
 like any other: it runs over the indices that its subscript and the conditions around
@@ -10,7 +10,7 @@ it need, and finds the same point for every number of threads. Inside `pad` noth
 checked; the value is chosen instead:
 
     pad(table[ids[n], d], v)
-        ->  pad(table[clamp(ids[n], 0, V - 1), d], v) if 0 <= ids[n] < V else v
+        ->  pad(table[inside(ids[n], V), d], v) if 0 <= ids[n] < V else v
 
 What the interval of a subscript decides is left out.
 """
@@ -128,7 +128,7 @@ def _condition(drafts: Drafts, condition: Expr, place: Place) -> Expr:
 
 
 def _checked(drafts: Drafts, access: Access, place: Place) -> Expr:
-    """Clamp the subscripts of an access, and check those that may be outside."""
+    """Keep the subscripts of an access inside, and check those that may be outside."""
     shape = drafts.tensors[access.tensor].shape
     subscripts = list(access.subscripts)
     for axis, (subscript, extent) in enumerate(zip(access.subscripts, shape)):
@@ -138,7 +138,7 @@ def _checked(drafts: Drafts, access: Access, place: Place) -> Expr:
         outside = disjunction(beyond(subscript, ends, _known(drafts, subscript)))
         if outside is not None:
             draft_check(drafts, access, axis, outside, place)
-            subscripts[axis] = _clamped(subscript, ends)
+            subscripts[axis] = _kept(subscript, ends)
             if extent == 0:
                 # The check fails at every point: nothing is made of the value.
                 return _nothing(access)
@@ -150,10 +150,14 @@ def _nothing(access: Access) -> Literal:
     return Literal(zero, access.dtype, access.span)
 
 
-def _clamped(subscript: Expr, ends: Interval) -> Expr:
-    span = subscript.span
-    lo, hi = (Literal(end, I64, span) for end in ends)
-    return Call("clamp", (subscript, lo, hi), I64, span)
+def _kept(subscript: Expr, ends: Interval) -> Expr:
+    """Return a subscript where it is within *ends*, elsewhere another that is."""
+    span, (lo, hi) = subscript.span, ends
+    if lo == 0:
+        return Call("inside", (subscript, Literal(hi + 1, I64, span)), I64, span)
+    # Counting from another start might overflow.
+    least, greatest = (Literal(end, I64, span) for end in ends)
+    return Call("clamp", (subscript, least, greatest), I64, span)
 
 
 def _known(drafts: Drafts, subscript: Expr) -> Interval:
@@ -164,7 +168,7 @@ def _known(drafts: Drafts, subscript: Expr) -> Interval:
 
 
 def _padded(drafts: Drafts, pad: Pad, place: Place) -> Expr:
-    """Choose between a clamped access and the value, which is evaluated only there."""
+    """Choose between an access kept inside and the value, evaluated only there."""
     kept = _each(drafts, pad.access.subscripts, place)
     access = replace(pad.access, subscripts=kept)
     value = pad.value
@@ -182,10 +186,10 @@ def _padded(drafts: Drafts, pad: Pad, place: Place) -> Expr:
             conditions = within(subscript, ends, _known(drafts, subscript))
             inside += conditions
             if conditions:
-                subscripts[axis] = _clamped(subscript, ends)
+                subscripts[axis] = _kept(subscript, ends)
     where = conjunction(inside)
-    clamped = replace(access, subscripts=tuple(subscripts))
-    chosen = replace(pad, access=clamped, value=value)
+    kept_access = replace(access, subscripts=tuple(subscripts))
+    chosen = replace(pad, access=kept_access, value=value)
     if where is None:
         return chosen
     return Select(where, chosen, value, pad.dtype, pad.span)

@@ -187,6 +187,32 @@ def pairs_of(relation: Map, limit: int) -> list[Pair] | None:
     return pairs
 
 
+def sources_of(
+    relation: Map, point: Sequence[int], limit: int
+) -> list[tuple[int, ...]]:
+    """Return what a relation takes to a point, one value alone where that is more than
+    *limit*."""
+    for place, value in enumerate(point):
+        relation = relation.fix_val(OUT, place, value)
+    try:
+        pairs = pairs_of(relation, limit)
+    except BudgetExceeded:
+        pairs = None
+    if pairs is None:
+        pairs = [p for p in (sample_pair(relation),) if p is not None]
+    return [before for before, _ in pairs]
+
+
+def kept_dimensions(relation: Map, before: Sequence[int], after: Sequence[int]) -> Map:
+    """Return a relation between some dimensions of each side, by their positions: the
+    others may have any value."""
+    for side, kept in ((IN, before), (OUT, after)):
+        for place in reversed(range(relation.dim(side))):
+            if place not in kept:
+                relation = relation.project_out(side, place, 1)
+    return relation
+
+
 def has_dimension(relation: Map, name: str) -> bool:
     """Whether both sides of a relation have a dimension of a name."""
     sides = (IN, OUT)

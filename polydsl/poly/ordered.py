@@ -18,7 +18,8 @@ def ordered_scop(scop: Scop) -> Scop:
     """Return the scop in an order of execution, its scatters turned round.
 
     Raises `ProgramError` E0314 where points need each other, and `NotCompiledError`
-    E0502 for a recurrence that runs along no linear time.
+    E0502 for a recurrence that runs along no linear time and is too large to be
+    ordered point by point.
     """
     try:
         return order_statements(gathered(scop))
@@ -38,7 +39,7 @@ def _recurrence(cycle: Cycle) -> PolydslError:
             "E0502",
             f"a recurrence without a linear order ({cycle}) is not compiled yet",
             first.span,
-            f"{first.tensor} needs elements of itself",
+            f"{first.tensor} has too many points to be ordered one by one",
             "the oracle runs it: kernel.reference(...)",
         )
         return NotCompiledError((refused,))

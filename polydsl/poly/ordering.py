@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from polydsl.poly.flows import Flow, flows
+from polydsl.poly.levels import levelled
 from polydsl.poly.pieces import pieces_of
 from polydsl.poly.scop import Group, Item, Recurrence, Scop, Statement
 from polydsl.poly.times import NoTime, choose_time, retimed
@@ -157,7 +158,7 @@ class _Arranging:
         }
         components = _components(needs)
         if len(components) == 1:
-            return self._in_pieces(group, fixed)
+            return self._in_pieces(group, known, fixed)
         items: list[Item] = []
         statements: list[Statement] = []
         for names in components:
@@ -169,15 +170,22 @@ class _Arranging:
         return _Arranged(tuple(items), tuple(statements))
 
     def _in_pieces(
-        self, group: tuple[Statement, ...], fixed: tuple[str, ...]
+        self,
+        group: tuple[Statement, ...],
+        known: Sequence[Flow],
+        fixed: tuple[str, ...],
     ) -> _Arranged:
-        """Order statements that have no time together in pieces. Raises `Cycle` where
-        that is no help."""
+        """Order statements that have no time together in pieces: where conditions
+        decide, or else by how much must run before. Raises `Cycle` where that is no
+        help."""
         pieces = [
             (s,) if s.name in self.pieces else pieces_of(self.scop, s) for s in group
         ]
         if all(len(found) == 1 for found in pieces):
-            raise Cycle(group)
+            levels = levelled(self.scop, group, known, fixed)
+            if levels is None:
+                raise Cycle(group)
+            pieces = [levels]
         named = {s.name: s.name for found in pieces if len(found) > 1 for s in found}
         finer = _Arranging(self.scop, {**self.pieces, **named})
         try:

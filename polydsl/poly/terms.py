@@ -193,6 +193,8 @@ def interval_of(function: str, ranges: Sequence[Interval]) -> Interval:
         case "clamp":
             lo, hi = ranges[2]
             return min(max(a, c), lo), min(max(b, d), hi)
+        case "inside":
+            return (a, b) if a >= 0 and b < c else (0, d - 1)
         case _:
             bug(f"{function} is not quasi-affine")
 

@@ -43,7 +43,7 @@ def _arity(name: str) -> tuple[int, bool] | None:
     if name == "where":
         return 3, False
     row = FUNCTIONS.get(name)
-    if row is None or row.is_operator:
+    if row is None or not row.is_named:
         return None
     return row.arity, row.variadic
 

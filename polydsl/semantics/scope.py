@@ -34,7 +34,7 @@ ARTICLES: dict[Kind, str] = {
 }
 
 FUNCTION_NAMES = frozenset(
-    (*(n for n, row in FUNCTIONS.items() if not row.is_operator), *DTYPES, "where")
+    (*(n for n, row in FUNCTIONS.items() if row.is_named), *DTYPES, "where")
 )
 """What is called by its name in an expression: functions, casts and `where`."""
 

@@ -15,7 +15,7 @@ CONSTANT_TYPES = ("int", "float", "bool")
 """The types of constant parameters."""
 
 VALUE_FUNCTIONS = frozenset(
-    {name for name, row in FUNCTIONS.items() if not row.is_operator} | {"where"}
+    {name for name, row in FUNCTIONS.items() if row.is_named} | {"where"}
 )
 """The functions that are called by their names."""
 

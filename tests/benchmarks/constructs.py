@@ -2,7 +2,8 @@
 
     OPENBLAS_NUM_THREADS=1 python -m tests.benchmarks.constructs
 
-One thread on both sides, interleaved in one process, best of many rounds.
+One thread on both sides, interleaved in one process, best of many rounds: the shorter
+a call, the more of them are timed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import polydsl
 
 Array = np.ndarray[Any, Any]
 ROUNDS = 15
+SECONDS = 0.5
+"""A trial ends after so many rounds that take so long."""
 
 KERNELS = polydsl.loads("""
 kernel band(x: f32[N, N], y: f32[N]) -> f32[N]:
@@ -211,7 +214,9 @@ def best_of_both(trial: Trial) -> tuple[float, float]:
     kernel = getattr(KERNELS, trial.kernel)
     kernel(*trial.arguments, threads=1)
     ours = theirs = float("inf")
-    for _ in range(ROUNDS):
+    begin, rounds = time.perf_counter(), 0
+    while rounds < ROUNDS or time.perf_counter() < begin + SECONDS:
+        rounds += 1
         start = time.perf_counter()
         kernel(*trial.arguments, threads=1)
         middle = time.perf_counter()

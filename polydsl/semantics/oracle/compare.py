@@ -46,10 +46,17 @@ class Margins:
         return max((margin.ratio for margin in self.results), default=0.0)
 
 
-def compare(program: Program, outcome: Outcome, results: Sequence[Array]) -> Margins:
-    """Return the margins of *results*, or raise `VerificationError`."""
+def compare(
+    program: Program,
+    outcome: Outcome,
+    results: Sequence[Array],
+    share: float = UNDECIDED_SHARE,
+) -> Margins:
+    """Return the margins of *results*, or raise `VerificationError`: where an element
+    is wrong, or more than a *share* of the elements of one result are undecided."""
     margins = []
     for result, got in zip(outcome.results, results, strict=True):
+        _check_undecided(program, result, share)
         margins.append(_margin(program, result, np.asarray(got)))
     return Margins(tuple(margins), outcome.sampled)
 
@@ -66,7 +73,6 @@ def _margin(program: Program, result: Result, got: Array) -> Margin:
         ratios, bound, found = _ratios(result, found)
     undecided = result.undecided.reshape(-1)
     ratios = np.where(undecided, 0.0, ratios)
-    _check_undecided(program, result)
     if not ratios.size:
         return Margin(result.name, 0.0, (), 0.0, 0.0, 0.0, 0, 0)
     worst = int(np.argmax(ratios))
@@ -102,9 +108,9 @@ def _ratios(result: Result, found: Array) -> tuple[Floats, Floats, Array]:
     return np.where(same, 0.0, ratios), bound, found
 
 
-def _check_undecided(program: Program, result: Result) -> None:
+def _check_undecided(program: Program, result: Result, share: float) -> None:
     undecided, size = int(result.undecided.sum()), result.undecided.size
-    if undecided > UNDECIDED_SHARE * size:
+    if undecided > share * size:
         raise VerificationError(
             f"{program.name}: {undecided} of {size} elements of {result.name} are "
             "undecided: operands of comparisons, floor, round or arg-max lie within "
