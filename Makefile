@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.dev
 # Tests use this many processes. (PyTorch's tests run alone: see .ci/run.)
 JOBS ?= 2
+# Tests start hundreds of processes: each would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test bench mutants fuzz lint format typecheck docs golden wheel clean
 

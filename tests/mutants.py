@@ -45,7 +45,7 @@ EVERY: tuple[Mutation, ...] = (
 )
 """All mutations: those that make wrong code, and those that choose badly."""
 JOBS = 2
-SECONDS = 300.0
+SECONDS = 900.0
 """A run that takes longer hangs, which is a way of being found."""
 
 CHECKS: dict[str, tuple[str, ...]] = {

@@ -105,6 +105,14 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "contraction",
+        "indices that meet in an element share a tile",
+        "polydsl/schedule/matrix_builder.py",
+        "            if {d, e} <= inside:\n",
+        "            if {d, e} < inside - {d}:\n",
+        unproved=True,
+    ),
+    Mutation(
+        "contraction",
         "a group may have a partial last part",
         "polydsl/schedule/contraction.py",
         "        if lo != 0 or extent % divisor:\n",

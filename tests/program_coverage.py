@@ -55,6 +55,7 @@ _MATRIX = (
     "tap blocks", "tap blocks with a tail", "several taps",
     "row tail", "column tail", "outer loops", "split group", "batch",
     "flattened rows", "flattened columns", "flattened depth",
+    "scatter", "shared scatter",
     "sets to zero", "continues", "parallel outer", "parallel columns", "parallel rows",
     "add", "mul", "max", "min", "another function", "exchanged function",
 )  # fmt: skip
@@ -246,6 +247,8 @@ def _matrix(plan: MatrixPlan) -> Iterator[str]:
         ("flattened rows", sum(sizes[d] > 1 for d in plan.rows) > 1),
         ("flattened columns", sum(sizes[d] > 1 for d in plan.columns) > 1),
         ("flattened depth", sum(sizes[d] > 1 for d in plan.depth) > 1),
+        ("scatter", plan.contraction.clashes),
+        ("shared scatter", plan.contraction.clashes and plan.parallel >= 0),
         ("continues", plan.initialize is None),
         ("sets to zero", plan.initialize is not None),
     )

@@ -380,4 +380,5 @@ EXAMPLES: tuple[Case, ...] = (
     *(Case(RANGES[name], "", shuffle=1) for name in ("band wider", "two outer")),
     *(Case(RECURRENCES[name], "") for name in ORDERS),
     *(Case(SCATTERS[name], "") for name in ("two strides", IN_PLACE)),
+    *(Case(SCATTERS["scattered images"], "", shuffle=n) for n in range(4)),
 )

@@ -167,9 +167,11 @@ def shuffled(seed: int | None) -> Iterator[None]:
     changed = {
         "polydsl.schedule.matrix_search.predict": predict,
         "polydsl.schedule.matrix_search.BUDGET": 1000,
+        "polydsl.schedule.contraction.LEAST_DEPTH": int(rng.choice([1, 16])),
         "polydsl.schedule.matrix_search.SHORT": 0,
         "polydsl.schedule.vector_choice.price": prices,
         "polydsl.schedule.vector_builder.MOST_COPIES": 64,
+        f"{vectors}SHORT": int(rng.choice([0, 1 << 14])),
         f"{vectors}LONGEST_SIDE": int(rng.choice([3, 7])),
         "polydsl.schedule.provider_cost.tile_shapes": lambda *given: shapes,
         "polydsl.schedule.matrix_space.LEAST_DEPTH": int(rng.choice([1, 2, 3, 16])),

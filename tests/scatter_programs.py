@@ -122,6 +122,34 @@ kernel f(x: f32[T]) -> f32[T]:
     h[t] = x[t] + s[t]
     return h
 """
+SCATTERED_PRODUCT = """\
+kernel f(x: f32[P, K], w: f32[R, K, C]) -> f32[2*P + R, C]:
+    y[2*p + r, c] += x[p, k] * w[r, k, c]
+    return y
+"""
+SCATTERED_IMAGES = """\
+kernel f(x: f32[N, P, Q, K], w: f32[R, S, K, C]) -> f32[N, 2*P + R, 2*Q + S, C]:
+    p in range(P)
+    y[n, 2*p + r, 2*q + s, c] += pad(x[n, p - 1, q, k]) * w[r, s, k, c]
+    return y
+"""
+SCATTERED_BACK = """\
+kernel f(x: f64[P, K], w: f64[R, K, C]) -> f64[P + R, C]:
+    y[P - 1 - p + r, c] += x[p, k] * w[r, k, c]
+    return y
+"""
+SCATTERED_APART = """\
+kernel f(x: f32[P, K], w: f32[K, C]) -> (f32[3*P, C], f32[P, P, C]):
+    y[3*p + 1, c] += x[p, k] * w[k, c]
+    z[p, p, c] += x[p, k] * w[k, c]
+    return y, z
+"""
+THREE_MEET = """\
+kernel f(x: f32[P, K], w: f32[R, T, K, C], *, b: float = 0.5) -> f32[P + R + T + C, C]:
+    y[m, c] += b
+    y[p + r + t + c, c] += x[p, k] * w[r, t, k, c]
+    return y
+"""
 
 PROGRAMS: dict[str, Program] = {
     "scatter read by recurrence": _f32(SCATTER_READ_BY_RECURRENCE, x=(8, 3)),
@@ -150,6 +178,13 @@ PROGRAMS: dict[str, Program] = {
     "scatter floor": _f32(SCATTER_FLOOR, x=(10, 20)),
     "scatter min": _f32(SCATTER_MIN, x=(10,)),
     "scatter plain": _f32(SCATTER_PLAIN, x=(20,), z=(20,)),
+    "scattered product": _f32(SCATTERED_PRODUCT, x=(7, 20), w=(3, 20, 9)),
+    "scattered images": _f32(SCATTERED_IMAGES, x=(2, 4, 5, 17), w=(3, 2, 17, 10)),
+    "scattered back": Program(
+        SCATTERED_BACK, (("x", "f64", (6, 19)), ("w", "f64", (4, 19, 11)))
+    ),
+    "scattered apart": _f32(SCATTERED_APART, x=(5, 16), w=(16, 9)),
+    "three meet": _f32(THREE_MEET, x=(5, 18), w=(2, 3, 18, 8)),
     "scatter in recurrence": _f32(SCATTER_IN_RECURRENCE, x=(9,)),
     "scatter of a recurrence itself": _f32(SCATTER_OF_A_RECURRENCE_ITSELF, x=(9,)),
 }

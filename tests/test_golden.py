@@ -71,6 +71,13 @@ kernel causal_softmax(s: f32[N, N], *, window: int) -> f32[N, N]:
     return y
 """
 
+OVERLAP_ADD = """
+kernel overlap_add(x: f32[P, R]) -> f32[M]:
+    M = 2*(P - 1) + R
+    y[2*p + r] += x[p, r]
+    return y
+"""
+
 CONV_TRANSPOSE = """
 kernel conv_transpose(x: f32[P, C], w: f32[C, R, K], *, stride: int) -> f32[L, K]:
     L = (P - 1) * stride + R
@@ -78,12 +85,13 @@ kernel conv_transpose(x: f32[P, C], w: f32[C, R, K], *, stride: int) -> f32[L, K
     return y
 """
 
-TEXTS = MATMUL_RELU + EMBEDDING + RNN + CAUSAL_SOFTMAX + CONV_TRANSPOSE
+TEXTS = MATMUL_RELU + EMBEDDING + RNN + CAUSAL_SOFTMAX + OVERLAP_ADD + CONV_TRANSPOSE
 
 LIVES = (
     Life("matmul_relu", ("f32[37,64]", "f32[64,80]")),
     Life("rnn", ("f32[9,24]", "f32[40,24]", "f32[40,40]", "f32[40]")),
     Life("causal_softmax", ("f32[50,50]",), {"window": 20}),
+    Life("overlap_add", ("f32[9,5]",)),
     Life("conv_transpose", ("f32[9,24]", "f32[24,3,40]"), {"stride": 2}),
     Life(
         "conv2d_nhwc_bias_relu",

@@ -23,7 +23,7 @@ from polydsl.poly.ordering import order_statements
 from polydsl.poly.prove import prove
 from polydsl.poly.scatters import gathered
 from polydsl.poly.scop import Scop
-from polydsl.schedule.contraction import Contraction, match
+from polydsl.schedule.contraction import Contraction, is_product_in_place, match
 from polydsl.schedule.matrix_builder import build
 from polydsl.schedule.matrix_family import families
 from polydsl.schedule.matrix_plan import MatrixPlan
@@ -93,7 +93,7 @@ def case(
     program = specialize(library, kernel, types, dict(constants or {}))
     scop = extract(program)
     prove(scop)
-    scop = order_statements(gathered(scop))
+    scop = order_statements(gathered(scop, is_product_in_place))
     layout = default_layout(scop)
     target = replace(machine(cores=cores), vector_bytes=vector_bytes)
     chosen = schedule(scop, analyze(scop), layout, target, frozenset(bound))

@@ -28,6 +28,7 @@ from polydsl.poly.extract import extract
 from polydsl.poly.ordered import ordered_scop
 from polydsl.poly.prove import prove
 from polydsl.poly.scop import Scop
+from polydsl.schedule.contraction import is_product_in_place
 from polydsl.schedule.schedule import Schedule, schedule
 from polydsl.schedule.tree import render as render_tree
 from polydsl.semantics.program import Program
@@ -89,10 +90,10 @@ def _scop(state: Compilation) -> Compilation:
     assert state.program is not None
     scop = extract(state.program)
     prove(scop)
-    ordered = ordered_scop(scop)
+    ordered = ordered_scop(scop, is_product_in_place)
     needed = drop_unused(state.program)
     if needed != state.program:
-        ordered = ordered_scop(extract(needed))
+        ordered = ordered_scop(extract(needed), is_product_in_place)
     return replace(state, scop=ordered)
 
 

@@ -10,19 +10,20 @@ from polydsl.base.diagnostics import (
 )
 from polydsl.poly.cycles import TooMany, find_cycle
 from polydsl.poly.ordering import Cycle, order_statements
-from polydsl.poly.scatters import gathered
+from polydsl.poly.scatters import Stays, gathered
 from polydsl.poly.scop import Scop
 
 
-def ordered_scop(scop: Scop) -> Scop:
-    """Return the scop in an order of execution, its scatters turned round.
+def ordered_scop(scop: Scop, stays: Stays) -> Scop:
+    """Return the scop in an order of execution, its scatters turned round but for those
+    that stay.
 
     Raises `ProgramError` E0314 where points need each other, and `NotCompiledError`
     E0502 for a recurrence that runs along no linear time and is too large to be
     ordered point by point.
     """
     try:
-        return order_statements(gathered(scop))
+        return order_statements(gathered(scop, stays))
     except Cycle as cycle:
         raise _recurrence(cycle) from None
 

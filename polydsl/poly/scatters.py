@@ -9,14 +9,15 @@ a sum for each element over the points that hit it, for which the map is inverte
 One index of each subscript is solved for, one that moves it by a single element; of
 several the longest one, so that short windows stay sums. A scatter whose points have
 elements of their own, or that has no such index, or an indirect left side, stays as it
-is and runs in an order that keeps points that meet apart.
+is and runs in an order that keeps points that meet apart; so does what the caller says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import TypeAlias
 
 from polydsl.base.diagnostics import bug
 from polydsl.poly.isl import equal_dimensions, is_bijection_onto, map_text, parse_map
@@ -35,10 +36,16 @@ from polydsl.poly.terms import (
 )
 from polydsl.semantics.program import Expr, Index, are_distinct
 
+Stays: TypeAlias = Callable[[Scop, Statement], bool]
+"""Which scatters are left as they are."""
 
-def gathered(scop: Scop) -> Scop:
-    """Return the scop with every scatter that can be inverted as a sum of its own."""
-    return replace(scop, statements=tuple(_gathered(scop, s) for s in scop.statements))
+
+def gathered(scop: Scop, stays: Stays) -> Scop:
+    """Return the scop with every scatter that can be inverted, and does not stay as it
+    is, as a sum of its own."""
+    return replace(
+        scop, statements=tuple(_gathered(scop, s, stays) for s in scop.statements)
+    )
 
 
 def is_plain(statement: Statement) -> bool:
@@ -57,11 +64,11 @@ def colliding(statement: Statement) -> frozenset[str]:
     return frozenset(d for d in statement.left if isl_name(d) not in told)
 
 
-def _gathered(scop: Scop, statement: Statement) -> Statement:
+def _gathered(scop: Scop, statement: Statement, stays: Stays) -> Statement:
     if statement.combine is None or is_plain(statement):
         return statement
     has_own = not statement.reduced and bool(statement.write.is_injective())
-    if has_own or not statement.points:
+    if has_own or not statement.points or stays(scop, statement):
         return statement
     forms = [resolve(s, scop.sizes, statement.ranges) for s in statement.subscripts]
     known = [form for form in forms if form is not None]

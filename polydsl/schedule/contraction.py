@@ -10,6 +10,10 @@ indices under `// g` and `% g` are split), and every index belongs to one class,
 tensors it moves: *rows* C and A, *columns* C and B, *depth* A and B, *batch* all three.
 A convolution's window index r in `x[p*stride + r]` is depth: it moves both factors.
 
+A scatter is a product too, `y[2*p + r, c] += x[p, k] * w[r, k, c]`: its rows p and its
+columns r *clash*, since several of their values meet in one element of C. No tile holds
+two indices that clash, so that each of its elements is another one.
+
 Soundness: with these conditions the statement combines, for each value of the batch
 indices, over depth, a function of an element chosen by (row, depth) and one chosen by
 (depth, column). So any tiling of the three classes computes it, whatever the function:
@@ -22,9 +26,12 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
+from itertools import combinations
+from math import prod
 
 from polydsl.base.dtypes import DType
 from polydsl.base.inner_product import InnerProduct
+from polydsl.poly.scatters import colliding
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.substitute import linear_term, resolve, substitute
 from polydsl.poly.terms import Interval, Linear, integer
@@ -48,7 +55,8 @@ class Contraction:
 
     `inner` says how it combines what function of the elements of `a` and `b`.
     `coordinates` gives the dimensions of the statement in those of the contraction:
-    they differ where a range does not start at 0 or an index was split.
+    they differ where a range does not start at 0 or an index was split. `clashes` are
+    the pairs of dimensions of which several values may be one element of `c`.
     """
 
     statement: str
@@ -63,6 +71,7 @@ class Contraction:
     depth: tuple[str, ...]
     batch: tuple[str, ...]
     inner: InnerProduct
+    clashes: tuple[tuple[str, str], ...] = ()
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -74,6 +83,11 @@ class Contraction:
         """The interval of each dimension."""
         return {name: (0, n - 1) for name, n in self.extents}
 
+    def clashing(self, d: str) -> frozenset[str]:
+        """Return the dimensions that clash with one."""
+        pairs = (pair for pair in self.clashes if d in pair)
+        return frozenset(e for pair in pairs for e in pair if e != d)
+
     def swapped(self) -> Contraction:
         """Return the same product with the factors' roles exchanged."""
         return replace(
@@ -84,6 +98,11 @@ class Contraction:
             columns=self.rows,
             inner=self.inner.exchanged(),
         )
+
+
+LEAST_DEPTH = 16
+"""A scatter is computed in place only if each of its elements of the result is loaded
+and stored for so many multiply-adds at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +128,6 @@ def match(scop: Scop, statement: Statement) -> Contraction | NoContraction:
         return NoContraction("a factor has no elements")
     if any(lo > hi for lo, hi in statement.box) or statement.conditions:
         return NoContraction("its domain is not a box with points")
-    if not _has_plain_subscripts(statement):
-        return NoContraction("its points may meet in one element of the result")
     if not all(_is_defined(scop, f) for f in factors):
         return NoContraction("a padded factor is not defined everywhere")
     split = _split_dimensions(scop, statement, factors)
@@ -119,9 +136,17 @@ def match(scop: Scop, statement: Statement) -> Contraction | NoContraction:
     return _classify(scop, statement, inner, factors, *split)
 
 
-def _has_plain_subscripts(statement: Statement) -> bool:
-    plain = {s.name for s in statement.subscripts if isinstance(s, Index)}
-    return len(plain) == len(statement.subscripts)
+def is_product_in_place(scop: Scop, statement: Statement) -> bool:
+    """Whether a scatter is better left as the product that it is, whose tiles are added
+    to the result in place, than turned round into a sum for each element: where tiles
+    have contiguous columns, and sums enough to do."""
+    if not isinstance(statement.subscripts[-1], Index):
+        return False
+    found = match(scop, statement)
+    return (
+        isinstance(found, Contraction)
+        and prod(found.sizes[d] for d in found.depth) >= LEAST_DEPTH
+    )
 
 
 def _is_defined(scop: Scop, factor: Expr) -> bool:
@@ -241,7 +266,31 @@ def _classify(
         tuple(classes["depth"]),
         tuple(classes["batch"]),
         inner,
+        tuple(_clashes(statement, coordinates, extents, c)),
     )
+
+
+def _clashes(
+    statement: Statement,
+    coordinates: dict[str, Linear],
+    extents: dict[str, int],
+    c: Operand,
+) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of dimensions that share a subscript of C, among those whose
+    values an element does not tell. Without such a pair every subscript tells one."""
+    meeting = {
+        name
+        for d in colliding(statement)
+        for name, _ in coordinates[d].coefficients
+        if extents[name] > 1
+    }
+    pairs = (
+        pair
+        for subscript in c.subscripts
+        for pair in combinations((d for d, _ in subscript.coefficients), 2)
+        if {*pair} <= meeting
+    )
+    yield from dict.fromkeys(pairs)
 
 
 def _class(in_c: bool, in_a: bool, in_b: bool) -> str | None:

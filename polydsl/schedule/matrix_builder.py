@@ -112,11 +112,8 @@ class _Builder:
         is_shared = parallel >= 0 and parallel < places[point.parallel + 1]
         parallel = parallel if is_shared else -1
         frame = _Frame(self.setting, self.contraction, sides, running)
-        if parallel >= 0 and running[parallel].axis in ("depth", "taps"):
-            raise _Impossible(
-                f"the loop over {running[parallel].axis} sums up and cannot be shared "
-                "by threads"
-            )
+        if parallel >= 0:
+            self._check_shared(sides, running, parallel)
         a, b = (
             replace(reading, loops=places[reading.loops])
             for reading in map(self._placed, (point.a, point.b))
@@ -138,6 +135,25 @@ class _Builder:
             frame.factor(self.contraction.b, b, "columns"),
             point.microkernel,
         )
+
+    def _check_shared(
+        self, sides: dict[Axis, Side], running: tuple[TileLoop, ...], place: int
+    ) -> None:
+        """No two iterations of the loop that threads share touch one element."""
+        loop = running[place]
+        if loop.axis in ("depth", "taps"):
+            raise _Impossible(
+                f"the loop over {loop.axis} sums up and cannot be shared by threads"
+            )
+        axis = next((a for a in AXES if a == loop.axis), None)
+        dims = (loop.dimension,) if axis is None else sides[axis].dims
+        outside = {o.dimension for o in running[:place] if o.axis not in AXES}
+        for d in dims:
+            others = self.contraction.clashing(d) - outside
+            if others:
+                raise _Impossible(
+                    f"{d} and {min(others)} may be one element in two threads"
+                )
 
     @property
     def _taps(self) -> tuple[str, ...]:
@@ -161,6 +177,10 @@ class _Builder:
                 raise _Impossible(f"a dimension is twice in the {name}")
         if not point.rows or not point.columns:
             raise _Impossible("a tile has rows and columns")
+        inside = {*point.rows, *point.columns}
+        for d, e in found.clashes:
+            if {d, e} <= inside:
+                raise _Impossible(f"points of {d} and {e} in a tile may be one element")
         layout = self.setting.layout[found.c.tensor]
         if flat_step(found.c.offset(layout), point.columns, found.sizes) != 1:
             columns = ".".join(point.columns)

@@ -20,9 +20,17 @@ from polydsl.schedule.decision import Candidate
 from polydsl.schedule.matrix_batch import Batch, Numbers, joined
 from polydsl.schedule.matrix_family import Family, families
 from polydsl.schedule.matrix_model import Prediction, predict
-from polydsl.schedule.matrix_point import MatrixPoint
+from polydsl.schedule.matrix_plan import MatrixPlan
+from polydsl.schedule.matrix_point import AXES, MatrixPoint
 from polydsl.schedule.matrix_reuse import Reuse
-from polydsl.schedule.matrix_space import DEPTH, TAPS, Column, Space
+from polydsl.schedule.matrix_space import (
+    COLUMNS,
+    DEPTH,
+    ROWS,
+    TAPS,
+    Column,
+    Space,
+)
 from polydsl.schedule.reuse.footprint import Counts
 from polydsl.schedule.setting import Setting
 
@@ -210,25 +218,42 @@ def _first_of_tiles(batch: Batch, order: Numbers) -> Numbers:
     return order[np.sort(first)]
 
 
+def _clashing_axes(plan: MatrixPlan) -> tuple[tuple[int, int], ...]:
+    """Return the pairs of axes over indices that clash, both ways."""
+    numbers = dict.fromkeys(plan.rows, ROWS) | dict.fromkeys(plan.columns, COLUMNS)
+    numbers |= {d: len(AXES) + n for n, d in enumerate(plan.outer)}
+    pairs = ((numbers[d], numbers[e]) for d, e in plan.contraction.clashes)
+    return tuple(dict.fromkeys(p for pair in pairs for p in (pair, pair[::-1])))
+
+
 def shared(reuse: Reuse, cycles: Counts, from_memory: Counts) -> tuple[Numbers, Counts]:
     """Return the loop that threads share, -1 for none, and the price of a candidate:
     the mean of its time on one core and of what it costs all cores together.
 
-    A loop over part of a sum is not shared. Starting threads takes its time, every time
-    that the loops outside run; the slowest thread has the most iterations; and all of
-    them share what memory delivers: *from_memory* are the bytes that come from there.
+    A loop over part of a sum is not shared, nor one over an index that clashes with
+    another one, unless that has its loop outside. Starting threads takes its time,
+    every time that the loops outside run; the slowest thread has the most iterations;
+    and all of them share what memory delivers: *from_memory* are the bytes that come
+    from there.
     """
     machine = reuse.setting.machine
     best, slot = cycles * machine.cores, np.full(len(cycles), -1)
     forks = np.ones(len(cycles))
     fork = machine.fork_seconds * machine.frequency
     delivered = from_memory / machine.memory.total
+    clashes = _clashing_axes(reuse.batch.families[0].plan)
+    open_ = {axis: np.ones(len(cycles), bool) for pair in clashes for axis in pair}
     for d, axis in enumerate(reuse.axis):
         trips = reuse.trips[d]
         rounds = np.ceil(trips / machine.cores) / trips
         slowest = np.maximum(cycles * rounds, delivered)
         together = machine.cores * (slowest + forks * fork)
         may = (axis != TAPS) & (axis != DEPTH) & (trips > 1)
+        for first, second in clashes:
+            may &= (axis != first) | ~open_[second]
+        for other in open_:
+            # The points of an outer index are told by its loop; tiles hold several.
+            open_[other] &= (axis != other) | (other < len(AXES))
         better = may & (together < best)
         best, slot = np.where(better, together, best), np.where(better, d, slot)
         forks = forks * trips

@@ -1,7 +1,8 @@
 """The candidates for a `VectorPlan`: families of points.
 
 Every index may be the vector. Up to two left-hand indices lie side by side in a
-register tile, in either order, and windows may be written out around them.
+register tile, in either order, and windows may be written out around them. Where there
+is little to do, one index beside the vector is enough.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ MOST_VECTORS = 8
 """... and so many vectors."""
 MOST_TAPS = 16
 """So many points of the reduced indices are written out, at most."""
+SHORT = 1 << 14
+"""A statement of fewer points takes microseconds: fewer forms are priced."""
 
 
 def families(setting: VectorSetting) -> Iterator[Family]:
@@ -64,8 +67,9 @@ def families(setting: VectorSetting) -> Iterator[Family]:
             tuple((d, part) for d, part in spread.items() if d in statement.dims),
             mask_instructions(statement),
         )
-        tiles = tuple(_tiles(setting, vector))
-        for taps in _tap_sets(setting, statement, vector):
+        is_short = statement.points < SHORT
+        tiles = tuple(_tiles(setting, vector, 1 if is_short else 2))
+        for taps in ((),) if is_short else _tap_sets(setting, statement, vector):
             loops = tuple(d for d in family.walk.loops if d not in taps)
             walk = replace(family.walk, loops=loops)
             for tile in tiles:
@@ -107,8 +111,11 @@ def vector_candidates(setting: VectorSetting) -> Iterator[str]:
             yield d
 
 
-def _tiles(setting: VectorSetting, vector: str | None) -> Iterator[tuple[str, ...]]:
-    """Yield the indices of a register tile, outermost first, the vector last."""
+def _tiles(
+    setting: VectorSetting, vector: str | None, most: int
+) -> Iterator[tuple[str, ...]]:
+    """Yield the indices of a register tile, outermost first, the vector last: *most*
+    others beside it."""
     last = () if vector is None else (vector,)
     yield last
     if vector is None:
@@ -119,7 +126,7 @@ def _tiles(setting: VectorSetting, vector: str | None) -> Iterator[tuple[str, ..
         for d in setting.left
         if d != vector and d not in fixed and setting.extent(d) > 1
     ]
-    sides = 2 if setting.updates else 1
+    sides = most if setting.updates else 1
     if not setting.updates:
         free = [d for d in free if _is_shared(setting, d)]
     for count in range(1, sides + 1):

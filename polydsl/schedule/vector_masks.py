@@ -8,9 +8,9 @@ tile and with several.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.enumerate import term_values
@@ -60,18 +60,15 @@ def _length(
     left = (*setting.fixed, *setting.left)
     inner = statement.reduced
     bounds = inner_bounds(shaping, statement, left, inner, tiles)
-    sides = [_samples(statement, d) for d in left]
-    lengths: list[float] = []
-    for point in product(*sides):
-        values = {d: np.array(v) for d, v in zip(left, point)}
-        length = 1.0
-        for d in inner:
-            ends = (bounds[d].lo, bounds[d].hi)
-            lo, hi = (int(term_values(e, values, setting.scop.sizes)) for e in ends)
-            length *= max(hi - lo, 0)
-            values[d] = np.array((lo + hi) // 2)
-        lengths.append(length)
-    return float(np.mean(lengths)) if lengths else 0.0
+    grid = np.meshgrid(*(_samples(statement, d) for d in left), indexing="ij")
+    values = {d: side.ravel() for d, side in zip(left, grid)}
+    length: NDArray[np.float64] = np.ones(len(grid[0].ravel()) if grid else 1)
+    for d in inner:
+        ends = (bounds[d].lo, bounds[d].hi)
+        lo, hi = (term_values(e, values, setting.scop.sizes) for e in ends)
+        length = length * np.maximum(hi - lo, 0)
+        values[d] = (lo + hi) // 2
+    return float(length.mean()) if length.size else 0.0
 
 
 def _samples(statement: Statement, d: str) -> list[int]:
