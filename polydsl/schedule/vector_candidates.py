@@ -48,6 +48,7 @@ SHORT = 1 << 14
 def families(setting: VectorSetting) -> Iterator[Family]:
     """Yield every form of a register tile."""
     vectors = tuple(vector_candidates(setting)) or (None,)
+    few = is_short(setting)
     for vector in vectors:
         is_row = vector in setting.model.reduced
         statement = setting.model if is_row else heaviest(setting)
@@ -67,9 +68,8 @@ def families(setting: VectorSetting) -> Iterator[Family]:
             tuple((d, part) for d, part in spread.items() if d in statement.dims),
             mask_instructions(statement),
         )
-        is_short = statement.points < SHORT
-        tiles = tuple(_tiles(setting, vector, 1 if is_short else 2))
-        for taps in ((),) if is_short else _tap_sets(setting, statement, vector):
+        tiles = tuple(_tiles(setting, vector, 1 if few else 2))
+        for taps in ((),) if few else _tap_sets(setting, statement, vector):
             loops = tuple(d for d in family.walk.loops if d not in taps)
             walk = replace(family.walk, loops=loops)
             for tile in tiles:
@@ -99,6 +99,11 @@ def with_loops(family: Family, point: VectorPoint) -> Family:
 def heaviest(setting: VectorSetting) -> Statement:
     """Return the statement with the most points, the one that is priced."""
     return max(setting.updates or setting.statements, key=lambda s: s.points)
+
+
+def is_short(setting: VectorSetting) -> bool:
+    """Whether there is so little to do that few forms are worth a look."""
+    return heaviest(setting).points < SHORT
 
 
 def vector_candidates(setting: VectorSetting) -> Iterator[str]:

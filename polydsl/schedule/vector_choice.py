@@ -23,6 +23,7 @@ from polydsl.schedule.vector_builder import VectorSetting, build
 from polydsl.schedule.vector_candidates import (
     counts_of,
     families,
+    is_short,
     point_of,
     reordered,
     with_loops,
@@ -41,7 +42,8 @@ from polydsl.schedule.vector_registers import with_registers
 SHOWN = 5
 """So many of the best candidates that were not taken are explained."""
 ALTERNATIVES = 16
-"""So many candidates are kept in the record: tuning measures them."""
+"""So many candidates are kept in the record: tuning measures them. What is short is not
+worth it; only those that are explained are kept."""
 ORDERS = 2
 """... and so many of them with the same register tile."""
 
@@ -53,7 +55,8 @@ KEPT = 1.25
 
 def choose_vector_plan(setting: VectorSetting) -> tuple[VectorPlan, Decision]:
     """Return the plan of one tensor's statements and the record of the choice."""
-    found = list(islice(_different(setting), ALTERNATIVES))
+    count = 1 + SHOWN if is_short(setting) else ALTERNATIVES
+    found = list(islice(_different(setting), count))
     if not found:
         bug(f"{setting.tensor} has no schedule")
     (plan, cost), *others = found
