@@ -16,8 +16,8 @@ from polydsl.base.source import Source
 from polydsl.poly.cycles import Instance, find_cycle
 from polydsl.poly.extract import extract
 from polydsl.poly.flows import flows
-from polydsl.poly.isl import pairs_of
 from polydsl.poly.ordering import Cycle, order_statements
+from polydsl.poly.points import pairs_of
 from polydsl.poly.scatters import colliding, gathered, is_plain
 from polydsl.poly.scop import Group, Item, Scop, Statement
 from polydsl.semantics.check import check_module

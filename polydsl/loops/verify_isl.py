@@ -35,8 +35,8 @@ from polydsl.poly.isl import (
     map_text,
     parse_map,
     parse_set,
-    sample,
 )
+from polydsl.poly.points import sample
 
 OPERATIONS = 50_000
 """isl's budget for one question: about 0.4 s."""

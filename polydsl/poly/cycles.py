@@ -12,17 +12,14 @@ from functools import cache
 from typing import TypeAlias
 
 from polydsl.poly.flows import Flow, flows
-from polydsl.poly.isl import (
-    BudgetExceeded,
-    Map,
+from polydsl.poly.isl import BudgetExceeded, Map, equal_dimensions, with_value
+from polydsl.poly.points import (
     Pair,
-    equal_dimensions,
     image_of,
     pairs_of,
     sample_pair,
     sample_point,
     sources_of,
-    with_value,
 )
 from polydsl.poly.scop import Statement
 from polydsl.poly.terms import isl_name

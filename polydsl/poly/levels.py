@@ -20,7 +20,8 @@ import numpy as np
 
 from polydsl.base.dtypes import BOOL, I64
 from polydsl.poly.flows import Flow
-from polydsl.poly.isl import BudgetExceeded, equal_dimensions, kept_dimensions, pairs_of
+from polydsl.poly.isl import BudgetExceeded, equal_dimensions, kept_dimensions
+from polydsl.poly.points import pairs_of
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.statements import rebuilt
 from polydsl.poly.terms import Interval, isl_name

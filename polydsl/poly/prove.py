@@ -11,15 +11,8 @@ from collections.abc import Iterator
 from polydsl.base.diagnostics import Diagnostics
 from polydsl.base.source import Span
 from polydsl.poly.enumerate import outside_point
-from polydsl.poly.isl import (
-    BudgetExceeded,
-    Map,
-    Set,
-    budget,
-    domain_text,
-    parse_set,
-    sample,
-)
+from polydsl.poly.isl import BudgetExceeded, Map, Set, budget, domain_text, parse_set
+from polydsl.poly.points import sample
 from polydsl.poly.scop import Read, Scop, Statement, TensorInfo
 from polydsl.poly.terms import (
     Interval,

@@ -23,7 +23,6 @@ from polydsl.poly.isl import (
     domain_text,
     fixed,
     free_on_both_sides,
-    lexicographic_end,
     lexicographic_interval,
     map_text,
     may_dependences,
@@ -31,6 +30,7 @@ from polydsl.poly.isl import (
     parse_set,
     parse_union_map,
 )
+from polydsl.poly.points import lexicographic_end
 from polydsl.poly.terms import Linear
 
 STATEMENT = "S"

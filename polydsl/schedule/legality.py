@@ -26,9 +26,9 @@ from polydsl.poly.isl import (
     has_dimension,
     map_text,
     parse_map,
-    sample_pair,
     within_budget,
 )
+from polydsl.poly.points import sample_pair
 from polydsl.poly.scop import Scop
 from polydsl.poly.terms import isl_name
 from polydsl.schedule.tree import Axis, Band, Leaf, Member, Step, Tree, leaves
