@@ -26,12 +26,13 @@ bench: $(READY) $(VENV)/.torch
 mutants: $(READY)
 	$(BIN)/python -m tests.mutants
 
-# More than `make test` has time for: every case of the library, then random programs,
-# each round with seeds of its own.
-ROUNDS ?= 10
+# More than `make test` has time for: every case of the library, then random programs for
+# so many minutes, each round with seeds of its own.
+MINUTES ?= 60
 fuzz: $(READY)
 	$(BIN)/python -m pytest -q -n $(JOBS) -m "thorough and not torch"
-	for round in $$(seq $(ROUNDS)); do \
+	end=$$(($$(date +%s) + 60 * $(MINUTES))); \
+	while [ $$(date +%s) -lt $$end ]; do \
 	  $(BIN)/python -m pytest -q -n $(JOBS) -m "random and not torch" \
 	    --hypothesis-seed=random || exit 1; \
 	done

@@ -23,8 +23,6 @@ class VectorISA:
     instructions. Without `has_fma` a multiply-add is two instructions, and `llvm.fma`
     must not be emitted: it becomes a library call. `has_f16` says that conversions
     between f16 and f32 are instructions; elsewhere they too would be calls.
-    `has_gather` says that one instruction loads the elements at a vector of addresses
-    faster than as many loads do.
     `fma_per_cycle` counts vector multiply-adds, `load_bytes` the bytes that one core
     loads from L1 in a cycle.
     """
@@ -37,7 +35,6 @@ class VectorISA:
     has_fma: bool
     has_masks: bool
     has_f16: bool
-    has_gather: bool
     fma_per_cycle: float
     fma_latency: int
     load_bytes: float
@@ -70,7 +67,6 @@ AVX512 = VectorISA(
     has_fma=True,
     has_masks=True,
     has_f16=True,
-    has_gather=True,
     fma_per_cycle=2.0,
     fma_latency=4,
     load_bytes=128.0,
@@ -85,7 +81,6 @@ AVX2 = VectorISA(
     # vmaskmovps serves 4 and 8 bytes; narrower masked accesses become branches.
     has_masks=True,
     has_f16=True,
-    has_gather=False,
     fma_per_cycle=2.0,
     fma_latency=4,
     load_bytes=64.0,
@@ -100,7 +95,6 @@ GENERIC = VectorISA(
     has_fma=False,
     has_masks=False,
     has_f16=False,
-    has_gather=False,
     fma_per_cycle=1.0,
     fma_latency=7,
     load_bytes=32.0,

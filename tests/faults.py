@@ -49,6 +49,8 @@ def interrupt_again(unraisable):
         sys.__unraisablehook__(unraisable)
 
 sys.unraisablehook = interrupt_again
+# A shell starts what runs in the background with interrupts ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 '''
 """A kernel, how it is checked, and how it is interrupted."""
 

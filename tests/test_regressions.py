@@ -16,6 +16,7 @@ from polydsl.driver.request import Request
 from polydsl.driver.specialization import Specialization
 from polydsl.driver.toolchain import toolchain
 from polydsl.schedule.matrix_point import MatrixPoint, Reading, TileLoop
+from polydsl.schedule.vector_point import IndexLoop, Unrolled, VectorPoint
 
 SHUFFLES = (None, 0, 1, 2, 3, 4, 5)
 
@@ -164,6 +165,41 @@ def test_threads_share_rows_beside_packed_columns() -> None:
     for threads in (1, 2):
         found = native(*arrays.values(), threads=threads)
         np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-10)
+
+
+PADDED_ROWS = """\
+kernel f(x: f32[H, W, C], w: f32[R, S, C, K], z: i8[P, Q]) -> f32[P, Q, K]:
+    p in range(P)
+    q in range(Q)
+    y[p, q, k] += pad(x[p*2 + r - 1, q + s - 1, c]) * w[r, s, c, k]
+    return y
+"""
+
+
+def test_sums_are_contracted_alike_by_every_thread() -> None:
+    """LLVM contracted the products of the loop that one thread runs, which it had
+    inlined, and not those of the function that two threads call."""
+    point = VectorPoint(
+        vector="k",
+        vectors=2,
+        unrolled=(Unrolled("q", 6),),
+        taps=(),
+        reduction=("r", "s", "c"),
+        loops=(IndexLoop("p"), IndexLoop("q"), IndexLoop("k")),
+        cut=("p",),
+        parallel=0,
+    )
+    rng = np.random.default_rng(0)
+    shapes = {"x": (5, 6, 4), "w": (2, 3, 4, 9)}
+    arrays = {n: np.float32(rng.standard_normal(s) + 4) for n, s in shapes.items()}
+    arrays["z"] = np.zeros((3, 6), np.int8)
+    kernel = polydsl.loads(PADDED_ROWS).f
+    layouts = {name: layout_of(array) for name, array in arrays.items()}
+    subject = "S0, S1 (y)"
+    asked = Request(kernel.library, "f", layouts, {}).choosing({subject: point})
+    native = Specialization(asked, toolchain(), {})
+    one, two = (native(*arrays.values(), threads=threads) for threads in (1, 2))
+    assert one.tobytes() == two.tobytes()
 
 
 def test_a_subscript_without_an_index_is_outside() -> None:

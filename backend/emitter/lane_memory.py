@@ -270,18 +270,19 @@ def _pick(
 
 
 def _is_looked_up(lanes: Lanes, index: tuple[Expr, ...]) -> bool:
-    """Return whether subscripts are loaded, every lane's, and best one by one."""
+    """Return whether all lanes' subscripts are loaded, and best one by one."""
     scope = lanes.scope
-    if scope.target.isa.has_gather or lanes.tail is not None:
-        return False
-    if not any(isinstance(part, Load) for part in parts_of(*index)):
+    if lanes.tail is not None or not any(
+        isinstance(part, Load) for part in parts_of(*index)
+    ):
         return False
     return lanes.guard is None or all(reads_inside(scope, e) for e in index)
 
 
 def _load_each(lanes: Lanes, buffer: Buffer, index: tuple[Expr, ...]) -> ir.Value:
-    """Load the lanes one by one, with subscripts that never were a vector: to take a
-    vector of addresses apart costs more than all else."""
+    """Load the lanes one by one, with subscripts that never were a vector. Few CPUs
+    gather faster by one instruction, and on others LLVM takes the vector of addresses
+    apart, which costs more than all else."""
     scope, builder = lanes.scope, lanes.builder
     first, ends = scope.variable(lanes.var), scope.ranges[lanes.var]
     value = ir.Constant(memory_type(buffer.dtype, lanes.count), ir.Undefined)

@@ -19,9 +19,6 @@ from polydsl.loops.nest import Call, Cast, Expr, Literal, Load, Select, Var
 Interval: TypeAlias = tuple[int, int]
 """The least and the greatest value."""
 
-Ranges: TypeAlias = Mapping[str, Interval]
-"""The interval of each loop variable in scope."""
-
 _INT64 = (-(2**63), 2**63 - 1)
 
 
@@ -58,8 +55,31 @@ class Affine:
         return Affine(self.constant, kept)
 
 
+class Ranges(dict[str, Interval]):
+    """The interval of each loop variable in scope.
+
+    What was worked out for an expression is kept by its identity, beside the expression
+    itself: the forms and the intervals below `//` and `%` need each other, at every
+    level anew.
+    """
+
+    __slots__ = ("forms", "intervals")
+
+    def __init__(self, ends: Mapping[str, Interval]) -> None:
+        super().__init__(ends)
+        self.forms: dict[int, tuple[Expr, Affine]] = {}
+        self.intervals: dict[int, tuple[Expr, Interval]] = {}
+
+
 def affine(expr: Expr, ranges: Ranges) -> Affine:
     """Return the affine form of an integer expression."""
+    known = ranges.forms.get(id(expr))
+    if known is None:
+        known = ranges.forms[id(expr)] = expr, _affine(expr, ranges)
+    return known[1]
+
+
+def _affine(expr: Expr, ranges: Ranges) -> Affine:
     match expr:
         case Literal(value):
             return Affine(int(value))
@@ -139,6 +159,13 @@ def interval(expr: Expr, ranges: Ranges) -> Interval:
 
 
 def _atom_interval(atom: Expr, ranges: Ranges) -> Interval:
+    known = ranges.intervals.get(id(atom))
+    if known is None:
+        known = ranges.intervals[id(atom)] = atom, _ends(atom, ranges)
+    return known[1]
+
+
+def _ends(atom: Expr, ranges: Ranges) -> Interval:
     match atom:
         case Var(name):
             return ranges.get(name, _INT64)

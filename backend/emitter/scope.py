@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from llvmlite import ir
 
 from polydsl.backend.emitter.layout import ALIGNMENT, ScratchLayout
-from polydsl.backend.emitter.ranges import Affine, Interval, affine
+from polydsl.backend.emitter.ranges import Affine, Interval, Ranges, affine
 from polydsl.backend.emitter.types import (
     I8,
     I64,
@@ -115,7 +115,7 @@ class Scope:
     kernel: Kernel
     function: Function
     variables: Mapping[str, ir.Value] = field(default_factory=dict)
-    ranges: Mapping[str, Interval] = field(default_factory=dict)
+    ranges: Ranges = field(default_factory=lambda: Ranges({}))
     is_parallel: bool = False
     positions: dict[int, Affine] = field(default_factory=dict)
 
@@ -142,7 +142,7 @@ class Scope:
     def bind(self, var: str, value: ir.Value, ends: Interval) -> Scope:
         """Return the scope inside a loop over *var*."""
         variables = {**self.variables, var: value}
-        ranges = {**self.ranges, var: ends}
+        ranges = Ranges({**self.ranges, var: ends})
         return replace(self, variables=variables, ranges=ranges, positions={})
 
     def variable(self, name: str) -> ir.Value:

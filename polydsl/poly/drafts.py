@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from polydsl.base.dtypes import BOOL, DType
 from polydsl.base.functions import Combine, identity
@@ -23,7 +23,8 @@ from polydsl.semantics.program import (
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """`tensor[subscripts] combine= value`, where `conditions` hold."""
+    """`tensor[subscripts] combine= value`, where `conditions` hold; `calls` are the
+    places of the kernel calls through which it was inlined, outermost first."""
 
     tensor: str
     subscripts: tuple[Expr, ...]
@@ -32,10 +33,13 @@ class Draft:
     reduced: tuple[str, ...]
     conditions: tuple[Expr, ...]
     span: Span
+    calls: tuple[Span, ...] = ()
 
 
 class Drafts:
     """The statements drafted so far, with every tensor and every index's bounds.
+
+    `calls` are those of the definition that is drafted.
 
     `box` bounds each index by an interval; `dependent` holds the two conditions of an
     index whose range depends on other indices.
@@ -47,6 +51,7 @@ class Drafts:
         self.order = tuple(r.name for r in program.ranges)
         self.tensors: dict[str, TensorInfo] = {}
         self.statements: list[Draft] = []
+        self.calls: tuple[Span, ...] = ()
         self.checks: dict[object, Check] = {}
         self.box: dict[str, Interval] = {}
         self.dependent: dict[str, tuple[Expr, ...]] = {}
@@ -78,7 +83,7 @@ class Drafts:
 
     def add(self, draft: Draft) -> None:
         """Add a statement after those that are there."""
-        self.statements.append(draft)
+        self.statements.append(replace(draft, calls=self.calls))
 
     def fresh(self, name: str) -> str:
         """Return *name*, with a number behind it if it is taken."""

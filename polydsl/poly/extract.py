@@ -37,6 +37,7 @@ def extract(program: Program) -> Scop:
         drafts.declare(tensor.name, tensor.dtype, shape, role, tensor.span)
     for name in dict.fromkeys(d.tensor for d in program.definitions):
         group = [d for d in program.definitions if d.tensor == name]
+        drafts.calls = group[0].calls
         if group[0].op == "=":
             _assign(drafts, group[0])
         else:

@@ -75,7 +75,7 @@ def _check_bounds(
         try:
             point = _outside_point(scop, statement, subscript, conditions, extent)
         except OverflowError:
-            _unproved(access.span, found)
+            _unproved(statement, access.span, found)
             continue
         if point is not None:
             _report_bounds(scop, statement, access, axis, point, code, found)
@@ -131,29 +131,48 @@ def _report_bounds(
     extent = scop.tensor(access.tensor).shape[axis]
     box = {d: (point[isl_name(d)],) * 2 for d in statement.dims}
     value = interval(subscript, scop.sizes, box)[0]
-    used = dict.fromkeys(n.name for n in walk(subscript) if isinstance(n, Index))
-    where = ", ".join(f"{d} = {point[isl_name(d)]}" for d in used)
+    used = _written_names(subscript)
+    where = ", ".join(f"{text} = {point[isl_name(d)]}" for d, text in used.items())
     is_read = code == "E0312"
     verb = "read" if is_read else "written"
     gives = f"{where} gives {value}" if where else f"the subscript is {value}"
     found.error(
         code,
         f"{access.span.text if is_read else _left_text(access)} is {verb} outside its "
-        "bounds",
+        f"bounds{_called(statement)}",
         subscript.span,
-        label=f"{gives}, but dimension {axis} of {access.tensor} has extent {extent}",
-        hint=_bounds_hint(subscript, value, extent, is_read, tuple(used)),
+        label=f"{gives}, but dimension {axis} of {_tensor_text(access)} has extent "
+        f"{extent}",
+        hint=_bounds_hint(value, extent, is_read, tuple(used.values())),
     )
+
+
+def _called(statement: Statement) -> str:
+    """Return from where an inlined kernel was called, for the end of a message."""
+    return f" (called at {statement.calls[-1]})" if statement.calls else ""
+
+
+def _written_names(expr: Expr) -> dict[str, str]:
+    """Return the indices in an expression, each as it is written there: in an inlined
+    kernel they have names of their own."""
+    found = (n for n in walk(expr) if isinstance(n, Index))
+    return {
+        n.name: n.span.text if n.span.text.isidentifier() else n.name for n in found
+    }
+
+
+def _tensor_text(access: Access) -> str:
+    """Return the name of an access's tensor as it is written there."""
+    name = access.span.text.partition("[")[0].strip()
+    return name if name.isidentifier() else access.tensor
 
 
 def _left_text(access: Access) -> str:
     inner = ", ".join(s.span.text for s in access.subscripts)
-    return f"{access.tensor}[{inner}]"
+    return f"{_tensor_text(access)}[{inner}]"
 
 
-def _bounds_hint(
-    subscript: Expr, value: int, extent: int, is_read: bool, used: tuple[str, ...]
-) -> str:
+def _bounds_hint(value: int, extent: int, is_read: bool, used: tuple[str, ...]) -> str:
     wrap = "wrap the access in pad(...)" if is_read else ""
     shorten = f"use a subscript from 0 to {extent - 1}"
     if used:
@@ -163,10 +182,11 @@ def _bounds_hint(
     return f"{wrap}, or {shorten}" if wrap else shorten
 
 
-def _unproved(span: Span, found: Diagnostics) -> None:
+def _unproved(statement: Statement, span: Span, found: Diagnostics) -> None:
     found.error(
         "E0317",
-        "it could not be proved in time that this access is inside its tensor",
+        "it could not be proved in time that this access is inside its tensor"
+        f"{_called(statement)}",
         span,
         hint="use fewer nested // and % in one subscript, or wrap it in pad(...)",
     )
@@ -231,7 +251,7 @@ def _check_defined(
             point = sample(undefined.domain())
             element = None if point is None else sample(_at(undefined))
     except BudgetExceeded:
-        _unproved(read.access.span, found)
+        _unproved(statement, read.access.span, found)
         return
     if point is None or element is None:
         return
@@ -240,7 +260,7 @@ def _check_defined(
     found.error(
         "E0313",
         f"{read.access.span.text} reads an element of {tensor.name} that is never "
-        "defined",
+        f"defined{_called(statement)}",
         read.access.span,
         label=(f"{used} reads " if used else "reads ") + f"{tensor.name}[{place}]",
         hint=f"define {tensor.name} there, or wrap the access in pad(...)",

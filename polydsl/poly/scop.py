@@ -57,7 +57,8 @@ class Statement:
 
     `box` holds an interval for each dimension of `dims`; the domain is that box where
     `conditions` is empty. `reduced` are the dimensions that the written element does
-    not depend on. `combine` is None for `=`.
+    not depend on. `combine` is None for `=`. `calls` are the places of the kernel calls
+    through which it was inlined, outermost first.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Statement:
     domain: Set = field(hash=False, compare=False, repr=False)
     write: Map = field(hash=False, compare=False, repr=False)
     span: Span = field(compare=False, repr=False)
+    calls: tuple[Span, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def ranges(self) -> dict[str, Interval]:

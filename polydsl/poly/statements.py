@@ -62,6 +62,7 @@ def build(context: Context, name: str, draft: Draft) -> Statement:
         parse_set(domain_text(name, names, where)),
         parse_map(map_text(name, names, isl_name(draft.tensor), write, where)),
         draft.span,
+        draft.calls,
     )
 
 
@@ -95,6 +96,7 @@ def rebuilt(
         tuple(d for d in box if d not in left),
         tuple(dict.fromkeys(conditions)),
         statement.span,
+        statement.calls,
     )
     return build(_Known(scop.sizes, box, {}, tensors), statement.name, draft)
 
