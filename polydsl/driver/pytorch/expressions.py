@@ -75,6 +75,7 @@ def operations(torch: Any) -> Mapping[str, Callable[..., Any]]:
         "min": lambda *given: reduce(torch.minimum, given),
         "max": lambda *given: reduce(torch.maximum, given),
         "fma": lambda x, y, z: torch.addcmul(z, x, y),
+        "inside": lambda x, n: torch.where((x >= 0) & (x < n), x, n - 1),
     }
 
 
