@@ -272,6 +272,20 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "emitter",
+        "a difference with a product is their sum",
+        "backend/emitter/calls.py",
+        '        z = builder.fneg(right) if function == "sub" else right\n',
+        "        z = right\n",
+    ),
+    Mutation(
+        "emitter",
+        "every lane looks up what the first one does",
+        "backend/emitter/lane_memory.py",
+        "        here = add(builder, first, number(lane * lanes.step))\n",
+        "        here = add(builder, first, number(0 * lanes.step))\n",
+    ),
+    Mutation(
+        "emitter",
         "the mask of a tail is dropped",
         "backend/emitter/vector.py",
         "emit(full, Mask(ir.Constant(ir.VectorType(I1, plan.lanes), active), rest))",

@@ -9,6 +9,22 @@ except ModuleNotFoundError:
 
 ORDER_MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
+        "levels",
+        "what needs another point runs together with it",
+        "polydsl/poly/levels.py",
+        "levels[user] = max(levels.get(user, 0), levels[place] + 1)\n",
+        "levels[user] = max(levels.get(user, 0), levels[place])\n",
+        "orders",
+    ),
+    Mutation(
+        "levels",
+        "a box is one point longer",
+        "polydsl/poly/levels.py",
+        "        first, last = lo + part.start, lo + part.stop - 1\n",
+        "        first, last = lo + part.start, lo + part.stop\n",
+        "orders",
+    ),
+    Mutation(
         "ranges",
         "the last point of a dependent range is left out",
         "polydsl/poly/loop_bounds.py",
