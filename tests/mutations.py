@@ -104,6 +104,20 @@ MUTATIONS: tuple[Mutation, ...] = (
         unproved=True,
     ),
     Mutation(
+        "forwarding",
+        "padding of what is computed where it is read is not kept",
+        "polydsl/schedule/forwarding.py",
+        "        return Select(where, inside, value, pad.dtype, pad.span)\n",
+        "        return Select(where, inside, inside, pad.dtype, pad.span)\n",
+    ),
+    Mutation(
+        "forwarding",
+        "a value is that of the first place where it is read",
+        "polydsl/schedule/forwarding.py",
+        "                return known[subscripts]\n",
+        "                return next(iter(known.values()))\n",
+    ),
+    Mutation(
         "contraction",
         "indices that meet in an element share a tile",
         "polydsl/schedule/matrix_builder.py",

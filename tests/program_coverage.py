@@ -80,6 +80,8 @@ _OTHERS = (
     "bound", "not bound", "all bound", "fresh results", "given results",
     "extent 0", "extent 1", "prime extent", "scalar argument", "large integers",
     "several results", "constants", "partial tensor",
+    "fuse none", "fuse elementwise", "fuse all",
+    "not fused", "fused, computed where it is read",
 )  # fmt: skip
 
 WANTED = frozenset(
@@ -122,6 +124,7 @@ def seen(run: Run) -> set[str]:
     found = {*_case(run.case), *_program(state.program), *_nest(state.nest)}
     found |= {f"order {name}" for name in orders(state.scop, state.program)}
     found |= {f"gather {name}" for name in _gathers(run)}
+    found |= {d.chosen for d in state.schedule.decisions if " into " in d.subject}
     for plan in state.schedule.plans:
         if isinstance(plan, VectorPlan) and plan.point.vector in plan.bounded:
             found.add("order bounded vector")
@@ -140,6 +143,7 @@ def _case(case: Case) -> Iterator[str]:
     yield "cheapest plan" if case.shuffle is None else "any plan"
     program = case.program
     yield "bound" if case.bound else "not bound"
+    yield f"fuse {case.fuse}"
     if len(case.bound) == len(program.arguments):
         yield "all bound"
     if program.large:

@@ -46,6 +46,7 @@ from polydsl.loops.interpret import Outside
 from polydsl.loops.nest import LoopNest
 from polydsl.schedule.matrix_model import Prediction
 from polydsl.schedule.matrix_reuse import Reuse
+from polydsl.schedule.preference import PLAIN as ASKED_NOTHING
 from polydsl.schedule.vector_model import Counts, Family, Prices, price
 from polydsl.semantics.oracle.compare import compare
 from polydsl.semantics.oracle.evaluate import evaluate
@@ -78,6 +79,7 @@ class Case:
     shuffle: int | None = None
     seed: int = 0
     points: int | None = None
+    fuse: str = "all"
 
     def placing(self, position: int) -> Placing:
         return self.placings[position % len(self.placings)]
@@ -114,6 +116,7 @@ def cases(draw: Any, isa: str) -> Case:
         draw(st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(names)))),
         draw(st.one_of(st.none(), st.integers(0, 1 << 16))),
         draw(st.integers(0, 1 << 16)),
+        fuse=draw(st.sampled_from(("all", "all", "elementwise", "none"))),
     )
 
 
@@ -168,6 +171,7 @@ def shuffled(seed: int | None) -> Iterator[None]:
         "polydsl.schedule.matrix_search.predict": predict,
         "polydsl.schedule.matrix_search.BUDGET": 1000,
         "polydsl.schedule.contraction.LEAST_DEPTH": int(rng.choice([1, 16])),
+        "polydsl.schedule.forwarding.STORED": float(rng.choice([-1.0, 3.0, 1e9])),
         "polydsl.schedule.matrix_search.SHORT": 0,
         "polydsl.schedule.vector_choice.price": prices,
         "polydsl.schedule.vector_builder.MOST_COPIES": 64,
@@ -295,6 +299,7 @@ def job_of(case: Case) -> Job:
         constants,
         tuple(layout_of(array) for array in out),
         case.bound,
+        ASKED_NOTHING.changed(fuse=case.fuse),
     )
     expected: Outcome | SubscriptError
     try:

@@ -60,7 +60,9 @@ def compile_command(
     screen = session.screen
     opened = open_kernel(file, kernel)
     wanted = plan(opened, given_of(words))
-    settings = DEFAULTS.changed(words["ranker"], words["microkernel"])
+    settings = DEFAULTS.changed(
+        words["ranker"], words["microkernel"], fuse=words["fuse"]
+    )
     request = Request(
         opened.library,
         opened.name,

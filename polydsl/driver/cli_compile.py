@@ -134,6 +134,7 @@ def _opened(file: str, name: str, words: Mapping[str, Any]) -> Kernel:
         ranker=words["ranker"],
         microkernel=words["microkernel"],
         tune=words.get("tune"),
+        fuse=words["fuse"],
     )
 
 

@@ -149,6 +149,11 @@ def kernel_arguments(
             metavar="NAME",
             help="Who provides the innermost loops: llvm, libxsmm, mkl.",
         ),
+        click.option(
+            "--fuse",
+            metavar="HOW",
+            help="How far statements are fused: none, elementwise, all.",
+        ),
     )
     for decorate in reversed(decorators):
         function = decorate(function)

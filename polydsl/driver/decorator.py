@@ -31,6 +31,7 @@ def kernel(
     ranker: str | None = ...,
     microkernel: str | None = ...,
     tune: float | None = ...,
+    fuse: str | None = ...,
 ) -> Decorator: ...
 
 
@@ -40,6 +41,7 @@ def kernel(
     ranker: str | None = None,
     microkernel: str | None = None,
     tune: float | None = None,
+    fuse: str | None = None,
 ) -> Kernel | Decorator:
     """Return the kernel that a Python function defines.
 
@@ -50,7 +52,7 @@ def kernel(
     Raises `ProgramError`, with everything that is wrong with the text, and
     `ArgumentError` for an option that does not exist.
     """
-    settings = DEFAULTS.changed(ranker, microkernel, tune)
+    settings = DEFAULTS.changed(ranker, microkernel, tune, fuse)
     if function is not None:
         return _define(function, settings)
     return lambda defined: _define(defined, settings)

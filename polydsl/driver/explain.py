@@ -84,6 +84,8 @@ def _asked(preference: Preference) -> str:
         words.append(f"ranker {preference.ranker}")
     if preference.microkernel:
         words.append(f"microkernel {preference.microkernel}")
+    if preference.fuse != "all":
+        words.append(f"fuse {preference.fuse}")
     if preference.chosen:
         subjects = ", ".join(subject for subject, _ in preference.chosen)
         words.append(f"certain schedules (by tuning, or by hand) of {subjects}")

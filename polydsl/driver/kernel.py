@@ -299,16 +299,18 @@ class Kernel(Shared):
         ranker: str | None = None,
         microkernel: str | None = None,
         tune: float | None = None,
+        fuse: str | None = None,
     ) -> Kernel:
         """Return the kernel compiled in another way; what is not given stays.
 
         `ranker` orders the candidate schedules: "reuse", "polyrank", "pairwise-net".
         `microkernel` forces who provides the innermost loops of products: "llvm",
         "libxsmm", "mkl"; "" leaves it to the scheduler. `tune` measures schedules for
-        so many seconds, of each specialisation that was never tuned; 0 does not. Raises
-        `ArgumentError`.
+        so many seconds, of each specialisation that was never tuned; 0 does not. `fuse`
+        says how far statements are fused: "none"; "elementwise" values are computed
+        where they are read; "all". Raises `ArgumentError`.
         """
-        settings = self._settings.changed(ranker, microkernel, tune)
+        settings = self._settings.changed(ranker, microkernel, tune, fuse)
         return Kernel(self._library, self.name, self._bound, self._constants, settings)
 
     def forget(self) -> None:

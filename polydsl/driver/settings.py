@@ -21,12 +21,13 @@ class Settings:
         ranker: str | None = None,
         microkernel: str | None = None,
         tune: float | None = None,
+        fuse: str | None = None,
     ) -> Settings:
         """Return the settings with other values; None keeps the one there is.
 
         Raises `ArgumentError` for what does not exist.
         """
-        preference = self.preference.changed(ranker, microkernel)
+        preference = self.preference.changed(ranker, microkernel, fuse)
         seconds = self.tune if tune is None else checked_seconds(tune)
         return replace(self, preference=preference, tune=seconds)
 

@@ -29,6 +29,8 @@ from polydsl.poly.ordered import ordered_scop
 from polydsl.poly.prove import prove
 from polydsl.poly.scop import Scop
 from polydsl.schedule.contraction import is_product_in_place
+from polydsl.schedule.decision import Decision
+from polydsl.schedule.forwarding import forwarded
 from polydsl.schedule.schedule import Schedule, schedule
 from polydsl.schedule.tree import render as render_tree
 from polydsl.semantics.program import Program
@@ -50,6 +52,7 @@ class Compilation:
     module: ast.Module | None = None
     program: Program | None = None
     scop: Scop | None = None
+    fusions: tuple[Decision, ...] = ()
     dependences: Dependences | None = None
     schedule: Schedule | None = None
     nest: LoopNest | None = None
@@ -93,8 +96,12 @@ def _scop(state: Compilation) -> Compilation:
     ordered = ordered_scop(scop, is_product_in_place)
     needed = drop_unused(state.program)
     if needed != state.program:
-        ordered = ordered_scop(extract(needed), is_product_in_place)
-    return replace(state, scop=ordered)
+        scop = extract(needed)
+        ordered = ordered_scop(scop, is_product_in_place)
+    fused = forwarded(scop) if state.request.preference.fuse != "none" else (scop, ())
+    if fused[0] is not scop:
+        ordered = ordered_scop(fused[0], is_product_in_place)
+    return replace(state, scop=ordered, fusions=fused[1])
 
 
 def _dependences(state: Compilation) -> Compilation:
@@ -112,7 +119,8 @@ def _tree(state: Compilation) -> Compilation:
         state.request.bound,
         state.request.preference,
     )
-    return replace(state, schedule=chosen)
+    decisions = (*state.fusions, *chosen.decisions)
+    return replace(state, schedule=replace(chosen, decisions=decisions))
 
 
 def _nest(state: Compilation) -> Compilation:

@@ -1,4 +1,5 @@
-"""What a user asks of the scheduler: a ranker, a microkernel, points to be taken.
+"""What a user asks of the scheduler: a ranker, a microkernel, how far statements are
+fused, points to be taken.
 
 A preference changes the code that is made, so it belongs to the identity of a
 specialisation.
@@ -21,6 +22,12 @@ published ones (PolyRank's cost; the tournament of a pairwise neural network).""
 
 RANKERS: tuple[Ranker, ...] = get_args(Ranker)
 
+Fuse = OneOf["none", "elementwise", "all"]
+"""How far statements are fused: each by itself; element-wise values computed where they
+are read; and whatever else there is."""
+
+FUSES: tuple[Fuse, ...] = get_args(Fuse)
+
 MICROKERNELS: tuple[str, ...] = PROVIDER_NAMES
 """The providers of microkernels: the built-in generator, and libraries."""
 
@@ -37,9 +44,13 @@ class Preference:
     ranker: Ranker = "reuse"
     microkernel: str = ""
     chosen: tuple[tuple[str, Point], ...] = ()
+    fuse: Fuse = "all"
 
     def changed(
-        self, ranker: str | None = None, microkernel: str | None = None
+        self,
+        ranker: str | None = None,
+        microkernel: str | None = None,
+        fuse: str | None = None,
     ) -> Preference:
         """Return the preference with other names; None keeps the one there is.
 
@@ -50,6 +61,8 @@ class Preference:
             changed = replace(changed, ranker=_ranker(ranker))
         if microkernel is not None:
             changed = replace(changed, microkernel=_microkernel(microkernel))
+        if fuse is not None:
+            changed = replace(changed, fuse=_fuse(fuse))
         return changed
 
     def choosing(self, points: Mapping[str, Point]) -> Preference:
@@ -70,7 +83,7 @@ class Preference:
 
     def identity(self) -> str:
         """Return a text that differs wherever the schedule may."""
-        return repr((self.ranker, self.microkernel, self.chosen))
+        return repr((self.ranker, self.microkernel, self.chosen, self.fuse))
 
 
 PLAIN = Preference()
@@ -88,6 +101,13 @@ def _ranker(name: str) -> Ranker:
     raise ArgumentError(
         f"there is no ranker {name!r}; the rankers are {', '.join(RANKERS)}"
     )
+
+
+def _fuse(name: str) -> Fuse:
+    for known in FUSES:
+        if name == known:
+            return known
+    raise ArgumentError(f"there is no fuse={name!r}; it is {', '.join(FUSES)}")
 
 
 def _microkernel(name: str) -> str:

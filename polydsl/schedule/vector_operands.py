@@ -189,7 +189,7 @@ def instructions_of(
     setting: VectorSetting, statement: Statement, vector: str | None
 ) -> float:
     """Return the vector instructions of one point."""
-    total = _value_instructions(statement.value, vector)
+    total = value_instructions(statement.value, vector)
     if statement.combine is None:
         return total
     value = statement.value
@@ -198,7 +198,7 @@ def instructions_of(
     return total if is_fused else total + 1.0
 
 
-def _value_instructions(expr: Expr, vector: str | None) -> float:
+def value_instructions(expr: Expr, vector: str | None) -> float:
     """Return the instructions of an expression, without the parts that are the same for
     all points of the vector index: those are computed once for many."""
     names = {n.name for n in walk(expr) if isinstance(n, Index)}
@@ -214,4 +214,4 @@ def _value_instructions(expr: Expr, vector: str | None) -> float:
             own = FUNCTION_INSTRUCTIONS if is_long else 1.0
         case _:
             own = 1.0
-    return own + sum(_value_instructions(e, vector) for e in children(expr))
+    return own + sum(value_instructions(e, vector) for e in children(expr))

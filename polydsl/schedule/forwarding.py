@@ -1,0 +1,217 @@
+"""Element-wise values computed where they are read: `forwarded(scop) -> Scop`.
+
+    d[i, j] = x[i, j] - m[i]
+    y[i, j] = d[i, j] * g[j]      ->    y[i, j] = (x[i, j] - m[i]) * g[j]
+
+A tensor that one assignment gives all of its values need not be stored where those that
+read it may as well compute them. Each value stays the same number, of the same type;
+only where and how often it is computed changes. What a product reads stays: its
+factors are accesses that the microkernel loads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from polydsl.poly.conditions import conjunction
+from polydsl.poly.scop import Scop, Statement
+from polydsl.poly.statements import rebuilt
+from polydsl.poly.substitute import substitute
+from polydsl.poly.terms import interval, within
+from polydsl.schedule.contraction import Contraction, match
+from polydsl.schedule.decision import Decision
+from polydsl.schedule.vector_operands import value_instructions
+from polydsl.semantics.program import (
+    Access,
+    Call,
+    Cast,
+    Expr,
+    Index,
+    Pad,
+    Select,
+    accesses,
+    are_distinct,
+    is_affine,
+)
+
+STORED = 3.0
+"""What a vector costs that is stored and loaded again, in instructions: it takes places
+in caches, and loops of its own."""
+
+
+def forwarded(scop: Scop) -> tuple[Scop, tuple[Decision, ...]]:
+    """Return the scop without the tensors whose values are computed where they are
+    read, and for each that could be one of them why it is or is not."""
+    decisions: list[Decision] = []
+    for tensor in scop.tensors:
+        producer = _producer(scop, tensor.name)
+        if tensor.role != "local" or producer is None:
+            continue
+        readers = [s for s in scop.statements if _reads(s.value, tensor.name)]
+        reason = _objection(scop, producer, readers)
+        names = ", ".join(dict.fromkeys(s.tensor for s in readers))
+        if reason:
+            stored = Decision(f"{tensor.name} into {names}", "not fused", reason)
+            decisions.append(stored)
+            continue
+        scop = _without(scop, producer, readers)
+        decisions.append(
+            Decision(
+                f"{tensor.name} into {names}",
+                "fused, computed where it is read",
+                "that takes no more than storing it",
+            )
+        )
+    return scop, tuple(decisions)
+
+
+def _objection(scop: Scop, producer: Statement, readers: Sequence[Statement]) -> str:
+    """Return why a tensor is stored, or nothing."""
+    name = producer.tensor
+    if not readers or _is_needed(scop, name):
+        return "it is a subscript, or checked"
+    for reader in readers:
+        if reason := _needed_by(scop, reader, name):
+            return reason
+    again = _again(producer, readers)
+    each = _cost_of(producer)
+    if again * each > STORED:
+        return (
+            f"it takes {each:.0f} instructions, and would be computed "
+            f"{again + 1:.3g} times"
+        )
+    return ""
+
+
+def _without(scop: Scop, producer: Statement, readers: Sequence[Statement]) -> Scop:
+    """Return the scop without a tensor, which its readers compute."""
+    forwarding = _Forwarding(scop, producer)
+    changed = {s.name: forwarding.reader(s) for s in readers}
+    name = producer.tensor
+    return replace(
+        scop,
+        tensors=tuple(t for t in scop.tensors if t.name != name),
+        statements=tuple(
+            changed.get(s.name, s) for s in scop.statements if s is not producer
+        ),
+        read_whole=tuple(entry for entry in scop.read_whole if entry[0] != name),
+    )
+
+
+def _producer(scop: Scop, name: str) -> Statement | None:
+    """Return the one assignment that gives every element of a tensor its value."""
+    writers = [s for s in scop.statements if s.tensor == name]
+    if len(writers) != 1 or writers[0].combine is not None or writers[0].conditions:
+        return None
+    (found,) = writers
+    plain = are_distinct(found.subscripts) and len(found.dims) == len(found.subscripts)
+    places = [found.ranges[s.name] for s in found.subscripts if isinstance(s, Index)]
+    is_whole = places == [(0, n - 1) for n in scop.tensor(name).shape]
+    return found if plain and is_whole and not _reads(found.value, name) else None
+
+
+def _reads(expr: Expr, name: str) -> bool:
+    return any(access.tensor == name for access in accesses(expr))
+
+
+def _is_needed(scop: Scop, name: str) -> bool:
+    """Whether something that is no statement's value reads a tensor."""
+    if any(_reads(check.value, name) for check in scop.checks):
+        return True
+    return any(_reads(s, name) for st in scop.statements for s in st.subscripts)
+
+
+def _needed_by(scop: Scop, reader: Statement, name: str) -> str:
+    """Return why a statement has to read a tensor, or nothing."""
+    for access in accesses(reader.value):
+        if any(_reads(s, name) for s in access.subscripts):
+            return f"it is a subscript in {reader.tensor}"
+        if access.tensor == name and not all(map(is_affine, access.subscripts)):
+            return f"{reader.tensor} reads it at subscripts that depend on data"
+    is_update = reader.combine is not None
+    if is_update and isinstance(match(scop, reader), Contraction):
+        return f"it is a factor of the product {reader.tensor}"
+    return ""
+
+
+def _again(producer: Statement, readers: Iterable[Statement]) -> float:
+    """Return how many times more a value would be computed than it is now."""
+    evaluations = sum(r.points * _different(r, producer.tensor) for r in readers)
+    return evaluations / max(producer.points, 1) - 1.0
+
+
+def _cost_of(producer: Statement) -> float:
+    """Return the instructions of a value, and of the loads beyond the one it saves."""
+    loads = sum(1 for _ in accesses(producer.value)) - 1.0
+    return value_instructions(producer.value, None) + max(loads, 0.0)
+
+
+def _different(reader: Statement, name: str) -> int:
+    """Return at how many different places a statement reads a tensor."""
+    found = (a.subscripts for a in accesses(reader.value) if a.tensor == name)
+    return len({*found})
+
+
+@dataclass(frozen=True, slots=True)
+class _Forwarding:
+    scop: Scop
+    producer: Statement
+
+    def reader(self, statement: Statement) -> Statement:
+        """Return a statement that computes what it read."""
+        known: dict[tuple[Expr, ...], Expr] = {}
+        value = self._replaced(statement.value, statement, known)
+        changed = replace(statement, value=value)
+        ranges, conditions = statement.ranges, statement.conditions
+        return rebuilt(self.scop, changed, {}, ranges, conditions)
+
+    def _replaced(
+        self, expr: Expr, reader: Statement, known: dict[tuple[Expr, ...], Expr]
+    ) -> Expr:
+        """Return an expression with each access to the tensor replaced, one place by
+        one object."""
+
+        def inner(part: Expr) -> Expr:
+            return self._replaced(part, reader, known)
+
+        match expr:
+            case Access(tensor, subscripts) if tensor == self.producer.tensor:
+                if subscripts not in known:
+                    terms = self._terms(subscripts)
+                    known[subscripts] = substitute(self.producer.value, terms)
+                return known[subscripts]
+            case Pad(access, value) if access.tensor == self.producer.tensor:
+                return self._padded(expr, reader, inner(access), inner(value))
+            case Pad(access, value):
+                return replace(expr, value=inner(value))
+            case Call(_, arguments):
+                return replace(expr, arguments=tuple(map(inner, arguments)))
+            case Select(condition, then, otherwise):
+                return replace(
+                    expr,
+                    condition=inner(condition),
+                    then=inner(then),
+                    otherwise=inner(otherwise),
+                )
+            case Cast(operand):
+                return replace(expr, operand=inner(operand))
+            case _:
+                return expr
+
+    def _terms(self, subscripts: tuple[Expr, ...]) -> Mapping[str, Expr]:
+        names = (s.name for s in self.producer.subscripts if isinstance(s, Index))
+        return dict(zip(names, subscripts))
+
+    def _padded(self, pad: Pad, reader: Statement, inside: Expr, value: Expr) -> Expr:
+        """Return the computed value where the access is inside, else the padding."""
+        where = conjunction(self._conditions(pad.access, reader))
+        if where is None:
+            return inside
+        return Select(where, inside, value, pad.dtype, pad.span)
+
+    def _conditions(self, access: Access, reader: Statement) -> Iterator[Expr]:
+        shape = self.scop.tensor(access.tensor).shape
+        for subscript, extent in zip(access.subscripts, shape):
+            known = interval(subscript, self.scop.sizes, reader.ranges)
+            yield from within(subscript, (0, extent - 1), known)
