@@ -118,6 +118,17 @@ kernel f(x: f32[N, M], n: i32[K]) -> f32[K, M]:
         (),
         (("a", "subscripts that depend on data"),),
     ),
+    "at subscripts that are not linear": Fusion(
+        """\
+kernel f(x: f32[N, M]) -> f32[N, M]:
+    a[i, j] = x[i, j // 2] + 1
+    y[i, j] = a[i, j // 2]
+    return y
+""",
+        X,
+        (),
+        (("a", "not linear"),),
+    ),
     "a recurrence": Fusion(
         """\
 kernel f(x: f32[T, N]) -> f32[T, N]:

@@ -18,7 +18,7 @@ from polydsl.poly.conditions import conjunction
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.statements import rebuilt
 from polydsl.poly.substitute import substitute
-from polydsl.poly.terms import interval, within
+from polydsl.poly.terms import interval, linear, within
 from polydsl.schedule.contraction import Contraction, match
 from polydsl.schedule.decision import Decision
 from polydsl.schedule.vector_operands import value_instructions
@@ -129,6 +129,10 @@ def _needed_by(scop: Scop, reader: Statement, name: str) -> str:
             return f"it is a subscript in {reader.tensor}"
         if access.tensor == name and not all(map(is_affine, access.subscripts)):
             return f"{reader.tensor} reads it at subscripts that depend on data"
+        forms = [linear(s, scop.sizes) for s in access.subscripts]
+        if access.tensor == name and None in forms:
+            # Put into those of the value, they might be too hard for the proofs.
+            return f"{reader.tensor} reads it at subscripts that are not linear"
     is_update = reader.combine is not None
     if is_update and isinstance(match(scop, reader), Contraction):
         return f"it is a factor of the product {reader.tensor}"
