@@ -54,6 +54,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "points": ("test_matrix_points.py",),
     "orders": ("test_order_mutations.py", "test_loop_bounds.py", "test_orders.py"),
     "splits": ("test_split.py",),
+    "forwarding": ("test_forwarding.py",),
     "legality": ("test_legality.py", "test_legality_random.py"),
     "types": ("test_check_types.py",),
     "errors": ("test_docs.py", "-k", "test_documented_error"),
