@@ -84,6 +84,7 @@ def borrow(value: Exporter, *, may_write: bool = False) -> npt.NDArray[Any]:
     not say whether bfloat16 memory may be written; the caller does.
     """
     try:
+        # NumPy's stubs want more of an exporter than it uses.
         return np.from_dlpack(value)  # type: ignore[arg-type]
     except RuntimeError as error:
         # NumPy says only that it does not know the dtype; it may be bfloat16.

@@ -15,6 +15,7 @@ from llvmlite import ir
 from polydsl.base.dtypes import BOOL, F64, DType
 
 
+# llvmlite has no types, and a class of unknown type is refused as a base.
 class Splat(ir.Constant):  # type: ignore[misc]
     """A vector constant with one value in all lanes; `element` is that value."""
 

@@ -69,6 +69,7 @@ def test_a_wrong_page_is_noticed(
 ) -> None:
     page = tmp_path / "page.md"
     page.write_text(text)
+    # Each page is wrong in another way, and whoever finds it raises what fits.
     with pytest.raises(Exception):  # noqa: B017
         Reader(page, tmp_path, lambda: tuple(capsys.readouterr())).read()
 

@@ -107,6 +107,17 @@ kernel f(x: f32[N, M], n: i32[K]) -> f32[K, M]:
         (),
         (("a", "subscript, or checked"),),
     ),
+    "a subscript on the left": Fusion(
+        """\
+kernel f(x: f32[N], n: i32[N], *, V: int = 9) -> f32[V]:
+    a[i] = i64(n[i]) + 1
+    y[a[i]] += x[i]
+    return y
+""",
+        (("x", "f32", (19,)), ("n", "i32", (19,))),
+        (),
+        (("a", "subscript, or checked"),),
+    ),
     "at subscripts that depend on data": Fusion(
         """\
 kernel f(x: f32[N, M], n: i32[K]) -> f32[K, M]:

@@ -34,8 +34,9 @@ def emit_call(
         if fused is not None:
             return fused
     result = emit_function(builder, function, operands, dtype, target)
-    if isinstance(result, ir.Instruction) and result.opname == "fmul":
-        result.flags = [_PRODUCT] if function == "mul" else result.flags
+    is_product = isinstance(result, ir.Instruction) and result.opname == "fmul"
+    if function == "mul" and is_product:
+        result.flags = [_PRODUCT]
     return result
 
 

@@ -271,12 +271,10 @@ def _pick(
 
 def _is_looked_up(lanes: Lanes, index: tuple[Expr, ...]) -> bool:
     """Return whether all lanes' subscripts are loaded, and best one by one."""
-    scope = lanes.scope
-    if lanes.tail is not None or not any(
-        isinstance(part, Load) for part in parts_of(*index)
-    ):
+    is_loaded = any(isinstance(part, Load) for part in parts_of(*index))
+    if lanes.tail is not None or not is_loaded:
         return False
-    return lanes.guard is None or all(reads_inside(scope, e) for e in index)
+    return lanes.guard is None or all(reads_inside(lanes.scope, e) for e in index)
 
 
 def _load_each(lanes: Lanes, buffer: Buffer, index: tuple[Expr, ...]) -> ir.Value:

@@ -142,6 +142,9 @@ class Scope:
     def bind(self, var: str, value: ir.Value, ends: Interval) -> Scope:
         """Return the scope inside a loop over *var*."""
         variables = {**self.variables, var: value}
+        if self.ranges.get(var) == ends:
+            # Forms and positions depend on the ranges alone.
+            return replace(self, variables=variables)
         ranges = Ranges({**self.ranges, var: ends})
         return replace(self, variables=variables, ranges=ranges, positions={})
 

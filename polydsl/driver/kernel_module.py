@@ -60,5 +60,6 @@ class KernelModule(Shared, ModuleType):
 
 def library_of(module: KernelModule) -> Library:
     """Return the checked kernels that a module shows."""
+    # The name is mangled, so that no kernel can be called like it.
     library: Library = getattr(module, "_KernelModule__library")  # noqa: B009
     return library

@@ -95,13 +95,13 @@ def _scop(state: Compilation) -> Compilation:
     prove(scop)
     ordered = ordered_scop(scop, is_product_in_place)
     needed = drop_unused(state.program)
-    if needed != state.program:
-        scop = extract(needed)
-        ordered = ordered_scop(scop, is_product_in_place)
-    fused = forwarded(scop) if state.request.preference.fuse != "none" else (scop, ())
-    if fused[0] is not scop:
-        ordered = ordered_scop(fused[0], is_product_in_place)
-    return replace(state, scop=ordered, fusions=fused[1])
+    final = scop if needed == state.program else extract(needed)
+    fusions: tuple[Decision, ...] = ()
+    if state.request.preference.fuse != "none":
+        final, fusions = forwarded(final)
+    if final is not scop:
+        ordered = ordered_scop(final, is_product_in_place)
+    return replace(state, scop=ordered, fusions=fusions)
 
 
 def _dependences(state: Compilation) -> Compilation:

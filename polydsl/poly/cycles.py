@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TypeAlias
 
-from polydsl.poly.flows import Flow, flows
-from polydsl.poly.isl import BudgetExceeded, Map, equal_dimensions, with_value
+from polydsl.poly.flows import Flow, flows, unchanged
+from polydsl.poly.isl import with_value
 from polydsl.poly.points import (
-    Pair,
     image_of,
     pairs_of,
     sample_pair,
@@ -58,11 +57,10 @@ def find_cycle(statements: Sequence[Statement]) -> tuple[Instance, Instance] | N
     """Return two instances that need each other, or one that needs itself twice; None
     if there are none. Raises `TooMany`."""
     known = flows(statements)
-    for values in ({}, _free(statements, known)):
-        try:
-            needs = _needs(statements, known, values)
-        except TooMany:
-            continue
+    needs = _needs(statements, known, {})
+    if needs is None:
+        needs = _needs(statements, known, _free(statements, known))
+    if needs is not None:
         return _first_cycle(needs, _looked_up(needs))
     starts = (_first_target(statements, flow) for flow in known)
     found = _first_cycle(starts, _asked(statements, known))
@@ -113,9 +111,9 @@ def _on_cycle(path: list[Instance], first: Instance) -> tuple[Instance, Instance
 
 def _needs(
     statements: Sequence[Statement], known: Sequence[Flow], fixed: Mapping[str, int]
-) -> Mapping[Instance, tuple[Instance, ...]]:
-    """Return what every instance needs for which some indices have a value. Raises
-    `TooMany`."""
+) -> Mapping[Instance, tuple[Instance, ...]] | None:
+    """Return what every instance needs for which some indices have a value; None where
+    that is too much to look at."""
     by_name = {s.name: s for s in statements}
     found: dict[Instance, list[Instance]] = {}
     count = 0
@@ -123,13 +121,14 @@ def _needs(
         relation = flow.relation
         for name, value in fixed.items():
             relation = with_value(relation, isl_name(name), value)
-        for before, after in _pairs(relation):
+        pairs = pairs_of(relation, LIMIT - count)
+        if pairs is None:
+            return None
+        count += len(pairs)
+        for before, after in pairs:
             source = Instance(by_name[flow.source], before)
             target = Instance(by_name[flow.target], after)
             found.setdefault(target, []).append(source)
-            count += 1
-            if count > LIMIT:
-                raise TooMany
     return {instance: tuple(others) for instance, others in found.items()}
 
 
@@ -163,23 +162,11 @@ def _first_target(statements: Sequence[Statement], flow: Flow) -> Instance:
     return Instance(next(s for s in statements if s.name == flow.target), point)
 
 
-def _pairs(relation: Map) -> list[Pair]:
-    try:
-        pairs = pairs_of(relation, LIMIT)
-    except BudgetExceeded:
-        pairs = None
-    if pairs is None:
-        raise TooMany
-    return pairs
-
-
 def _free(statements: Sequence[Statement], known: Sequence[Flow]) -> dict[str, int]:
     """Return the indices that no need changes, each with the value that it has in the
     first need."""
-    shared = [d for d in statements[0].dims if all(d in s.dims for s in statements)]
-    equal = [equal_dimensions(flow.relation) for flow in known]
     found = sample_pair(known[0].relation)
     assert found is not None
     source = next(s for s in statements if s.name == known[0].source)
     values = dict(zip(source.dims, found[0]))
-    return {d: values[d] for d in shared if all(isl_name(d) in e for e in equal)}
+    return {d: values[d] for d in unchanged(statements, known)}

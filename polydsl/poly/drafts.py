@@ -39,10 +39,9 @@ class Draft:
 class Drafts:
     """The statements drafted so far, with every tensor and every index's bounds.
 
-    `calls` are those of the definition that is drafted.
-
     `box` bounds each index by an interval; `dependent` holds the two conditions of an
-    index whose range depends on other indices.
+    index whose range depends on other indices. `calls` are those of the definition that
+    is drafted.
     """
 
     def __init__(self, program: Program) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from polydsl.poly.isl import Map, equated
+from polydsl.poly.isl import Map, equal_dimensions, equated
 from polydsl.poly.scop import Statement
 from polydsl.poly.terms import isl_name
 
@@ -52,6 +52,15 @@ def read_relations(source: Statement, target: Statement) -> Iterator[Map]:
     for read in target.reads:
         if read.access.tensor == source.tensor:
             yield source.write.apply_range(read.relation.reverse())
+
+
+def unchanged(
+    statements: Sequence[Statement], known: Sequence[Flow]
+) -> tuple[str, ...]:
+    """Return the indices that all statements have, and that no flow changes."""
+    equal = [equal_dimensions(flow.relation) for flow in known]
+    shared = (d for d in statements[0].dims if all(d in s.dims for s in statements))
+    return tuple(d for d in shared if all(isl_name(d) in names for names in equal))
 
 
 def _flow(

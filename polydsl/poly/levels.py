@@ -18,14 +18,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from polydsl.base.dtypes import BOOL, I64
-from polydsl.poly.flows import Flow
-from polydsl.poly.isl import BudgetExceeded, equal_dimensions, kept_dimensions
+from polydsl.poly.flows import Flow, unchanged
+from polydsl.poly.isl import kept_dimensions
 from polydsl.poly.points import pairs_of
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.statements import rebuilt
-from polydsl.poly.terms import Interval, isl_name
-from polydsl.semantics.program import Call, Expr, Index, Literal
+from polydsl.poly.terms import Interval, within
+from polydsl.semantics.program import Expr, Index
 
 MOST_NEEDS = 200_000
 """So many needs, and so many points, are looked at, at most."""
@@ -43,7 +42,8 @@ def levelled(
     """Return pieces of statements of which none needs itself, nor others that need it,
     for the same values of the *fixed* indices; None where there is no such order, or
     too much to look at."""
-    moved = {s.name: _moved(s, group, known, fixed) for s in group}
+    free = {*fixed, *unchanged(group, known)}
+    moved = {s.name: tuple(d for d in s.dims if d not in free) for s in group}
     points = (prod(hi - lo + 1 for lo, hi in _ends(s, moved[s.name])) for s in group)
     if sum(points) > MOST_NEEDS:
         return None
@@ -63,24 +63,6 @@ def levelled(
     return tuple(found)
 
 
-def _moved(
-    statement: Statement,
-    group: Sequence[Statement],
-    known: Sequence[Flow],
-    fixed: Sequence[str],
-) -> tuple[str, ...]:
-    """Return the indices that needs change, or that not all statements have."""
-    equal = [equal_dimensions(flow.relation) for flow in known]
-    return tuple(
-        d
-        for d in statement.dims
-        if d not in fixed
-        and not (
-            all(d in s.dims for s in group) and all(isl_name(d) in e for e in equal)
-        )
-    )
-
-
 def _ends(statement: Statement, dims: Sequence[str]) -> list[Interval]:
     return [statement.ranges[d] for d in dims]
 
@@ -97,10 +79,7 @@ def _needs(
     for flow in known:
         sides = (flow.source, flow.target)
         kept = [[dims[n].index(d) for d in moved[n]] for n in sides]
-        try:
-            pairs = pairs_of(kept_dimensions(flow.relation, *kept), MOST_NEEDS - count)
-        except BudgetExceeded:
-            pairs = None
+        pairs = pairs_of(kept_dimensions(flow.relation, *kept), MOST_NEEDS - count)
         if pairs is None:
             return None
         count += len(pairs)
@@ -171,11 +150,7 @@ def _piece(
     where: list[Expr] = []
     for d, (lo, hi), part in zip(dims, _ends(statement, dims), box):
         first, last = lo + part.start, lo + part.stop - 1
-        index = Index(d, span)
-        if first > lo:
-            where.append(Call("ge", (index, Literal(first, I64, span)), BOOL, span))
-        if last < hi:
-            where.append(Call("le", (index, Literal(last, I64, span)), BOOL, span))
+        where += within(Index(d, span), (first, last), (lo, hi))
     named = replace(statement, name=f"{statement.name}{suffix}")
     conditions = (*statement.conditions, *where)
     return rebuilt(scop, named, {}, statement.ranges, conditions)

@@ -9,11 +9,10 @@ from polydsl.poly.isl import (
     IN,
     OUT,
     SET,
-    BudgetExceeded,
     Map,
     Set,
-    budget,
     dimension_names,
+    within_budget,
 )
 
 
@@ -59,8 +58,8 @@ def image_of(relation: Map, point: Sequence[int]) -> tuple[int, ...]:
 
 
 def pairs_of(relation: Map, limit: int) -> list[Pair] | None:
-    """Return the pairs of a bounded relation; None if they are more than *limit*.
-    Raises `BudgetExceeded`."""
+    """Return the pairs of a bounded relation; None if they are more than *limit*, or
+    too hard to count."""
     split = relation.dim(IN)
     pairs: list[Pair] = []
 
@@ -72,9 +71,8 @@ def pairs_of(relation: Map, limit: int) -> list[Pair] | None:
         pairs.append((values[:split], values[split:]))
 
     wrapped = relation.wrap()
-    with budget():
-        if wrapped.count_val().to_python() > limit:
-            return None
+    if within_budget(lambda: wrapped.count_val().to_python(), limit + 1) > limit:
+        return None
     # Without a budget: an exception does not get through isl to here.
     wrapped.foreach_point(visit)
     return pairs
@@ -87,12 +85,10 @@ def sources_of(
     *limit*."""
     for place, value in enumerate(point):
         relation = relation.fix_val(OUT, place, value)
-    try:
-        pairs = pairs_of(relation, limit)
-    except BudgetExceeded:
-        pairs = None
+    pairs = pairs_of(relation, limit)
     if pairs is None:
-        pairs = [p for p in (sample_pair(relation),) if p is not None]
+        first = sample_pair(relation)
+        pairs = [] if first is None else [first]
     return [before for before, _ in pairs]
 
 

@@ -48,21 +48,15 @@ def forwarded(scop: Scop) -> tuple[Scop, tuple[Decision, ...]]:
         producer = _producer(scop, tensor.name)
         if tensor.role != "local" or producer is None:
             continue
-        readers = [s for s in scop.statements if _reads(s.value, tensor.name)]
-        reason = _objection(scop, producer, readers)
+        readers = [s for s in scop.statements if _is_reader(s, tensor.name)]
         names = ", ".join(dict.fromkeys(s.tensor for s in readers))
-        if reason:
-            stored = Decision(f"{tensor.name} into {names}", "not fused", reason)
-            decisions.append(stored)
-            continue
-        scop = _without(scop, producer, readers)
-        decisions.append(
-            Decision(
-                f"{tensor.name} into {names}",
-                "fused, computed where it is read",
-                "that takes no more than storing it",
-            )
-        )
+        reason = _objection(scop, producer, readers)
+        chosen = "not fused"
+        if not reason:
+            scop = _without(scop, producer, readers)
+            chosen = "fused, computed where it is read"
+            reason = "that takes no more than storing it"
+        decisions.append(Decision(f"{tensor.name} into {names}", chosen, reason))
     return scop, tuple(decisions)
 
 
@@ -111,6 +105,11 @@ def _producer(scop: Scop, name: str) -> Statement | None:
     return found if plain and is_whole and not _reads(found.value, name) else None
 
 
+def _is_reader(statement: Statement, name: str) -> bool:
+    """Whether a statement reads a tensor, on either side."""
+    return any(_reads(e, name) for e in (statement.value, *statement.subscripts))
+
+
 def _reads(expr: Expr, name: str) -> bool:
     return any(access.tensor == name for access in accesses(expr))
 
@@ -127,10 +126,11 @@ def _needed_by(scop: Scop, reader: Statement, name: str) -> str:
     for access in accesses(reader.value):
         if any(_reads(s, name) for s in access.subscripts):
             return f"it is a subscript in {reader.tensor}"
-        if access.tensor == name and not all(map(is_affine, access.subscripts)):
+        if access.tensor != name:
+            continue
+        if not all(map(is_affine, access.subscripts)):
             return f"{reader.tensor} reads it at subscripts that depend on data"
-        forms = [linear(s, scop.sizes) for s in access.subscripts]
-        if access.tensor == name and None in forms:
+        if any(linear(s, scop.sizes) is None for s in access.subscripts):
             # Put into those of the value, they might be too hard for the proofs.
             return f"{reader.tensor} reads it at subscripts that are not linear"
     is_update = reader.combine is not None

@@ -23,14 +23,7 @@ from polydsl.schedule.matrix_model import Prediction, predict
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_point import AXES, MatrixPoint
 from polydsl.schedule.matrix_reuse import Reuse
-from polydsl.schedule.matrix_space import (
-    COLUMNS,
-    DEPTH,
-    ROWS,
-    TAPS,
-    Column,
-    Space,
-)
+from polydsl.schedule.matrix_space import COLUMNS, DEPTH, ROWS, TAPS, Column, Space
 from polydsl.schedule.reuse.footprint import Counts
 from polydsl.schedule.setting import Setting
 

@@ -62,7 +62,7 @@ def _length(
     bounds = inner_bounds(shaping, statement, left, inner, tiles)
     grid = np.meshgrid(*(_samples(statement, d) for d in left), indexing="ij")
     values = {d: side.ravel() for d, side in zip(left, grid)}
-    length: NDArray[np.float64] = np.ones(len(grid[0].ravel()) if grid else 1)
+    length: NDArray[np.float64] = np.ones(grid[0].size if grid else 1)
     for d in inner:
         ends = (bounds[d].lo, bounds[d].hi)
         lo, hi = (term_values(e, values, setting.scop.sizes) for e in ends)

@@ -29,13 +29,9 @@ from typing import TypeAlias, assert_never
 
 from polydsl.base.dtypes import I64, DType
 from polydsl.base.functions import Reduction
-from polydsl.base.source import Span
+from polydsl.base.source import Span, span_field
 
 Value: TypeAlias = int | float | bool
-
-
-def _span() -> Span:
-    return field(compare=False, repr=False)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +40,7 @@ class Literal:
 
     value: Value
     dtype: DType
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,7 @@ class Size:
 
     name: str
     dtype: DType
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +57,7 @@ class Index:
     """An index used as a value or in a subscript; i64."""
 
     name: str
-    span: Span = _span()
+    span: Span = span_field()
 
     @property
     def dtype(self) -> DType:
@@ -80,7 +76,7 @@ class Access:
     tensor: str
     subscripts: tuple[Expr, ...]
     dtype: DType
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +89,7 @@ class Pad:
     access: Access
     value: Expr
     dtype: DType
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +99,7 @@ class Call:
     function: str
     arguments: tuple[Expr, ...]
     dtype: DType
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +115,7 @@ class Select:
     then: Expr
     otherwise: Expr
     dtype: DType
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +127,7 @@ class Reduce:
     indices: tuple[str, ...]
     body: Expr
     dtype: DType
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +137,7 @@ class Cast:
     operand: Expr
     dtype: DType
     explicit: bool
-    span: Span = _span()
+    span: Span = span_field()
 
 
 Expr: TypeAlias = Literal | Size | Index | Access | Pad | Call | Select | Reduce | Cast
@@ -164,7 +160,7 @@ class Definition:
     op: Operator
     value: Expr
     reduced: tuple[str, ...]
-    span: Span = _span()
+    span: Span = span_field()
     calls: tuple[Span, ...] = field(default=(), compare=False, repr=False)
 
     @property
@@ -182,7 +178,7 @@ class Tensor:
     shape: tuple[Expr, ...]
     is_parameter: bool
     is_declared: bool
-    span: Span = _span()
+    span: Span = span_field()
 
     @property
     def rank(self) -> int:
@@ -197,7 +193,7 @@ class IndexRange:
     name: str
     lo: Expr
     hi: Expr
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +201,7 @@ class Passed:
     """A tensor that was passed to a kernel at `span`: every element of it is read."""
 
     tensor: str
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +215,7 @@ class Program:
     ranges: tuple[IndexRange, ...]
     definitions: tuple[Definition, ...]
     binding: tuple[tuple[str, Value], ...]
-    span: Span = _span()
+    span: Span = span_field()
     passed: tuple[Passed, ...] = field(default=(), compare=False)
 
     def tensor(self, name: str) -> Tensor:

@@ -8,15 +8,10 @@ name, whether it is a size, a constant, a tensor or an index.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
-from polydsl.base.source import Span
-
-
-def _span() -> Span:
-    return field(compare=False, repr=False)  # type: ignore[no-any-return]
-
+from polydsl.base.source import Span, span_field
 
 # Expressions
 
@@ -26,7 +21,7 @@ class Number:
     """A literal: `2`, `1e-5`, `inf`, `True`. An `int` and a `bool` are told apart."""
 
     value: int | float | bool
-    span: Span = _span()
+    span: Span = span_field()
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -44,14 +39,14 @@ class Name:
     """A bare name: an index used as a value, a size, a constant or a scalar tensor."""
 
     name: str
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
 class Ellipsis:
     """The `...` of a subscript or a dimension: any number of leading dimensions."""
 
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +55,8 @@ class Access:
 
     tensor: str
     subscripts: tuple[Expr | Ellipsis, ...]
-    span: Span = _span()
-    tensor_span: Span = _span()
+    span: Span = span_field()
+    tensor_span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +65,7 @@ class Pad:
 
     access: Expr
     value: Expr | None
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +74,7 @@ class Unary:
 
     op: str
     operand: Expr
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +84,7 @@ class Binary:
     op: str
     left: Expr
     right: Expr
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +93,7 @@ class Compare:
 
     ops: tuple[str, ...]
     operands: tuple[Expr, ...]
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +103,7 @@ class Conditional:
     then: Expr
     condition: Expr
     otherwise: Expr
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +112,7 @@ class Argument:
 
     name: str | None
     value: Expr
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +121,8 @@ class Call:
 
     function: str
     arguments: tuple[Argument, ...]
-    span: Span = _span()
-    function_span: Span = _span()
+    span: Span = span_field()
+    function_span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +132,7 @@ class Reduce:
     op: str
     indices: tuple[Name, ...]
     body: Expr
-    span: Span = _span()
+    span: Span = span_field()
 
 
 Expr: TypeAlias = (
@@ -165,8 +160,8 @@ class TensorType:
 
     dtype: str
     dims: tuple[Expr | Ellipsis, ...]
-    span: Span = _span()
-    dtype_span: Span = _span()
+    span: Span = span_field()
+    dtype_span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +174,7 @@ class Assign:
     target: Access | Name
     op: str
     value: Expr
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +183,7 @@ class MultiAssign:
 
     targets: tuple[Name, ...]
     value: Expr
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +192,7 @@ class Declare:
 
     name: Name
     type: TensorType
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +202,7 @@ class InRange:
     index: Name
     lo: Expr | None
     hi: Expr
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +210,7 @@ class Return:
     """`return a, b`."""
 
     names: tuple[Name, ...]
-    span: Span = _span()
+    span: Span = span_field()
 
 
 Statement: TypeAlias = Assign | MultiAssign | Declare | InRange | Return
@@ -229,7 +224,7 @@ class Parameter:
 
     name: Name
     type: TensorType
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +234,7 @@ class Constant:
     name: Name
     type: str
     default: Expr | None
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +247,7 @@ class Kernel:
     results: tuple[TensorType, ...] | None
     docstring: str | None
     body: tuple[Statement, ...]
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +257,7 @@ class Import:
     level: int
     module: tuple[str, ...]
     names: tuple[Name, ...]
-    span: Span = _span()
+    span: Span = span_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +267,7 @@ class Module:
     docstring: str | None
     imports: tuple[Import, ...]
     kernels: tuple[Kernel, ...]
-    span: Span = _span()
+    span: Span = span_field()
 
 
 def children(expr: Expr) -> tuple[Expr, ...]:

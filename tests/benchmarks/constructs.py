@@ -125,10 +125,10 @@ def _scan(a: Array, u: Array) -> Array:
     return h
 
 
-def _solve(l: Array, b: Array) -> Array:  # noqa: E741
+def _solve(lower: Array, b: Array) -> Array:
     y = np.empty_like(b)
     for i in range(len(b)):
-        y[i] = (b[i] - l[i, :i] @ y[:i]) / l[i, i]
+        y[i] = (b[i] - lower[i, :i] @ y[:i]) / lower[i, i]
     return y
 
 
