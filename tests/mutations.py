@@ -418,12 +418,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "oracle",
         "the rounding of long sums is forgotten",
         "polydsl/semantics/oracle/accumulators.py",
-        "[(self._size, partial.size), (self._error, partial.error)]\n"
-        "        for own, new in pairs:\n"
-        "            block = own[at] if at else own\n",
-        "[(self._error, partial.error)]\n"
-        "        for own, new in pairs:\n"
-        "            block = own[at] if at else own\n",
+        "[(self._size, partial.size), (self._error, partial.error)]\n",
+        "[(self._error, partial.error)]\n",
         "oracle",
     ),
     Mutation(

@@ -157,8 +157,8 @@ class Brute:
 
     def expr(self, expr: Expr, env: Env) -> Any:
         match expr:
-            case Literal(value):
-                return value
+            case Literal(value, dtype):
+                return self.round(value, dtype) if dtype.is_float else value
             case Size(name):
                 return self.sizes[name]
             case Index(name):

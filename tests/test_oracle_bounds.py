@@ -231,6 +231,8 @@ def random_values(r: random.Random, rng: np.random.Generator) -> dict[str, np.nd
 @given(st.integers(0, 2**32))
 # The logarithm of an overflow meets an infinity of the other sign.
 @example(6799)
+# The product of a fused multiply-add overflows and meets an infinity.
+@example(874266374)
 def test_a_legal_evaluation_is_within_the_bound(seed: int) -> None:
     r = random.Random(seed)
     made = random_program(r)

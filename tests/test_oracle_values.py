@@ -173,6 +173,76 @@ kernel k(x: f32[N]) -> (f32[N], f32[N]):
     assert outcome["b"].undecided.tolist() == [True, False, True]
 
 
+def undecided(formula: str, x: list[float], z: list[float]) -> list[bool]:
+    """Where an expression of x[i] and z[i], or a reduction of them, is undecided."""
+    result = "y" if "[i](" in formula else "y[i]"
+    shape = "f32" if result == "y" else "f32[N]"
+    text = f"""
+kernel k(x: f32[N], z: f32[N]) -> {shape}:
+    {result} = {formula}
+    return y
+"""
+    outcome = run(text, x=np.array(x, np.float32), z=np.array(z, np.float32))
+    return np.atleast_1d(outcome["y"].undecided).tolist()
+
+
+@pytest.mark.parametrize("formula", ["fma(x[i], -x[i], z[i])", "z[i] - x[i] * x[i]"])
+def test_an_overflow_cancels_only_an_infinity_of_the_other_sign(formula: str) -> None:
+    # Infinite minus infinite is NaN, but a wider product leaves the infinity.
+    assert undecided(formula, [1e30] * 3, [INF, -INF, 1]) == [True, False, False]
+
+
+def test_the_product_of_a_fused_multiply_add_may_overflow_by_itself() -> None:
+    # 2 * 3e38 - 3e38 is 3e38 where the product is not rounded.
+    x, z = [3e38, 3e38, 1e38], [-3e38, 3e38, -1e38]
+    assert undecided("fma(x[i], 2, z[i])", x, z) == [True, False, False]
+
+
+@pytest.mark.parametrize("operator", ["%", "//"])
+def test_an_overflow_has_no_remainder(operator: str) -> None:
+    # Of an infinity it is NaN, of a wider number anything.
+    formula = f"(x[i] * x[i]) {operator} z[i]"
+    z = [INF, -INF, 3, 3]
+    assert undecided(formula, [1e30, 1e30, 1e30, 2], z) == [True] * 3 + [False]
+
+
+def test_a_power_may_be_one_although_an_operand_is_not_finite() -> None:
+    # 1 to any power and anything to the power 0 are 1; beside 1, inf and 0 are near.
+    z = [NAN, INF, -INF, 2]
+    assert undecided("exp(x[i]) ** z[i]", [1e-9] * 4, z) == [True] * 3 + [False]
+    assert undecided("exp(x[i]) ** z[i]", [1.0] * 4, z) == [False] * 4
+    assert undecided("z[i] ** sin(x[i])", [3.1415927, 1], [NAN, NAN]) == [False] * 2
+
+
+@pytest.mark.parametrize(
+    ("formula", "x", "unsure"),
+    [
+        # Added first, the finite terms overflow to the other side of the infinity.
+        ("sum[i](x[i])", [3e38, 3e38, -INF], True),
+        ("sum[i](x[i])", [3e38, 3e38, INF], False),
+        ("sum[i](x[i])", [3e38, -1e38, -INF], False),
+        ("sum[i](x[i])", [3e38, 3e38, NAN], False),
+        ("sum[i](x[i] * 4)", [1e38, -INF], True),
+        ("sum[i](x[i] * 4)", [1e38, INF], False),
+        # The sum overflows, and its mean is an ordinary number.
+        ("mean[i](x[i])", [3e38, 3e38], True),
+        ("mean[i](x[i])", [1e38, 1e38], False),
+        ("mean[i](x[i] * 8)", [3e38, 3e38], False),
+        # Multiplied first, the small factors come to zero, which times inf is NaN.
+        ("prod[i](x[i])", [1e-30, 1e-30, INF], True),
+        ("prod[i](x[i])", [1e30, 1e30, INF], False),
+        ("prod[i](x[i])", [1e-30, 2, -INF], False),
+        ("prod[i](x[i])", [0, 2, INF], False),
+        ("prod[i](x[i])", [1e-30, 1e-30, NAN], False),
+        ("prod[i](sin(x[i]) * x[i])", [0, INF], False),
+    ],
+)
+def test_infinities_in_reductions_are_sure_in_every_order(
+    formula: str, x: list[float], unsure: bool
+) -> None:
+    assert undecided(formula, x, x) == [unsure]
+
+
 INT = np.array([-(2**31), -(2**31), 7, -7, 5, 2**31 - 1, -8, 3], np.int32)
 OTHER = np.array([-1, 2**31 - 1, 0, 2, -2, 1, 3, -1], np.int32)
 

@@ -11,13 +11,13 @@ from collections.abc import Callable
 import numpy as np
 
 from polydsl.base.dtypes import DType
-from polydsl.base.functions import Function
+from polydsl.base.functions import FUNCTIONS, Function
 from polydsl.semantics.oracle.numbers import (
     EXACT,
+    NO,
     Bools,
     Num,
     either,
-    format_of,
     missing_in,
     rounded,
     rounding_limit,
@@ -76,15 +76,11 @@ def _mul(row: Function, operands: tuple[Num, ...], dtype: DType) -> Num:
 
 
 def _fma(row: Function, operands: tuple[Num, ...], dtype: DType) -> Num:
+    """Compiled with or without a fused instruction: the product may be rounded too,
+    and be infinite by itself."""
     a, b, c = operands
-    product = a.value * b.value
-    # Compiled with or without a fused instruction: the product may be rounded too.
-    error = product_error(a, b)
-    unit = format_of(dtype).unit
-    error = error + unit * (np.abs(product) + error) + c.error
-    value = row.numpy(a.value, b.value, c.value)
-    result = rounded(value, error, dtype, operands)
-    return undecide(result, infinite_times_zero(a, b) | infinite_times_zero(b, a))
+    product = apply_float(FUNCTIONS["mul"], (a, b), dtype)
+    return apply_float(FUNCTIONS["add"], (product, c), dtype)
 
 
 def _unary(row: Function, operands: tuple[Num, ...], dtype: DType) -> Num:
@@ -157,16 +153,26 @@ def _after_overflow(
         ends = apart(row.numpy(np.copysign(np.inf, x)), value)
         unsure = over & ~np.isfinite(ends)
         error = np.where(over & ~unsure, error + ends, error)
+    elif row.name == "div":
+        unsure = over & (operands[0].overflow | ~np.isfinite(operands[0].value))
+        error = np.where(operands[1].overflow, error + np.abs(value), error)
     else:
         stays = np.abs(value) - error >= rounding_limit(dtype)
-        unsure = over & ~stays
-        if row.name in ("add", "sub"):
-            infinite = [np.isinf(x.value) | x.overflow for x in operands]
-            unsure = unsure | (over & infinite[0] & infinite[1])
-        if row.name == "div":
-            unsure = over & (operands[0].overflow | ~np.isfinite(operands[0].value))
-            error = np.where(operands[1].overflow, error + np.abs(value), error)
+        unsure = over & (~stays | _may_be_nan(row, operands))
     return Num(value, error, result.undecided | unsure, result.overflow, result.missing)
+
+
+def _may_be_nan(row: Function, operands: tuple[Num, ...]) -> Bools:
+    """Where a result is NaN if what overflowed is infinite, and only then."""
+    a, b = operands
+    if row.name in ("floordiv", "mod"):
+        # Of an infinity there is neither a whole quotient nor a remainder.
+        return a.overflow
+    if row.name in ("add", "sub"):
+        infinite = [np.isinf(x.value) | x.overflow for x in operands]
+        cancels = row.numpy(np.sign(a.value), np.sign(b.value)) == 0
+        return np.asarray(infinite[0] & infinite[1] & cancels)
+    return NO
 
 
 _RULES: dict[str, Rule] = {
@@ -174,13 +180,13 @@ _RULES: dict[str, Rule] = {
     "sub": _add,
     "mul": _mul,
     "div": divide,
-    "fma": _fma,
     "floordiv": floor_divide,
     "mod": remainder,
     "power": power,
     "pow": power,
 }
 _CHOICES: dict[str, Rule] = {
+    "fma": _fma,
     "neg": _same,
     "pos": _same,
     "abs": _same,

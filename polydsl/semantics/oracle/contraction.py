@@ -48,12 +48,13 @@ def contract(
     if not dtype.is_float:
         if size.size and size.max() >= 2.0**52:
             return None
-        return Partial(value.astype(np.int64), EXACT, EXACT, count, missing=missing)
+        integers = value.astype(np.int64)
+        return Partial(integers, EXACT, EXACT, EXACT, count, missing=missing)
     error = _error(left, right, shape, axes)
     form = format_of(dtype)
     if not whole or (size.size and size.max() > 2.0**form.digits):
         error = error + form.unit * (size + error) + count * form.tiny
-    return Partial(value, size, error, count, missing=missing, whole=whole)
+    return Partial(value, size, error, value, count, missing=missing, whole=whole)
 
 
 def _is_whole(array: Floats) -> bool:

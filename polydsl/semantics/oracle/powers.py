@@ -14,7 +14,7 @@ from polydsl.semantics.oracle.numbers import (
     format_of,
     rounded,
 )
-from polydsl.semantics.oracle.propagation import undecide
+from polydsl.semantics.oracle.propagation import apart, undecide
 
 
 def power(row: Function, operands: tuple[Num, ...], dtype: DType) -> Num:
@@ -36,16 +36,19 @@ def power(row: Function, operands: tuple[Num, ...], dtype: DType) -> Num:
 def _power_error(x: Num, y: Num, value: Floats, whole: Bools) -> tuple[Floats, Bools]:
     size = np.abs(x.value)
     low, high = np.maximum(size - x.error, 0.0), size + x.error
+    least, most = y.value - y.error, y.value + y.error
+    # One to any power and any base to the power zero are 1, even of NaN.
     corners = [
-        np.power(base, y.value + step)
-        for base in (low, high)
-        for step in (-y.error, y.error)
+        np.power(base, exponent)
+        for base in (low, high, np.clip(1.0, low, high))
+        for exponent in (least, most, np.clip(0.0, least, most))
     ]
-    span = np.maximum.reduce([np.abs(corner - np.abs(value)) for corner in corners])
+    span = np.maximum.reduce([apart(corner, np.abs(value)) for corner in corners])
     crosses = size <= x.error
     # Across zero x**n of an odd n changes sign; a negative power has its pole there.
     span = np.where(crosses & whole & (y.value > 0), np.power(high, y.value) * 2, span)
     exact = (x.error == 0.0) & (y.error == 0.0)
     pole = crosses & (y.value - y.error <= 0) & (y.value != 0)
-    unsure: Bools = ~exact & (pole | (~whole & (x.value - x.error < 0)))
+    negative = x.value - x.error < 0
+    unsure: Bools = ~exact & (pole | (~whole & negative) | ~np.isfinite(span))
     return np.where(exact, 0.0, span), unsure

@@ -246,9 +246,9 @@ def _picked(outcome: Num | Partial, ready: Bools) -> Num | Partial:
     o = outcome
     if isinstance(o, Num):
         return Num(pick(o.value), pick(o.error), pick(o.undecided), pick(o.overflow))
-    parts = [pick(p) for p in (o.value, o.size, o.error, o.count, o.undecided)]
-    value, size, error, count, undecided = parts
-    return Partial(value, size, error, count, undecided, whole=o.whole)
+    value, size, error, rest = map(pick, (o.value, o.size, o.error, o.rest))
+    count, undecided = pick(o.count), pick(o.undecided)
+    return Partial(value, size, error, rest, count, undecided, whole=o.whole)
 
 
 def _stuck(

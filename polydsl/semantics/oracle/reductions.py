@@ -42,15 +42,18 @@ from polydsl.semantics.oracle.propagation import undecide
 class Partial:
     """The sum (or product) of some terms.
 
-    For a sum, `size` is the sum of the terms' magnitudes and `error` that of their
-    errors. For a product, `size` is the product of the magnitudes that are above 1
-    and `error` the greatest product that the terms' errors allow. `whole` says that
-    all terms are exact integers.
+    For a sum, `size` is the sum of the finite terms' magnitudes and `error` that of
+    their errors; `rest` is the sum of the finite terms themselves. For a product,
+    `size` is the product of the magnitudes that are above 1, `error` the greatest
+    product that the terms' errors allow and `rest` the least one of the magnitudes
+    that are below 1, without exact zeros. `whole` says that all terms are exact
+    integers.
     """
 
     value: Array
     size: Floats
     error: Floats
+    rest: Floats
     count: Ints
     undecided: Bools = field(default_factory=lambda: NO)
     missing: Ints = field(default_factory=lambda: AVAILABLE)
@@ -109,18 +112,29 @@ def _sum(
     over = tuple(range(axes))
     if value.dtype != np.float64:
         total = np.add.reduce(value, axis=over, dtype=np.int64)
-        return Partial(total, EXACT, EXACT, count, undecided, missing)
+        return Partial(total, EXACT, EXACT, EXACT, count, undecided, missing)
     whole = terms.is_exact and bool(np.all(np.rint(terms.value) == terms.value))
     total = np.add.reduce(value, axis=over)
-    size = np.add.reduce(spread(np.abs(terms.value), shape, axes), axis=over)
+    finite = finite_part(terms.value)
+    size = np.add.reduce(spread(np.abs(finite), shape, axes), axis=over)
+    rest = total
+    if finite is not terms.value:
+        rest = np.add.reduce(spread(finite, shape, axes), axis=over)
     error = EXACT
     if not terms.is_exact:
         error = np.add.reduce(spread(terms.error, shape, axes), axis=over)
     if terms.overflow.any():
         # `_finish_sum` looks at the sums that are beyond the limit themselves.
-        small = np.abs(total) < _limit(dtype)
-        undecided = undecided | (reduce_mask(terms.overflow, shape, axes) & small)
-    return Partial(total, size, error, count, undecided, missing, whole)
+        against = np.sign(terms.value) * np.sign(total) < 0
+        lost = terms.overflow & (against | (np.abs(total) < _limit(dtype)))
+        undecided = undecided | reduce_mask(lost, shape, axes)
+    return Partial(total, size, error, rest, count, undecided, missing, whole)
+
+
+def finite_part(values: Floats) -> Floats:
+    """Return zeros instead of infinities and NaN."""
+    finite = np.isfinite(values)
+    return values if finite.all() else np.where(finite, values, 0.0)
 
 
 def _prod(
@@ -136,16 +150,19 @@ def _prod(
     over = tuple(range(axes))
     if value.dtype != np.float64:
         total = np.multiply.reduce(value, axis=over, dtype=np.int64)
-        return Partial(total, EXACT, EXACT, count, undecided, missing)
+        return Partial(total, EXACT, EXACT, EXACT, count, undecided, missing)
     whole = terms.is_exact and bool(np.all(np.rint(terms.value) == terms.value))
     reach = np.abs(terms.value) + terms.error
     total = np.multiply.reduce(value, axis=over)
     error = np.multiply.reduce(spread(reach, shape, axes), axis=over)
     large = np.maximum(reach, 1.0)
     size = np.multiply.reduce(spread(large, shape, axes), axis=over)
+    small = np.clip(np.abs(terms.value) - terms.error, 0.0, 1.0)
+    small = np.where((terms.value == 0.0) & (terms.error == 0.0), 1.0, small)
+    rest = np.multiply.reduce(spread(small, shape, axes), axis=over)
     if terms.overflow.any():
         undecided = undecided | reduce_mask(terms.overflow, shape, axes)
-    return Partial(total, size, error, count, undecided, missing, whole)
+    return Partial(total, size, error, rest, count, undecided, missing, whole)
 
 
 def merge(op: Reduction, left: Outcome, right: Outcome, dtype: DType) -> Outcome:
@@ -156,6 +173,7 @@ def merge(op: Reduction, left: Outcome, right: Outcome, dtype: DType) -> Outcome
             join(left.value, right.value),
             join(left.size, right.size),
             join(left.error, right.error),
+            join(left.rest, right.rest),
             left.count + right.count,
             left.undecided | right.undecided,
             np.minimum(left.missing, right.missing),
@@ -194,6 +212,7 @@ def _as_floats(outcome: Partial) -> Partial:
         value,
         size,
         error,
+        value,
         outcome.count,
         outcome.undecided,
         outcome.missing,
@@ -221,14 +240,14 @@ def _finish_sum(partial: Partial, dtype: DType) -> Num:
 def _may_overflow(partial: Partial, dtype: DType) -> Bools:
     """Where some orders of the terms overflow and others do not.
 
-    What is beyond the limit in every order has terms of the other sign that stay far
-    below it.
+    What is beyond the limit in every order, or infinite, has finite terms of the other
+    sign that stay far below it.
     """
-    limit, size = _limit(dtype), np.abs(partial.value)
+    limit, value = _limit(dtype), partial.value
     reach = partial.size + partial.error
-    minority = (reach - size) / 2 + 1e-12 * reach
-    sure = (size >= limit) & (minority < limit)
-    return (reach >= limit) & ~sure & np.isfinite(partial.value)
+    minority = (reach - np.sign(value) * partial.rest) / 2 + 1e-12 * reach
+    sure = (np.abs(value) >= limit) & (minority < limit)
+    return (reach >= limit) & ~sure & ~np.isnan(value)
 
 
 def _finish_prod(partial: Partial, dtype: DType) -> Num:
@@ -243,7 +262,9 @@ def _finish_prod(partial: Partial, dtype: DType) -> Num:
     error = np.where(partial.count <= 0, 0.0, error)
     source = Num(partial.value, EXACT, partial.undecided, NO, partial.missing)
     result = settle(partial.value, error, dtype, (source,))
-    risky = (partial.size >= _limit(dtype)) & np.isfinite(partial.value)
+    # Some orders overflow, or come to zero before they meet an infinity.
+    finite = np.isfinite(partial.value)
+    risky = np.where(finite, partial.size >= _limit(dtype), partial.rest < form.tiny)
     return undecide(result, risky & (partial.count > 1))
 
 
@@ -254,4 +275,6 @@ def _divide(total: Num, count: Ints, dtype: DType) -> Num:
     exact = np.asarray(count & (count - 1) == 0)
     own = np.where(exact, 0.0, 3 * unit * (np.abs(value) + total.error))
     error = np.where(count > 0, total.error / np.maximum(count, 1) + own, 0.0)
-    return settle(value, error, dtype, (total,))
+    result = settle(value, error, dtype, (total,))
+    # The sum may be infinite and the mean within the range of the type.
+    return undecide(result, total.overflow & ~result.overflow)
