@@ -3,19 +3,25 @@
 `emit_gemm` turns a `BatchReduceGemm` node into a call: addresses are computed at the
 call, everything else is static and belongs to the function. The function stays a
 function (`noinline`), so that what surrounds the call cannot disturb its registers.
+Where more follows on the tile in registers, `begin_gemm` emits the same without a
+call, into a function of those nodes (`emitter/tiles.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from llvmlite import ir
 
+from polydsl.backend.microkernel_body import products, store_tile
+from polydsl.backend.microkernel_operands import body_of
 from polydsl.backend.microkernel_spec import Microkernel, microkernel_of
 from polydsl.backend.providers.foreign import Body
 from polydsl.backend.providers.table import implementation
 from polydsl.backend.target import Target
 from polydsl.backend.vector_memory import I32, element_type
+from polydsl.base.providers import BUILT_IN
 from polydsl.loops.nest import BatchReduceGemm, Expr, GuardedRows, LoopNest, Table
 
 __all__ = [
@@ -82,6 +88,19 @@ def emit_gemm(
     function = define_microkernel(context.module, spec, context.target)
     addresses = _addresses(builder, node, context)
     builder.call(function, [addresses[name] for name in spec.parameters])
+
+
+def begin_gemm(
+    builder: ir.IRBuilder, node: BatchReduceGemm, context: GemmContext
+) -> Callable[[], None]:
+    """Emit the sums of one register tile; return what emits the rest of it, in which C
+    is read and stored. All of a library's kernel is in the rest."""
+    if node.provider != BUILT_IN:
+        return lambda: emit_gemm(builder, node, context)
+    addresses = _addresses(builder, node, context)
+    body = body_of(builder, microkernel_of(node), context.target, addresses)
+    totals = products(body)
+    return lambda: store_tile(body, totals)
 
 
 def _addresses(

@@ -32,7 +32,7 @@ from polydsl.backend.vector_memory import (
     broadcast,
     element_address,
     load_vector,
-    prefetch_for_write,
+    prefetch,
     store_vector,
 )
 from polydsl.base.inner_product import work
@@ -83,18 +83,17 @@ def depth_unroll(body: Body, sets: int) -> int:
 
 def emit_body(body: Body) -> None:
     """Emit the whole microkernel at the builder's position, up to its `ret void`."""
-    spec = body.spec
-    totals: Values = (neutral(body),) * (spec.rows * body.row.vectors)
-    if spec.accumulate:
+    if body.spec.accumulate:
         _prefetch_tile(body)
-    if spec.batch * spec.depth > 0:
-        totals = _products(body)
-    _store_tile(body, totals)
+    store_tile(body, products(body))
     body.builder.ret_void()
 
 
-def _products(body: Body) -> Values:
+def products(body: Body) -> Values:
     """Emit the reduction over batch and depth; return its sums, row by row."""
+    spec = body.spec
+    if not spec.batch * spec.depth:
+        return (neutral(body),) * (spec.rows * body.row.vectors)
     sets = accumulator_sets(body)
     sums = body.spec.rows * body.row.vectors
 
@@ -204,7 +203,8 @@ def _combine_sets(body: Body, totals: Values, sets: int) -> Values:
     return left[0]
 
 
-def _store_tile(body: Body, totals: Values) -> None:
+def store_tile(body: Body, totals: Values) -> None:
+    """Emit the store of the sums, to which C is added if the kernel accumulates."""
     builder, row = body.builder, body.row
     for m in range(body.spec.rows):
         pointer = tile_pointer(body, m)
@@ -226,4 +226,4 @@ def _prefetch_tile(body: Body) -> None:
         pointer = tile_pointer(body, m)
         for n in range(0, body.spec.columns, per_line):
             address = element_address(body.builder, body.row, pointer, n)
-            prefetch_for_write(body.builder, address)
+            prefetch(body.builder, address, for_write=True)

@@ -120,12 +120,13 @@ def broadcast(builder: ir.IRBuilder, row: VectorRow, address: ir.Value) -> ir.Va
     return builder.shuffle_vector(first, undefined, zeros)
 
 
-def prefetch_for_write(builder: ir.IRBuilder, address: ir.Value) -> None:
-    """Ask the cache for the line at *address*, which will be read and written."""
+def prefetch(builder: ir.IRBuilder, address: ir.Value, *, for_write: bool) -> None:
+    """Ask the cache for the line at *address*, which will be read, or read and
+    written."""
     kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(), I32, I32, I32])
     function = declare(builder.module, "llvm.prefetch.p0", kind)
-    for_write, keep_close, is_data = I32(1), I32(3), I32(1)
-    builder.call(function, [address, for_write, keep_close, is_data])
+    keep_close, is_data = I32(3), I32(1)
+    builder.call(function, [address, I32(int(for_write)), keep_close, is_data])
 
 
 def multiply_add(

@@ -62,15 +62,16 @@ CONVOLUTION = Life(
             "tree",
             "The schedule. S0 and S1 are a product whose rows are the pixels `p.q`, "
             "flattened, whose depth is the channel `c` and whose taps are `r.s`: they "
-            "run as one `microkernel`, which begins at zero by itself. Bias and ReLU "
-            "are a plain loop nest with a `[vector]` in it.",
+            "run as one `microkernel`, which begins at zero by itself. Bias and ReLU, "
+            "`S2`, follow on its tile while that is in registers.",
         ),
         (
             "nest",
             "The loops, explicit to the last index. The border of the image costs a "
             "table of row offsets, `S1_x_rows`, which says where a pixel's row of "
             "channels lies, or that it is `S1_x_padding`, a line of zeros. Tiles have "
-            "`m 10` rows, the last one `m 6`. Each leaf is proved to run at just the "
+            "`m 10` rows, the last one `m 6`, and stay in the registers `S1_tile` for "
+            "bias and ReLU: the sums themselves are never stored. Each leaf is proved to run at just the "
             "points of its statement, and every element to be written before it is "
             "read.",
         ),

@@ -155,5 +155,5 @@ def random_points(seed: int) -> Iterator[None]:
         free = Cost((("chance", 0.0),))
         return plan, Decision(plan.contraction.statement, plan.describe(), "", free)
 
-    with patch("polydsl.schedule.schedule.choose_matrix_plan", choose):
+    with patch("polydsl.schedule.group_plan.choose_matrix_plan", choose):
         yield

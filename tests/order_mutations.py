@@ -51,7 +51,7 @@ ORDER_MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "ranges",
         "where a sum has no points is not asked",
-        "polydsl/schedule/schedule.py",
+        "polydsl/schedule/group_plan.py",
         "return initialize if fits(initialize, update) else None",
         "return initialize",
         "orders",

@@ -310,7 +310,7 @@ REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "sink": (
         lambda: sink(UPDATE),
-        "the band has no statement in front of a band",
+        "the band is not around statements and one band",
     ),
     "sink over its own loops": (
         lambda: sink(Band(UPDATE.members[:1], Sequence((ZERO.child, UPDATE)))),

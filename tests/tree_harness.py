@@ -141,7 +141,8 @@ def time(step: Step, leaf: Leaf, point: Point) -> int:
     coordinates = dict(zip(leaf.dims, point))
     position = 0
     for axis in step.axes:
-        value = axis.value(coordinates[axis.dim]) if axis.dim in coordinates else 0
+        away = axis.extent - 1 if leaf.at_end else 0
+        value = axis.value(coordinates[axis.dim]) if axis.dim in coordinates else away
         position = position * axis.extent + value
     return position // step.tile
 

@@ -86,5 +86,5 @@ def random_vector_points(seed: int, found: list[VectorPlan]) -> Iterator[None]:
         subject = ", ".join(s.name for s in setting.statements)
         return plan, Decision(subject, plan.describe(), "", free)
 
-    with patch("polydsl.schedule.schedule.choose_vector_plan", choose):
+    with patch("polydsl.schedule.group_plan.choose_vector_plan", choose):
         yield

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from typing import assert_never
 
 from llvmlite import ir
@@ -14,10 +16,11 @@ from polydsl.backend.emitter.parallel import emit_parallel
 from polydsl.backend.emitter.ranges import decide
 from polydsl.backend.emitter.scope import Scope
 from polydsl.backend.emitter.statements import emit_statement
+from polydsl.backend.emitter.tiles import apart, prefetch_reads, tile_of
 from polydsl.backend.emitter.transpose import emit_block, transposed_block
 from polydsl.backend.emitter.types import add, number
 from polydsl.backend.emitter.vector import emit_vector_loop
-from polydsl.backend.microkernel import emit_gemm
+from polydsl.backend.microkernel import begin_gemm, emit_gemm
 from polydsl.backend.target import Target
 from polydsl.base.diagnostics import bug
 from polydsl.loops.nest import (
@@ -64,7 +67,27 @@ class GemmPlace:
 
 
 def emit_nodes(scope: Scope, nodes: tuple[Node, ...]) -> None:
-    """Emit nodes one after the other."""
+    """Emit nodes one after the other. A product in registers and the nodes beside it
+    that use them are a function of their own."""
+    for tile, part in groupby(nodes, partial(tile_of, scope, nodes)):
+        if tile is None:
+            _emit_all(scope, tuple(part))
+        else:
+            _emit_tile(scope, tile, tuple(part))
+
+
+def _emit_tile(scope: Scope, gemm: BatchReduceGemm, nodes: tuple[Node, ...]) -> None:
+    place = nodes.index(gemm)
+    with apart(scope, "tile") as inner:
+        # What is in the result so far is loaded after the products: registers are full.
+        prefetch_reads(inner, nodes)
+        finish = begin_gemm(inner.builder, gemm, GemmPlace(inner))
+        _emit_all(inner, nodes[:place])
+        finish()
+        _emit_all(inner, nodes[place + 1 :])
+
+
+def _emit_all(scope: Scope, nodes: tuple[Node, ...]) -> None:
     for node in nodes:
         match node:
             case Loop():

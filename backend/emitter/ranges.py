@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from polydsl.base.dtypes import I64
 from polydsl.loops.nest import Call, Cast, Expr, Literal, Load, Select, Var
+from polydsl.loops.terms import floordiv
 
 Interval: TypeAlias = tuple[int, int]
 """The least and the greatest value."""
@@ -132,6 +133,35 @@ def _division(expr: Call, left: Affine, right: Affine, ranges: Ranges) -> Affine
     if low < 0 or high >= divisor:
         return opaque
     return quotient if expr.function == "floordiv" else rest
+
+
+def recombined(form: Affine, ranges: Ranges) -> Affine:
+    """Return a form with quotients and rests of one term put together, where they
+    stand as far apart as in the term: rows of a flattened tensor are one run.
+
+        c * d * (u // d) + c * (u % d)  ->  c * u
+    """
+    terms = dict(form.terms)
+    for atom, factor in form.terms:
+        match atom:
+            case Call("mod", (term, Literal(int(divisor)))):
+                whole = _quotient(term, divisor)
+                if terms.get(whole) == factor * divisor:
+                    rest = tuple(t for t in form.terms if t[0] not in (atom, whole))
+                    joined = Affine(form.constant, rest) + affine(term, ranges) * factor
+                    return recombined(joined, ranges)
+            case _:
+                pass
+    return form
+
+
+def _quotient(term: Expr, divisor: int) -> Expr:
+    """Return `term // divisor`; where the term is a quotient itself, a single one."""
+    match term:
+        case Call("floordiv", (inner, Literal(int(first)))):
+            return floordiv(inner, first * divisor)
+        case _:
+            return floordiv(term, divisor)
 
 
 def _extremum(expr: Call, ranges: Ranges) -> Affine:

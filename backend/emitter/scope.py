@@ -13,7 +13,13 @@ from dataclasses import dataclass, field, replace
 from llvmlite import ir
 
 from polydsl.backend.emitter.layout import ALIGNMENT, ScratchLayout
-from polydsl.backend.emitter.ranges import Affine, Interval, Ranges, affine
+from polydsl.backend.emitter.ranges import (
+    Affine,
+    Interval,
+    Ranges,
+    affine,
+    recombined,
+)
 from polydsl.backend.emitter.types import (
     I8,
     I64,
@@ -172,6 +178,7 @@ class Scope:
             known = Affine(0)
             for expr, stride in zip(index, self.kernel.strides(buffer)):
                 known = known + affine(expr, self.ranges) * stride
+            known = recombined(known, self.ranges)
             self.positions[id(index)] = known
         return known
 

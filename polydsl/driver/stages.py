@@ -28,9 +28,13 @@ from polydsl.poly.extract import extract
 from polydsl.poly.ordered import ordered_scop
 from polydsl.poly.prove import prove
 from polydsl.poly.scop import Scop
+from polydsl.schedule.contracted import contracted_layout
 from polydsl.schedule.contraction import is_product_in_place
-from polydsl.schedule.decision import Decision
+from polydsl.schedule.decision import Decision, settled
+from polydsl.schedule.epilogues import joined
 from polydsl.schedule.forwarding import forwarded
+from polydsl.schedule.fusion_groups import grouped
+from polydsl.schedule.operand import Layout
 from polydsl.schedule.schedule import Schedule, schedule
 from polydsl.schedule.tree import render as render_tree
 from polydsl.semantics.program import Program
@@ -101,6 +105,12 @@ def _scop(state: Compilation) -> Compilation:
         final, fusions = forwarded(final)
     if final is not scop:
         ordered = ordered_scop(final, is_product_in_place)
+    if state.request.preference.fuse != "none":
+        ordered, pairs = joined(ordered)
+        fusions = settled(fusions, pairs)
+    if state.request.preference.fuse == "all":
+        ordered, pairs = grouped(ordered, state.machine)
+        fusions = settled(fusions, pairs)
     return replace(state, scop=ordered, fusions=fusions)
 
 
@@ -114,18 +124,22 @@ def _tree(state: Compilation) -> Compilation:
     chosen = schedule(
         state.scop,
         state.dependences,
-        state.request.layout(state.scop),
+        _layout(state, state.scop),
         state.machine,
         state.request.bound,
         state.request.preference,
     )
-    decisions = (*state.fusions, *chosen.decisions)
+    decisions = settled(state.fusions, chosen.decisions)
     return replace(state, schedule=replace(chosen, decisions=decisions))
+
+
+def _layout(state: Compilation, scop: Scop) -> Layout:
+    return contracted_layout(scop, state.request.layout(scop))
 
 
 def _nest(state: Compilation) -> Compilation:
     assert state.scop is not None and state.schedule is not None
-    layout = state.request.layout(state.scop)
+    layout = _layout(state, state.scop)
     return replace(state, nest=generate(state.scop, state.schedule, layout))
 
 

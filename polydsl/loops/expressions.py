@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from polydsl.base.diagnostics import bug
 from polydsl.loops import nest
@@ -29,12 +29,14 @@ from polydsl.semantics.program import (
 @dataclass(frozen=True, slots=True)
 class Translation:
     """What an expression is translated with: the value of every index, its interval,
-    and for each tensor where it is defined, if that is not all of it."""
+    and for each tensor where it is defined, if that is not all of it. The one element
+    that is read of a tensor that is `held` is in a register."""
 
     scop: Scop
     values: Mapping[str, nest.Expr]
     box: Mapping[str, Interval]
     defined: Mapping[str, Defined]
+    held: Mapping[str, nest.Load] = field(default_factory=dict)
 
     def expression(self, expr: Expr) -> nest.Expr:
         """Return *expr* over loop variables and buffers."""
@@ -45,6 +47,8 @@ class Translation:
                 return nest.Literal(self.scop.sizes[name], dtype)
             case Index(name):
                 return self.values[name]
+            case Access(tensor) if tensor in self.held:
+                return self.held[tensor]
             case Access(tensor, subscripts, dtype):
                 return nest.Load(tensor, self.subscripts(subscripts), dtype)
             case Pad(access, value, dtype):

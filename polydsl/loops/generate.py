@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import assert_never
 
 from polydsl.loops.checks import check_nodes
 from polydsl.loops.matrix import generate_matrix
-from polydsl.loops.nest import Buffer, Loop, LoopNest, Memory, Node, contiguous
+from polydsl.loops.nest import (
+    Buffer,
+    Loop,
+    LoopKind,
+    LoopNest,
+    Memory,
+    Node,
+    contiguous,
+)
 from polydsl.loops.terms import number
+from polydsl.loops.touched import touched_buffers
 from polydsl.loops.vector import generate_vector
 from polydsl.poly.defined import Defined, defined_on
 from polydsl.poly.scop import Scop
@@ -28,9 +37,16 @@ def generate(scop: Scop, schedule: Schedule, layout: Layout) -> LoopNest:
     Arguments are the parameters, then the results; other tensors are scratch.
     """
     arguments = (*scop.parameters, *(r for r in scop.results if _is_result(scop, r)))
-    tensors = tuple(_tensor_buffer(scop, layout, t.name) for t in scop.tensors)
+    private = frozenset(_private(schedule.steps, is_inside=False))
+    tensors = tuple(
+        replace(_tensor_buffer(scop, layout, t.name), private=t.name in private)
+        for t in scop.tensors
+    )
     found = _Generator(scop, layout, defined_parts(scop)).steps(schedule.steps)
-    buffers = (*tensors, *found.buffers)
+    used = touched_buffers((*found.prepare, *found.body))
+    # What lives in registers only needs no memory.
+    kept = (b for b in tensors if b.memory != "scratch" or b.name in used)
+    buffers = (*kept, *found.buffers)
     return LoopNest(scop.name, buffers, arguments, found.prepare, found.body)
 
 
@@ -63,17 +79,18 @@ class _Generator:
     def _step(self, step: Step) -> _Parts:
         match step:
             case MatrixPlan():
-                matrix = generate_matrix(self.scop, step, self.layout)
+                matrix = generate_matrix(self.scop, step, self.layout, self.defined)
                 return _Parts(tuple(matrix.buffers), matrix.prepare, matrix.nodes)
             case VectorPlan():
                 vector = generate_vector(self.scop, step, self.defined)
                 checks = check_nodes(self.scop, step.tensor, self.defined)
                 after = tuple(checks) if step.updates else ()
                 return _Parts(vector.buffers, (), (*vector.nodes, *after))
-            case Repeat(index, parts, steps, share):
+            case Repeat(index, parts, steps, share, is_parallel):
                 inside = self.steps(steps)
+                kind: LoopKind = "parallel" if is_parallel else "sequential"
                 loops = tuple(
-                    Loop(index, number(lo), number(hi + 1), inside.body)
+                    Loop(index, number(lo), number(hi + 1), inside.body, kind=kind)
                     for lo, hi in parts
                 )
                 return replace(inside, body=_shared(share, loops))
@@ -87,6 +104,15 @@ def _shared(share: Share | None, body: tuple[Node, ...]) -> tuple[Node, ...]:
         return body
     ends = number(share.lo), number(share.hi + 1)
     return (Loop(share.var, *ends, body, step=share.size, kind="parallel"),)
+
+
+def _private(steps: tuple[Step, ...], *, is_inside: bool) -> Iterator[str]:
+    """Yield the contracted tensors of which every thread has a row of its own."""
+    for step in steps:
+        if isinstance(step, Repeat):
+            threads = is_inside or step.is_parallel
+            yield from step.contracted if threads else ()
+            yield from _private(step.steps, is_inside=threads)
 
 
 def _is_result(scop: Scop, name: str) -> bool:

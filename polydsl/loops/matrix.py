@@ -6,16 +6,18 @@ result to zero: each kind of tile has a microkernel call of its own, behind guar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
+from math import prod
 
 from polydsl.loops.copies import copy_buffer, copy_loops, factor_strides
+from polydsl.loops.matrix_epilogue import Epilogue
 from polydsl.loops.matrix_places import (
     bounds,
+    coordinates,
     copy_around,
     tile_number,
-    tile_start,
     variable,
 )
 from polydsl.loops.matrix_sides import ColumnSide, ResultSide, RowSide
@@ -29,6 +31,7 @@ from polydsl.loops.nest import (
     Loop,
     LoopKind,
     Node,
+    Tile,
     Var,
 )
 from polydsl.loops.terms import (
@@ -39,10 +42,8 @@ from polydsl.loops.terms import (
     equal,
     less,
     number,
-    of_linear,
-    plus,
-    unflatten,
 )
+from polydsl.poly.defined import Defined
 from polydsl.poly.scop import Scop
 from polydsl.schedule.matrix_plan import Copy, MatrixPlan
 from polydsl.schedule.matrix_point import Axis
@@ -60,14 +61,15 @@ class MatrixLoops:
 
 @dataclass(frozen=True, slots=True)
 class _Tile:
-    """What is known of a tile inside its loops: the length on each axis, and whether
-    it accumulates; nothing for an axis that is still open."""
+    """What is known of a tile inside its loops: the length on each axis, nothing for
+    one that is still open; whether it accumulates, and whether the epilogue follows."""
 
     rows: int = 0
     columns: int = 0
     taps: int = 0
     depth: int = 0
     accumulate: bool = True
+    is_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,15 @@ class _Case:
     tile: _Tile
 
 
-def generate_matrix(scop: Scop, plan: MatrixPlan, layout: Layout) -> MatrixLoops:
+def generate_matrix(
+    scop: Scop, plan: MatrixPlan, layout: Layout, defined: Mapping[str, Defined]
+) -> MatrixLoops:
     """Return the loops of a plan."""
     result = ResultSide(plan, layout[plan.contraction.c.tensor])
     rows = RowSide(plan, scop, factor_strides(plan.a, layout))
     columns = ColumnSide(plan, factor_strides(plan.b, layout))
-    generator = _Generator(scop, plan, rows, columns, result)
+    epilogue = Epilogue(scop, plan, defined)
+    generator = _Generator(scop, plan, rows, columns, result, epilogue)
     copies = (*plan.a.copies, *plan.b.copies)
     once = tuple(c for c in copies if c.prepared)
     before = tuple(c for c in copies if not c.loops and not c.prepared)
@@ -95,6 +100,7 @@ def generate_matrix(scop: Scop, plan: MatrixPlan, layout: Layout) -> MatrixLoops
             *rows.buffers,
             *columns.buffers,
             *result.buffers,
+            *epilogue.buffers,
         ),
     )
 
@@ -117,6 +123,7 @@ class _Generator:
     rows: RowSide
     columns: ColumnSide
     result: ResultSide
+    epilogue: Epilogue
 
     def inside(self, level: int, tile: _Tile) -> tuple[Node, ...]:
         """Return what is inside of the first *level* loops.
@@ -145,7 +152,7 @@ class _Generator:
 
     def _loop(self, level: int, tile: _Tile) -> tuple[Node, ...]:
         if level == len(self.plan.loops):
-            return (self._call(tile),)
+            return self._call(tile)
         lo, hi = bounds(self.plan, level)
         body = self.inside(level + 1, tile)
         kind: LoopKind = "parallel" if level == self.plan.parallel else "sequential"
@@ -155,6 +162,30 @@ class _Generator:
         around = copy_around(self.plan, copy)
         private = _is_private(self.plan, copy)
         return copy_loops(self.scop, copy, around, is_private=private)
+
+    # Blocks of the reduction
+
+    def _numbers(self) -> Iterator[tuple[Expr, int]]:
+        """Yield the block's number on each axis that is cut, and how many there are."""
+        summed: tuple[Axis, ...] = ("taps", "depth")
+        for axis in summed:
+            count = self.plan.side(axis).tiles
+            if count > 1:
+                yield tile_number(self.plan, axis), count
+
+    def _at_first(self) -> Expr | None:
+        """Return the condition that a block is the first one."""
+        return both(equal(at, ZERO) for at, _ in self._numbers())
+
+    def _at_last(self) -> Expr | None:
+        """Return the condition that a block is the last one."""
+        return both(equal(at, number(count - 1)) for at, count in self._numbers())
+
+    def _after_first(self) -> Expr:
+        return either(less(ZERO, at) for at, _ in self._numbers())
+
+    def _before_last(self) -> Expr:
+        return either(less(at, number(count - 1)) for at, count in self._numbers())
 
     # Kinds of tiles
 
@@ -186,29 +217,44 @@ class _Generator:
 
     def _blocks(self, tile: _Tile) -> Iterator[_Case]:
         """Yield the kinds of blocks of the reduction. The first one sets the result
-        to zero, if the plan says so."""
+        to zero, if the plan says so, and the last one is followed by the epilogue."""
         sides = (self.plan.side("taps"), self.plan.side("depth"))
-        full = replace(tile, taps=sides[0].tile, depth=sides[1].tile)
-        summed: tuple[Axis, ...] = ("taps", "depth")
-        looped = [a for a in summed if self.plan.side(a).tiles > 1]
-        starts = self.plan.initialize is not None
-        if starts:
-            first = both(equal(tile_number(self.plan, a), ZERO) for a in looped)
-            yield _Case(first, replace(full, accumulate=False))
+        starts, ends = self.plan.initialize is not None, bool(self.plan.epilogue)
         for (when, taps), (where, depth) in product(
             self._lengths("taps"), self._lengths("depth")
         ):
+            block = replace(tile, taps=taps, depth=depth)
+            pairs = tuple(zip(sides, (taps, depth)))
+            is_first = starts and all(n == side.tile for side, n in pairs)
+            is_last = ends and all(n == (side.rest or side.tile) for side, n in pairs)
+            count = prod(side.full if n == side.tile else 1 for side, n in pairs)
             conditions = [c for c in (when, where) if c is not None]
-            if starts and (taps, depth) == (full.taps, full.depth):
-                if sides[0].full * sides[1].full == 1:
-                    continue
-                later = (less(ZERO, tile_number(self.plan, a)) for a in looped)
-                conditions.append(either(later))
-            yield _Case(both(conditions), replace(tile, taps=taps, depth=depth))
+            if is_first and is_last and count == 1:
+                yield _Case(None, replace(block, accumulate=False, is_last=True))
+                continue
+            if is_first:
+                yield _Case(self._at_first(), replace(block, accumulate=False))
+                if count > 1:
+                    conditions.append(self._after_first())
+            if is_last:
+                yield _Case(self._at_last(), replace(block, is_last=True))
+                if count > 1:
+                    conditions.append(self._before_last())
+            if count > is_first + is_last:
+                yield _Case(both(conditions), block)
 
-    def _call(self, tile: _Tile) -> Node:
+    def _call(self, tile: _Tile) -> tuple[Node, ...]:
+        """Return the nodes of one tile: in memory, or in registers with what follows
+        on it."""
+        if not tile.is_last:
+            return (self._product(tile, self.result.tile),)
+        fill = self.epilogue.fill(tile.rows, tile.columns) if tile.accumulate else ()
+        registers = self._product(tile, self.epilogue.tile)
+        return (*fill, registers, *self.epilogue.nodes(tile.rows, tile.columns))
+
+    def _product(self, tile: _Tile, result: Tile) -> Node:
         return BatchReduceGemm(
-            self.result.tile,
+            result,
             self.rows.access(tile.rows),
             self.columns.access,
             tile.rows,
@@ -226,12 +272,10 @@ class _Generator:
     # Instances
 
     def _instance(self) -> Instance:
-        values = self._values()
-        contraction = self.plan.contraction
-        return Instance(
-            contraction.statement,
-            tuple((d, of_linear(f, values)) for d, f in contraction.coordinates),
-        )
+        axes: tuple[Axis, ...] = ("rows", "columns", "taps", "depth")
+        places = {axis: Var(name) for axis, name in zip(axes, TILE)}
+        found = coordinates(self.plan, places)
+        return Instance(self.plan.contraction.statement, tuple(found.items()))
 
     def _initial(self) -> Instance:
         """Return the instances that set the tile to zero; they have the update's
@@ -242,16 +286,3 @@ class _Generator:
         return Instance(
             statement.name, tuple((d, coordinates[d]) for d in statement.dims)
         )
-
-    def _values(self) -> dict[str, Expr]:
-        """Return every dimension at a point of a tile."""
-        plan, sizes = self.plan, self.plan.contraction.sizes
-        row, column, tap, step = TILE
-        values: dict[str, Expr] = {d: Var(d) for d in plan.outer}
-        inside: tuple[tuple[Axis, str], ...] = (
-            ("rows", row), ("columns", column), ("taps", tap), ("depth", step),
-        )  # fmt: skip
-        for axis, position in inside:
-            flat = plus(tile_start(plan, axis), Var(position))
-            values.update(unflatten(flat, plan.side(axis).dims, sizes))
-        return values

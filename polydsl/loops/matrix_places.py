@@ -7,8 +7,19 @@ beginning of the axis; that of the last loop over an axis is the number of the t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from polydsl.loops.nest import Expr, Var
-from polydsl.loops.terms import ZERO, minimum, minus, number, plus, times
+from polydsl.loops.terms import (
+    ZERO,
+    minimum,
+    minus,
+    number,
+    of_linear,
+    plus,
+    times,
+    unflatten,
+)
 from polydsl.schedule.matrix_plan import Copy, MatrixPlan
 from polydsl.schedule.matrix_point import AXES, Axis
 
@@ -46,6 +57,21 @@ def tile_number(plan: MatrixPlan, axis: Axis) -> Expr:
 def tile_start(plan: MatrixPlan, axis: Axis) -> Expr:
     """Return the first position of the tile inside all loops."""
     return times(tile_number(plan, axis), plan.side(axis).tile)
+
+
+def coordinates(plan: MatrixPlan, places: Mapping[Axis, Expr]) -> dict[str, Expr]:
+    """Return the indices of the statement at a place of the tile, given by its position
+    on each axis; without those on an axis that is not given."""
+    values: dict[str, Expr] = {d: Var(d) for d in plan.outer}
+    for axis, position in places.items():
+        flat = plus(tile_start(plan, axis), position)
+        values |= unflatten(flat, plan.side(axis).dims, plan.contraction.sizes)
+    away = {d for axis in AXES if axis not in places for d in plan.side(axis).dims}
+    return {
+        d: of_linear(form, values)
+        for d, form in plan.contraction.coordinates
+        if not away & {name for name, _ in form.coefficients}
+    }
 
 
 def copy_around(plan: MatrixPlan, copy: Copy) -> dict[str, Expr]:

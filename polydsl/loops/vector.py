@@ -194,21 +194,25 @@ class _Generator:
         """Return the nodes of one register tile."""
         tile = RegisterTile(self.group, spans, self.cuts)
         if not self.group.updates:
-            return (tile.each(tile.assignment()),)
-        nodes = [tile.each(tile.first())]
+            return tile.each(tile.assignment(), *tile.epilogue({}))
+        nodes = [*tile.each(tile.first())]
         for update in self.group.updates:
             body = tile.update(update)
             nodes += self._reduced_loops(update, spans, tile.tiled(), body)
-        return (*nodes, tile.each(tile.last()))
+        return (*nodes, *tile.each(*tile.last()))
 
     def _reduced_loops(
-        self, update: Statement, spans: Spans, tiled: dict[str, int], body: Node
+        self,
+        update: Statement,
+        spans: Spans,
+        tiled: dict[str, int],
+        body: tuple[Node, ...],
     ) -> tuple[Node, ...]:
         """Put the loops over reduced indices around the update of a tile, and its own
         conditions inside of them."""
         own = self.cuts.own(update)
         inner = tuple(d for d in update.reduced if d != self.plan.point.vector)
-        nodes = self._guarded(own, spans, (body,), inner)
+        nodes = self._guarded(own, spans, body, inner)
         kinds: list[tuple[str, LoopKind]] = [
             *((d, "sequential") for d in self.plan.point.reduction),
             *((d, "unrolled") for d in self.plan.point.taps),

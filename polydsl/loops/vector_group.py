@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from polydsl.base.dtypes import DType
 from polydsl.loops.expressions import Translation
-from polydsl.loops.nest import Expr, Var
+from polydsl.loops.nest import Expr, Load, Var
 from polydsl.poly.defined import Defined
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.terms import Interval
@@ -62,6 +62,11 @@ class Group:
         return last
 
     @property
+    def epilogue(self) -> tuple[Statement, ...]:
+        """The assignments that follow at each finished element."""
+        return tuple(self.scop.statement(name) for name in self.plan.epilogue)
+
+    @property
     def register(self) -> str:
         """The name of the buffer of accumulators."""
         return f"{self.model.name}_acc"
@@ -85,9 +90,12 @@ class Group:
         fixed: dict[str, Expr] = {name: Var(name) for name in names}
         return fixed | {d: span.start for d, span in spans.items()}
 
-    def translation(self, values: Mapping[str, Expr]) -> Translation:
-        """Return how to write the statements over the given loop variables."""
+    def translation(
+        self, values: Mapping[str, Expr], held: Mapping[str, Load] | None = None
+    ) -> Translation:
+        """Return how to write the statements over the given loop variables; tensors
+        that are *held* are read from registers."""
         box: dict[str, Interval] = {}
         for statement in self.statements:
             box.update(statement.ranges)
-        return Translation(self.scop, values, box, self.defined)
+        return Translation(self.scop, values, box, self.defined, held or {})

@@ -88,15 +88,31 @@ class RegisterTile:
         instance = _instance(initialize, values)
         return Store(group.register, self._index(), value, instance)
 
-    def last(self) -> Node:
-        """Return the store of an accumulator's last value."""
+    def last(self) -> tuple[Node, ...]:
+        """Return the store of an accumulator's last value, and what follows on it."""
         group = self.group
+        result = Load(group.register, self._index(), group.dtype)
+        after = self.epilogue({group.plan.tensor: result})
+        if not group.plan.is_stored:
+            return after
         translate = group.translation(self._values(group.model))
         place = translate.subscripts(group.model.subscripts)
-        result = Load(group.register, self._index(), group.dtype)
-        return Store(group.plan.tensor, place, result)
+        return (Store(group.plan.tensor, place, result), *after)
 
-    def update(self, update: Statement) -> Node:
+    def epilogue(self, held: Mapping[str, Load]) -> tuple[Node, ...]:
+        """Return the assignments that follow on an element, some of what they read
+        held in registers."""
+        found: list[Node] = []
+        for statement in self.group.epilogue:
+            values = self._values(statement)
+            translate = self.group.translation(values, held)
+            place = translate.subscripts(statement.subscripts)
+            value = translate.expression(statement.value)
+            instance = _instance(statement, values)
+            found.append(Store(statement.tensor, place, value, instance))
+        return tuple(found)
+
+    def update(self, update: Statement) -> tuple[Node, ...]:
         """Return one step of the reduction for the whole tile."""
         if self.vector is None or self.vector not in update.reduced:
             return self.each(self._accumulate(update, {}))
@@ -107,7 +123,7 @@ class RegisterTile:
             self._accumulate(update, dict(zip(names, map(number, point))))
             for point in points
         )
-        return Loop(
+        loop = Loop(
             self.vector,
             lo,
             hi,
@@ -116,6 +132,7 @@ class RegisterTile:
             lanes=self.group.plan.lanes,
             vectors=self.group.plan.point.vectors,
         )
+        return (loop,)
 
     def _accumulate(self, update: Statement, fixed: Mapping[str, Expr]) -> Node:
         values = self._values(update, fixed)
@@ -180,23 +197,23 @@ class RegisterTile:
             index += [Var(UNROLLED) if self.vectors > 1 else ZERO, Var(LANE)]
         return tuple(index)
 
-    def each(self, node: Node) -> Node:
-        """Run a node at every point of the tile."""
+    def each(self, *nodes: Node) -> tuple[Node, ...]:
+        """Run nodes at every point of the tile."""
         plan = self.group.plan
         if self.group.is_tiled and self.vector is not None:
             lanes: Expr = number(plan.lanes)
             end = self.spans[self.vector].end
             if end is not None:
                 lanes = minimum(lanes, minus(end, self._start()))
-            node = Loop(LANE, ZERO, lanes, (node,), kind="vector", lanes=plan.lanes)
-            node = _written_out(UNROLLED, self.vectors, node)
+            loop = Loop(LANE, ZERO, lanes, nodes, kind="vector", lanes=plan.lanes)
+            nodes = _written_out(UNROLLED, self.vectors, (loop,))
         elif not self.group.updates and self.vector is not None:
-            node = self._row(node, self.vector)
+            nodes = (self._row(nodes, self.vector),)
         for d, count in reversed(self.sides):
-            node = _written_out(_unrolled(d), count, node)
-        return node
+            nodes = _written_out(_unrolled(d), count, nodes)
+        return nodes
 
-    def _row(self, node: Node, vector: str) -> Node:
+    def _row(self, nodes: tuple[Node, ...], vector: str) -> Node:
         """Return the vector loop over a whole index, or over a chunk of it."""
         first, last = self.cuts.bounds(vector, self._around())
         span = self.spans.get(vector)
@@ -204,13 +221,13 @@ class RegisterTile:
             last = minimum(plus(span.start, number(span.size)), last)
             first = span.start
         lanes = self.group.plan.lanes
-        return Loop(vector, first, last, (node,), kind="vector", lanes=lanes)
+        return Loop(vector, first, last, nodes, kind="vector", lanes=lanes)
 
 
-def _written_out(name: str, count: int, node: Node) -> Node:
+def _written_out(name: str, count: int, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     if count == 1:
-        return node
-    return Loop(name, ZERO, number(count), (node,), kind="unrolled")
+        return nodes
+    return (Loop(name, ZERO, number(count), nodes, kind="unrolled"),)
 
 
 def _unrolled(index: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from polydsl.base.diagnostics import bug
 from polydsl.loops.nest import Buffer, LoopNest, contiguous
+from polydsl.loops.verify_contracted import is_contracted
 from polydsl.loops.verify_points import Leaf
 from polydsl.loops.verify_scopes import reads, touched, writes
 from polydsl.poly.scop import Scop, TensorInfo
@@ -24,9 +25,10 @@ def check_buffers(scop: Scop, copies: Mapping[str, Copy], nest: LoopNest) -> Non
     if len(buffers) < len(nest.buffers):
         bug(f"{nest.name}: two buffers have one name")
     for tensor in scop.tensors:
-        if tensor.name not in buffers:
+        if tensor.name in buffers:
+            _check_tensor(tensor, buffers[tensor.name])
+        elif tensor.role != "local":
             bug(f"{tensor.name} has no buffer")
-        _check_tensor(tensor, buffers[tensor.name])
     for copy in copies.values():
         if copy.tensor not in buffers:
             bug(f"{copy.tensor} has no buffer")
@@ -40,7 +42,7 @@ def _check_tensor(tensor: TensorInfo, buffer: Buffer) -> None:
     memory = "scratch" if tensor.role == "local" else "argument"
     if (buffer.dtype, buffer.shape) != (tensor.dtype, tensor.shape):
         bug(f"{buffer.name} is {buffer.dtype}{list(buffer.shape)} in memory")
-    if buffer.memory != memory or buffer.private:
+    if buffer.memory != memory or (buffer.private and not is_contracted(buffer)):
         bug(f"{buffer.name} is in {buffer.memory} memory")
     if buffer.is_written != (tensor.role != "input"):
         bug(f"{buffer.name} is {'' if buffer.is_written else 'not '}to be written")
@@ -52,9 +54,12 @@ def _check_distinct(buffer: Buffer) -> None:
     """Raise unless every element has an address of its own: each stride is greater
     than the reach of all smaller ones."""
     reach = 0
-    moving = ((abs(s), n) for s, n in zip(buffer.strides, buffer.shape) if n > 1)
+    moving = [(abs(s), n) for s, n in zip(buffer.strides, buffer.shape) if n > 1]
     if 0 in buffer.shape:
         return
+    if is_contracted(buffer):
+        # That one row is enough is proved by itself.
+        moving = [(stride, n) for stride, n in moving if stride]
     for stride, extent in sorted(moving):
         if stride <= reach:
             bug(f"two elements of {buffer.name} are at one address: {buffer.strides}")

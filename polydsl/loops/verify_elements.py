@@ -45,6 +45,11 @@ def address_of(buffer: Buffer, subscripts: Sequence[Form]) -> Form:
     return combine(*zip(subscripts, buffer.strides), (ZERO, 1))
 
 
+def position_of(shape: Sequence[int], subscripts: Sequence[Form]) -> Form:
+    """Return the position of an element in row-major order, one for each element."""
+    return combine(*zip(subscripts, contiguous(tuple(shape))), (ZERO, 1))
+
+
 def subscripts_at(buffer: Buffer, address: Form, space: Space) -> tuple[Form, ...]:
     """Return the subscripts of the element at an address of a dense buffer.
 

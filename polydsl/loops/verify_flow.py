@@ -28,10 +28,11 @@ from polydsl.loops.verify_equal import difference_point
 from polydsl.loops.verify_forms import ZERO, Form, variable, variables
 from polydsl.loops.verify_instances import coordinates
 from polydsl.loops.verify_lines import in_lines
+from polydsl.loops.verify_lives import check_alone, check_kept
 from polydsl.loops.verify_order import check_order
 from polydsl.loops.verify_points import Leaf, with_variable
 from polydsl.loops.verify_products import Memory, check_product, product_elements
-from polydsl.loops.verify_registers import Chain, chains, check_alone
+from polydsl.loops.verify_registers import Chain, chains
 from polydsl.loops.verify_rounds import check_local_copy
 from polydsl.loops.verify_scopes import scopes
 from polydsl.loops.verify_told import Event, EventKind
@@ -41,6 +42,7 @@ from polydsl.poly.defined import Defined, defined_on
 from polydsl.poly.scop import Scop, Statement
 from polydsl.schedule.matrix_plan import Copy
 from polydsl.semantics.program import Expr as ProgramExpr
+from polydsl.semantics.program import accesses as program_accesses
 
 
 def check_flow(
@@ -57,6 +59,7 @@ def check_flow(
     memory = Memory(scop, buffers, copies, defined_extents(scop), fixed)
     flow = _Flow(memory, chains(memory, found))
     check_alone(flow.chains, leaves)
+    check_kept(memory, flow.chains, leaves)
     for leaf in leaves:
         flow.check_writable(leaf)
         flow.check(leaf)
@@ -117,6 +120,8 @@ class _Flow:
         else:
             statement = self.memory.scop.statement(instance.statement)
             source = self._source(leaf, instance, statement.dims)
+            held = {c.buffer: c.tensor for c in self.chains if leaf in c.readers}
+            source = replace(source, held=held)
             subscripts = source.subscripts(statement.subscripts)
             tensor, combine, wanted = _parts(statement)
         if instance.where is not None:
@@ -176,11 +181,27 @@ class _Flow:
                 kind = "update"
             inside, found = self._elements(leaf, written, index)
             yield self._event(written, kind, inside, found)
+        yield from self._held_events(leaf)
         for name, place, where in read:
             if self._is_shared(name):
                 again = chain is not None and name == chain.tensor and not chain.starts
                 inside, found = self._elements(_where(leaf, where), name, place)
                 yield self._event(name, "update" if again else "read", inside, found)
+
+    def _held_events(self, leaf: Leaf) -> Iterator[Event]:
+        """Yield what is read in registers: an element must be finished by then wherever
+        else it is combined into."""
+        instance = leaf.node.instance
+        for chain in self.chains:
+            if leaf not in chain.readers or chain.tensor not in self.memory.buffers:
+                continue
+            assert instance is not None
+            statement = self.memory.scop.statement(instance.statement)
+            source = self._source(leaf, instance, statement.dims)
+            for access in program_accesses(statement.value):
+                if access.tensor == chain.tensor:
+                    forms = source.subscripts(access.subscripts)
+                    yield self._event(chain.tensor, "read", leaf, forms)
 
     def _elements(
         self, leaf: Leaf, name: str, index: Sequence[Expr]

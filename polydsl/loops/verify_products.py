@@ -120,7 +120,9 @@ def _check_kind(
     """Raise unless the statement combines as the product does, and the first value is
     set where it should be."""
     combine = node.inner.combine
-    if statement.combine != combine or node.c.buffer != statement.tensor:
+    in_register = memory.buffers[node.c.buffer].memory == "register"
+    is_own = in_register or node.c.buffer == statement.tensor
+    if statement.combine != combine or not is_own:
         bug(f"{statement.name} is no {combine} into {node.c.buffer}, {leaf.place({})}")
     names = (node.c.buffer, node.a.buffer, node.b.buffer)
     if any(memory.buffers[name].dtype != node.dtype for name in names):
@@ -132,7 +134,7 @@ def _check_kind(
     first = memory.scop.statement(node.initial.statement)
     start, value = identity(combine, node.dtype), first.value
     is_start = isinstance(value, program.Literal) and value.value == start
-    if not is_start or first.combine is not None or first.tensor != node.c.buffer:
+    if not is_start or first.combine is not None or first.tensor != statement.tensor:
         bug(f"{first.name} does not set {node.c.buffer} to {start}, {leaf.place({})}")
 
 
@@ -152,10 +154,12 @@ class _Product:
         return self.piece.space
 
     def check(self, statement: Statement) -> None:
-        """Raise `Mismatch` unless C, A and B are the statement's."""
-        self._check_result(statement, self.source)
-        if self.node.initial is not None:
-            self._check_initial()
+        """Raise `Mismatch` unless C, A and B are the statement's. What a C in registers
+        stands for is proved with those (`verify_registers`)."""
+        if self.memory.buffers[self.node.c.buffer].memory != "register":
+            self._check_result(statement, self.source)
+            if self.node.initial is not None:
+                self._check_initial()
         self._check_factors(statement)
 
     def _check_result(self, statement: Statement, source: Source) -> None:

@@ -13,21 +13,24 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from polydsl.base.diagnostics import bug
+from polydsl.base.dtypes import I64
 from polydsl.loops.nest import (
+    TILE,
     Accumulate,
     BatchReduceGemm,
     Buffer,
     Expr,
+    Literal,
     LoopNest,
     Store,
+    Strided,
+    Var,
 )
 from polydsl.loops.verify_bounds import accesses
 from polydsl.loops.verify_conditions import condition_variables
 from polydsl.loops.verify_cuts import Piece
-from polydsl.loops.verify_forms import (
-    Form,
-    Var,
-)
+from polydsl.loops.verify_forms import Form
+from polydsl.loops.verify_forms import Var as Counter
 from polydsl.loops.verify_points import Frame, Leaf
 from polydsl.loops.verify_translate import nest_form
 from polydsl.poly.terms import Interval
@@ -186,17 +189,23 @@ def _own_counter(form: Form | None, scope: Scope) -> int | str | None:
     if form.is_constant:
         return form.constant
     ((first, factor), *more) = form.terms
-    plain = isinstance(first, Var) and factor == 1 and not more and not form.constant
-    if not plain or not isinstance(first, Var) or first.name in scope.outer:
+    plain = factor == 1 and not more and not form.constant
+    if not plain or not isinstance(first, Counter) or first.name in scope.outer:
         return None
     return first.name
 
 
 def _register_index(scope: Scope, leaf: Leaf) -> tuple[Expr, ...]:
-    for name, index, _ in accesses(leaf):
-        if name == scope.buffer.name:
-            return index
-    bug(f"{scope.buffer.name} is not used, {leaf.place({})}")
+    node, buffer = leaf.node, scope.buffer
+    if isinstance(node, BatchReduceGemm) and node.c.buffer == buffer.name:
+        rows = Strided(buffer.strides[0])
+        if node.c.base != Literal(0, I64) or node.c.row != rows:
+            bug(f"{buffer.name} is no tile of the product, {leaf.place({})}")
+        return Var(TILE[0]), Var(TILE[1])
+    found = {index for name, index, _ in accesses(leaf) if name == buffer.name}
+    if len(found) != 1:
+        bug(f"{buffer.name} has no one slot here, {leaf.place({})}")
+    return found.pop()
 
 
 Boxes = tuple[tuple[tuple[Interval, ...], Piece], ...]

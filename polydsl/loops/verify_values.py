@@ -55,7 +55,8 @@ from polydsl.semantics import program
 class Source:
     """What the program's names mean at an instance: the scop, the forms of the
     instance's dimensions in a leaf's counters, and where each tensor is defined. Of
-    some names it is proved that they keep to `ranges`."""
+    some names it is proved that they keep to `ranges`, and of some registers that they
+    hold the one element that is read of a tensor (`held`, tensors by register)."""
 
     scop: Scop
     defined: Mapping[str, Defined]
@@ -63,6 +64,7 @@ class Source:
     names: Names
     space: Space
     ranges: Mapping[str, Interval] = field(default_factory=dict)
+    held: Mapping[str, str] = field(default_factory=dict)
 
     def form(self, expr: program.Expr) -> Form | None:
         """Return a term of the program in counters."""
@@ -225,6 +227,11 @@ class _Comparison:
                 self._differ(found, point)
 
     def _access(self, found: nest.Expr, wanted: program.Access) -> None:
+        if isinstance(found, nest.Load) and found.buffer in self.source.held:
+            same = self.source.held[found.buffer] == wanted.tensor
+            if not same or found.dtype != wanted.dtype:
+                self._differ(found, {})
+            return
         if (
             not isinstance(found, nest.Load)
             or found.buffer != wanted.tensor

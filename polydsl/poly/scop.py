@@ -94,10 +94,17 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The statements that define one tensor, by name."""
+    """The statements that define one tensor, by name, and the `epilogue`: assignments
+    to other tensors that follow at each of its elements, in the same loops."""
 
     tensor: str
     statements: tuple[str, ...]
+    epilogue: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all statements, in order."""
+        return (*self.statements, *self.epilogue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +118,21 @@ class Recurrence:
     body: tuple[Item, ...]
 
 
-Item: TypeAlias = Group | Recurrence
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """Tensors that share a loop: `lo <= index <= hi`, and for each value, whatever the
+    others do, the items of the body. Every statement inside has the index on its left
+    side, and needs inside what has the same value of it. Of the `contracted` tensors,
+    which nothing outside needs, one value of the index is in memory at a time."""
+
+    index: str
+    lo: int
+    hi: int
+    body: tuple[Item, ...]
+    contracted: tuple[str, ...] = ()
+
+
+Item: TypeAlias = Group | Recurrence | Fused
 
 
 def groups_of(items: tuple[Item, ...]) -> Iterator[Group]:
@@ -165,7 +186,7 @@ class Scop:
 
     def statements_of(self, items: tuple[Item, ...]) -> tuple[Statement, ...]:
         """Return the statements of items, in order."""
-        names = (name for group in groups_of(items) for name in group.statements)
+        names = (name for group in groups_of(items) for name in group.names)
         return tuple(self.statement(name) for name in names)
 
     @property

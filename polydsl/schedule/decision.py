@@ -7,7 +7,7 @@ keeps a record of how a schedule came about.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from polydsl.base.machine import Machine
 from polydsl.base.quantities import bytes_text, seconds_text
@@ -121,6 +121,26 @@ class Decision:
     def cycles(self) -> float:
         """The predicted cycles of a call; none where no cost is known."""
         return 0.0 if self.cost is None else self.cost.cycles * self.times
+
+
+def pair_subject(tensor: str, reader: str) -> str:
+    """Return the name of a decision: whether a tensor is fused into a reader."""
+    return f"{tensor} into {reader}"
+
+
+def settled(
+    first: Iterable[Decision], then: Iterable[Decision]
+) -> tuple[Decision, ...]:
+    """Return decisions, one about each subject: what came of it in the end, and both
+    reasons where the second answer is that of the first."""
+    found = {decision.subject: decision for decision in first}
+    for decision in then:
+        before = found.get(decision.subject)
+        if before is not None and before.chosen == decision.chosen:
+            reason = f"{before.reason}, and {decision.reason}"
+            decision = replace(decision, reason=reason)
+        found[decision.subject] = decision
+    return tuple(found.values())
 
 
 def render(decision: Decision, machine: Machine) -> str:

@@ -20,7 +20,7 @@ from polydsl.poly.statements import rebuilt
 from polydsl.poly.substitute import substitute
 from polydsl.poly.terms import interval, linear, within
 from polydsl.schedule.contraction import Contraction, match
-from polydsl.schedule.decision import Decision
+from polydsl.schedule.decision import Decision, pair_subject
 from polydsl.schedule.vector_operands import value_instructions
 from polydsl.semantics.program import (
     Access,
@@ -42,21 +42,28 @@ in caches, and loops of its own."""
 
 def forwarded(scop: Scop) -> tuple[Scop, tuple[Decision, ...]]:
     """Return the scop without the tensors whose values are computed where they are
-    read, and for each that could be one of them why it is or is not."""
-    decisions: list[Decision] = []
+    read, and for each that could be one of them and each reader why it is or is not."""
+    found: dict[tuple[str, str], tuple[str, str]] = {}
     for tensor in scop.tensors:
         producer = _producer(scop, tensor.name)
         if tensor.role != "local" or producer is None:
             continue
         readers = [s for s in scop.statements if _is_reader(s, tensor.name)]
-        names = ", ".join(dict.fromkeys(s.tensor for s in readers))
         reason = _objection(scop, producer, readers)
         chosen = "not fused"
         if not reason:
             scop = _without(scop, producer, readers)
             chosen = "fused, computed where it is read"
             reason = "that takes no more than storing it"
-        decisions.append(Decision(f"{tensor.name} into {names}", chosen, reason))
+            # What it reads without being fused, its readers read from now on.
+            found = {
+                pair: why
+                for pair, why in found.items()
+                if pair[1] != tensor.name or why[0] != "not fused"
+            }
+        pairs = dict.fromkeys((tensor.name, s.tensor) for s in readers)
+        found.update(dict.fromkeys(pairs, (chosen, reason)))
+    decisions = (Decision(pair_subject(*pair), *why) for pair, why in found.items())
     return scop, tuple(decisions)
 
 

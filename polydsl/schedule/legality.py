@@ -48,22 +48,27 @@ def schedule_map(tree: Tree, statement: str) -> Map:
     length = max(len(steps) for _, steps in sites)
     leaf, steps = next(s for s in sites if s[0].statement == statement)
     names = {d: isl_name(d) for d in leaf.dims}
-    times = [_step_text(step, names) for step in steps]
+    times = [_step_text(step, names, leaf) for step in steps]
     times += ["0"] * (length - len(steps))
     return parse_map(map_text(leaf.statement, tuple(names.values()), "", times))
 
 
-def _step_text(step: Step, names: Mapping[str, str]) -> str:
-    return member_text(step, names) if isinstance(step, Member) else str(step)
+def _step_text(step: Step, names: Mapping[str, str], leaf: Leaf) -> str:
+    if isinstance(step, Member):
+        return member_text(step, names, at_end=leaf.at_end)
+    return str(step)
 
 
-def member_text(member: Member, names: Mapping[str, str]) -> str:
-    """Return the value of a member in isl's notation, dimensions called by *names*."""
+def member_text(member: Member, names: Mapping[str, str], *, at_end: bool) -> str:
+    """Return the value of a member in isl's notation, dimensions called by *names*; in
+    all others it stands at 0, or `at_end`."""
     terms: list[str] = []
     stride = 1
     for axis in reversed(member.axes):
         if axis.dim in names:
             terms.append(f"{stride}*({_axis_text(axis, names[axis.dim])})")
+        elif at_end:
+            terms.append(f"{stride * (axis.extent - 1)}")
         stride *= axis.extent
     position = " + ".join(reversed(terms)) or "0"
     return f"floor(({position})/{member.tile})" if member.tile > 1 else position
@@ -187,16 +192,22 @@ class _Pair:
 
     def _is_equal(self, member: Member) -> bool:
         """Whether the loop has one value at both ends, for every pair."""
-        before, after = self.source[0].dims, self.target[0].dims
+        before, after = self._ends
+        still = before.at_end == after.at_end
         return all(
-            isl_name(d) in self.precedence.equal or (d not in before and d not in after)
+            isl_name(d) in self.precedence.equal
+            or (still and d not in before.dims and d not in after.dims)
             for d in member.dims
         )
 
     def _is_never_backward(self, member: Member) -> bool:
-        """Whether the loop is at its beginning for the source where it moves at all."""
+        """Whether the loop is at its beginning for the source, or at its end for the
+        target, where it moves at all."""
+        before, after = self._ends
         return all(
-            isl_name(d) in self.precedence.equal or d not in self.source[0].dims
+            isl_name(d) in self.precedence.equal
+            or (d not in before.dims and not before.at_end)
+            or (d not in after.dims and after.at_end)
             for d in member.dims
         )
 
@@ -223,7 +234,9 @@ class _Pair:
 
     def _compare(self, member: Member, relation: str) -> str:
         before, after = self._names()
-        left, right = member_text(member, before), member_text(member, after)
+        first, second = self._ends
+        left = member_text(member, before, at_end=first.at_end)
+        right = member_text(member, after, at_end=second.at_end)
         return f"{left} {relation} {right}"
 
     def _equations(self, members: tuple[Member, ...]) -> Iterator[str]:

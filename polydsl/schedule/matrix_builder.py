@@ -134,6 +134,7 @@ class _Builder:
             frame.factor(self.contraction.a, a, "rows"),
             frame.factor(self.contraction.b, b, "columns"),
             point.microkernel,
+            self.setting.machine.lanes(self.contraction.dtype),
         )
 
     def _check_shared(

@@ -234,7 +234,9 @@ class MatrixPlan:
     Every one of `loops` runs more than once, and tiles are no longer than their axis.
     `initialize` names the statement that sets the accumulator to zero, if the first
     block of the reduction does that. `parallel` is the place of the loop that threads
-    share, -1 for none. `microkernel` names the provider of the microkernels.
+    share, -1 for none. `microkernel` names the provider of the microkernels. The
+    assignments of the `epilogue` follow at each element when its sum is finished,
+    `lanes` at a time; where it is not `is_stored`, they alone need it.
     """
 
     contraction: Contraction
@@ -252,6 +254,9 @@ class MatrixPlan:
     a: Factor
     b: Factor
     microkernel: str = BUILT_IN
+    lanes: int = 1
+    epilogue: tuple[str, ...] = ()
+    is_stored: bool = True
 
     @property
     def outer(self) -> tuple[str, ...]:
@@ -308,4 +313,5 @@ class MatrixPlan:
             f"loops {', '.join(loops) or 'none'}; {self.a.describe(loops)}; "
             f"{self.b.describe(loops)}"
             + (f"; parallel {loops[self.parallel]}" if self.parallel >= 0 else "")
+            + (f"; then {', '.join(self.epilogue)}" if self.epilogue else "")
         )

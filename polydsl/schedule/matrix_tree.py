@@ -72,10 +72,13 @@ class _MatrixTree:
         bands = [self._split(p) for p in parts(part)]
         if len(bands) == 1:
             return bands[0]
-        first, update = bands
-        update = apply(update, [partial(to_front, names=first.vars)], self.known)
-        fused = fuse(Sequence((first, update)), len(first.vars))
-        return apply(fused, [sink], self.known)
+        place = 0 if self.plan.initialize is None else 1
+        left = bands[1 - place].vars
+        front = partial(to_front, names=left)
+        bands = [apply(band, [front], self.known) for band in bands]
+        fused = fuse(Sequence(tuple(bands)), len(left))
+        is_reduced = len(bands[place].vars) > len(left)
+        return apply(fused, [sink] if is_reduced else [], self.known)
 
     def _split(self, part: Tree) -> Band:
         """Return the band over the dimensions of the contraction."""

@@ -25,7 +25,7 @@ from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_tree import matrix_tree
 from polydsl.schedule.share import Share
 from polydsl.schedule.transform import statement_tree
-from polydsl.schedule.tree import Band, Member, Sequence, Tree, whole
+from polydsl.schedule.tree import Band, Kind, Member, Sequence, Tree, whole
 from polydsl.schedule.vector_plan import VectorPlan
 from polydsl.schedule.vector_tree import vector_tree
 
@@ -35,13 +35,17 @@ Plan: TypeAlias = MatrixPlan | VectorPlan
 @dataclass(frozen=True, slots=True)
 class Repeat:
     """A loop over a recurrence's index around some steps, inside of the loop that
-    threads share, if there is one. It is written out in `parts` that follow on one
-    another, the first and the last value of each."""
+    threads share, if there is one; or a loop over an index that some steps share, which
+    may be that of the threads itself. It is written out in `parts` that follow on one
+    another, the first and the last value of each. Of the `contracted` tensors, one
+    value of the index is in memory at a time."""
 
     index: str
     parts: tuple[Interval, ...]
     steps: tuple[Step, ...]
     share: Share | None = None
+    is_parallel: bool = False
+    contracted: tuple[str, ...] = ()
 
 
 Step: TypeAlias = Plan | Repeat
@@ -72,9 +76,9 @@ def statements_of(plan: Plan) -> tuple[str, ...]:
     first = () if plan.initialize is None else (plan.initialize,)
     match plan:
         case MatrixPlan():
-            return (*first, plan.contraction.statement)
+            return (*first, plan.contraction.statement, *plan.epilogue)
         case VectorPlan():
-            return (*first, *plan.updates)
+            return (*first, *plan.updates, *plan.epilogue)
         case _:
             assert_never(plan)
 
@@ -90,9 +94,10 @@ class _Planned:
 
     def _step(self, step: Step, known: tuple[Precedence, ...]) -> Tree:
         match step:
-            case Repeat(index, parts, steps, share):
+            case Repeat(index, parts, steps, share, is_parallel):
                 lo, hi = parts[0][0], parts[-1][1]
-                member = Member(index, (whole(index, lo, hi - lo + 1),))
+                kind: Kind = "parallel" if is_parallel else "sequential"
+                member = Member(index, (whole(index, lo, hi - lo + 1),), kind=kind)
                 # Inside, only what must run in order in one iteration counts.
                 body = self.sequence(steps, within(known, index))
                 return Band((*_shared(share), member), body)

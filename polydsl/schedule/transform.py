@@ -274,24 +274,36 @@ def _inside(tree: Tree, count: int) -> Tree:
 
 
 def sink(band: Band) -> Band:
-    """Run a statement in the first iteration of the loops of the one after it.
+    """Run statements in the first iteration of the loops of the one after them, or in
+    the last iteration of those of the one before them.
 
         band i                         band i, k
         └─ sequence                    └─ sequence
            ├─ A               ->          ├─ A            (where k is at its beginning)
-           └─ band k: B                   └─ B
+           ├─ band k: B                   ├─ B
+           └─ C                           └─ C            (where k is at its end)
 
-    The loops must be over dimensions that A does not have.
+    The loops must be over dimensions that A and C do not have.
     """
-    match band.child:
-        case Sequence((Leaf() as first, Band(members, second))):
-            clash = {d for m in members for d in m.dims} & {*first.dims}
-            if not clash:
-                return Band((*band.members, *members), Sequence((first, second)))
+    below = parts(band.child)
+    bands = [child for child in below if isinstance(child, Band)]
+    if len(bands) != 1:
+        raise IllegalSchedule("the band is not around statements and one band")
+    (inner,) = bands
+    place = below.index(inner)
+    sunk: list[Tree] = []
+    for number, child in enumerate(below):
+        if child is inner:
+            sunk.append(inner.child)
+            continue
+        if not isinstance(child, Leaf):
+            raise IllegalSchedule("what is beside the inner band is no statement")
+        clash = {d for m in inner.members for d in m.dims} & {*child.dims}
+        if clash:
             names = ", ".join(sorted(clash))
-            raise IllegalSchedule(f"{first.statement} has loops over {names} itself")
-        case _:
-            raise IllegalSchedule("the band has no statement in front of a band")
+            raise IllegalSchedule(f"{child.statement} has loops over {names} itself")
+        sunk.append(replace(child, at_end=number > place))
+    return Band((*band.members, *inner.members), Sequence(tuple(sunk)))
 
 
 def mark(tree: Tree, text: str) -> Mark:

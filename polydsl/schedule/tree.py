@@ -24,7 +24,7 @@ class Axis:
     """A dimension of the statements, or a part of one, counted from 0.
 
     Its value is `(dim - lower) // divisor % extent`; the dimension has `size` points.
-    A statement without the dimension is at 0.
+    A statement without the dimension is at 0, or at the end.
     """
 
     dim: str
@@ -97,12 +97,15 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One statement. `reduced` are the dimensions that what it writes is free of."""
+    """One statement. `reduced` are the dimensions that what it writes is free of. In
+    loops over dimensions that it does not have it runs in the first iteration, or
+    `at_end` in the last."""
 
     statement: str
     tensor: str
     dims: tuple[str, ...]
     reduced: tuple[str, ...]
+    at_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,8 @@ class Microkernel:
     """A tile of a contraction, computed by batch-reduce GEMM.
 
     It runs like a band of `taps`, `depth`, `rows` and `columns` around its leaves: the
-    initialisation, if the microkernel sets the tile to zero, and the update.
+    initialisation, if the microkernel sets the tile to zero, the update, and what
+    follows on the tile in registers.
     """
 
     taps: Member

@@ -28,7 +28,8 @@ MOST_COPIES = 1024
 
 @dataclass(frozen=True)
 class VectorSetting:
-    """What is planned: the statements that define one tensor, and on what machine."""
+    """What is planned: the statements that define one tensor, and on what machine;
+    where it `is_inside_threads`, they share a loop around it."""
 
     scop: Scop
     layout: Layout
@@ -38,6 +39,7 @@ class VectorSetting:
     updates: tuple[Statement, ...]
     fixed: tuple[str, ...] = ()
     share: Share | None = None
+    is_inside_threads: bool = False
 
     @cached_property
     def statements(self) -> tuple[Statement, ...]:
@@ -204,7 +206,8 @@ def _loop_objection(setting: VectorSetting, point: VectorPoint) -> str:
         inside = setting.bounded & {*order[order.index(point.vector) + 1 :]}
         if inside:
             return f"the bounds of {min(inside)} depend on the lanes"
-    if setting.share is not None and point.parallel >= 0:
+    is_inside = setting.share is not None or setting.is_inside_threads
+    if is_inside and point.parallel >= 0:
         return "threads share a loop around it"
     if not -1 <= point.parallel < len(point.loops):
         return f"there is no loop {point.parallel} for the threads"

@@ -230,7 +230,8 @@ def point_of(
     loops = tuple(IndexLoop(d) for d in looped)
     parallel = -1
     points = prod(setting.extent(d) for d in heaviest(setting).dims)
-    if points >= PARALLEL_POINTS and setting.share is None:
+    is_inside = setting.share is not None or setting.is_inside_threads
+    if points >= PARALLEL_POINTS and not is_inside:
         trips = [-(-units(setting, vector, d) // size.get(d, 1)) for d in looped]
         enough = (
             i

@@ -41,7 +41,8 @@ class VectorPlan:
     is in the tensor. `runs` holds the tiles of every left-hand index that has loops,
     but of those that are `bounded`: their loops are cut by the domain where they run.
     Indices that are `fixed` have loops around the whole plan, which runs over a block
-    of one index if there is a `share`.
+    of one index if there is a `share`. The assignments of the `epilogue` follow at each
+    element when it is finished; where it is not `is_stored`, they alone need it.
     """
 
     tensor: str
@@ -54,6 +55,8 @@ class VectorPlan:
     fixed: tuple[str, ...] = ()
     share: Share | None = None
     scalar_reason: str = ""
+    epilogue: tuple[str, ...] = ()
+    is_stored: bool = True
 
     @property
     def accumulators(self) -> int:
@@ -98,7 +101,8 @@ class VectorPlan:
             how += f", written out {', '.join(point.taps)}"
         loops = ", ".join(_loop_text(e.index, e.tiles) for e in point.loops) or "none"
         threads = f"; parallel {self.parallel}" if self.parallel else ""
-        return f"loops {loops}; {how}{threads}"
+        then = f"; then {', '.join(self.epilogue)}" if self.epilogue else ""
+        return f"loops {loops}; {how}{threads}{then}"
 
 
 def _loop_text(index: str, tiles: int) -> str:

@@ -48,6 +48,10 @@ class _VectorTree:
         tree = bands[0]
         if self.plan.updates:
             tree = self._accumulated(bands)
+        elif len(bands) > 1:
+            tree = Sequence(bands)
+            if isinstance(bands[0], Band):
+                tree = fuse(tree, len(bands[0].members))
         check_order(tree, self.known)
         return drop_single(tree)
 

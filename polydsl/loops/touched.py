@@ -1,0 +1,53 @@
+"""What nodes of a nest use: their expressions, and the buffers."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from polydsl.loops.nest import (
+    Accumulate,
+    BatchReduceGemm,
+    Check,
+    Expr,
+    Guard,
+    Load,
+    Loop,
+    Node,
+    Store,
+    subexpressions,
+    walk,
+)
+
+
+def expressions(node: Node) -> tuple[Expr, ...]:
+    """Return the expressions of a node itself, but for the places of a product."""
+    match node:
+        case Loop(lo=lo, hi=hi):
+            return (lo, hi)
+        case Guard(condition):
+            return (condition,)
+        case Store(_, index, value) | Accumulate(_, index, _, value):
+            return (*index, value)
+        case Check(value=value):
+            return (value,)
+        case BatchReduceGemm():
+            return ()
+        case _:
+            assert_never(node)
+
+
+def touched_buffers(nodes: tuple[Node, ...]) -> frozenset[str]:
+    """Return the names of the buffers that nodes, and those inside them, read or write;
+    of a product those of its three operands."""
+    found: set[str] = set()
+    for node in walk(nodes):
+        match node:
+            case BatchReduceGemm():
+                found |= {node.c.buffer, node.a.buffer, node.b.buffer}
+            case Store(buffer) | Accumulate(buffer) | Check(buffer=buffer):
+                found.add(buffer)
+            case _:
+                pass
+        for expr in expressions(node):
+            found |= {e.buffer for e in subexpressions(expr) if isinstance(e, Load)}
+    return frozenset(found)

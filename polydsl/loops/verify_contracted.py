@@ -1,0 +1,89 @@
+"""Contracted tensors: of which one row is in memory, for one value of some loops.
+
+    for i: t[i, :] = ...; y[i, :] = f(t[i, :])      with stride 0 along i
+
+Each access is in the same loops over the indices that have no memory, at just the
+values of their variables, and no other loop is around those: so an element is written
+and read in one iteration, in which no other element of its place is touched. Whether
+it is written before it is read is proved for elements, like that of any tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from polydsl.base.diagnostics import bug
+from polydsl.loops.nest import BatchReduceGemm, Buffer, LoopNest
+from polydsl.loops.touched import touched_buffers
+from polydsl.loops.verify_bounds import accesses
+from polydsl.loops.verify_forms import variable
+from polydsl.loops.verify_points import Frame, Leaf
+from polydsl.loops.verify_translate import nest_form
+
+
+def is_contracted(buffer: Buffer) -> bool:
+    """Whether several elements of a buffer have one place in memory."""
+    return bool(contracted_axes(buffer))
+
+
+def contracted_axes(buffer: Buffer) -> tuple[int, ...]:
+    """Return the axes along which a scratch buffer has no memory."""
+    if buffer.memory != "scratch":
+        return ()
+    axes = enumerate(zip(buffer.shape, buffer.strides))
+    return tuple(axis for axis, (n, step) in axes if n > 1 and step == 0)
+
+
+def check_contracted(nest: LoopNest, leaves: Sequence[Leaf]) -> None:
+    """Raise where one row of a contracted buffer is not enough, or not a thread's."""
+    for buffer in nest.buffers:
+        axes = contracted_axes(buffer)
+        if not axes:
+            continue
+        around: set[tuple[str, ...]] = set()
+        for leaf in leaves:
+            counters = tuple(_counters(leaf, buffer, axes))
+            around.update(counters)
+            for names in counters:
+                _check_frames(leaf, buffer, names)
+        if len(around) > 1:
+            bug(f"{buffer.name} is used in several loops, {sorted(around)}")
+
+
+def _counters(
+    leaf: Leaf, buffer: Buffer, axes: tuple[int, ...]
+) -> list[tuple[str, ...]]:
+    """Return the loops that each access of a leaf to the buffer is at one value of."""
+    node = leaf.node
+    is_product = isinstance(node, BatchReduceGemm)
+    if is_product and buffer.name in touched_buffers((node,)):
+        bug(f"a product uses a row of {buffer.name}, {leaf.place({})}")
+    found: list[tuple[str, ...]] = []
+    own = {variable(frame.counter): frame.counter for frame in leaf.frames}
+    for name, index, _ in accesses(leaf):
+        if name != buffer.name:
+            continue
+        forms = [nest_form(index[axis], leaf.names, leaf.hull) for axis in axes]
+        names = [own[form] for form in forms if form in own]
+        if len({*names}) != len(axes):
+            bug(f"{buffer.name} is read at another row, {leaf.place({})}")
+        found.append(tuple(names))
+    return found
+
+
+def _check_frames(leaf: Leaf, buffer: Buffer, names: tuple[str, ...]) -> None:
+    """Raise where another loop is around those that a row belongs to, or where threads
+    would share it."""
+    depth = max(f.depth for f in leaf.frames if f.counter in names)
+    for frame in leaf.frames:
+        is_around = frame.depth <= depth
+        if is_around and frame.counter not in names:
+            bug(f"a row of {buffer.name} is used again, {leaf.place({})}")
+    if buffer.private != any(_is_parallel(f) for f in leaf.frames if f.depth <= depth):
+        bug(f"threads share a row of {buffer.name}, {leaf.place({})}")
+    if buffer.private and any(_is_parallel(f) for f in leaf.frames if f.depth > depth):
+        bug(f"a row of {buffer.name} is another thread's, {leaf.place({})}")
+
+
+def _is_parallel(frame: Frame) -> bool:
+    return frame.loop.kind == "parallel"

@@ -1,0 +1,291 @@
+"""The plans of one group: `GroupPlanning.plan(group)`.
+
+Each product gets a `MatrixPlan`; what is none, or is cheaper in plain loops, is put in
+as few `VectorPlan`s as possible. The epilogue follows in the loops of the last plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from polydsl.base.diagnostics import ArgumentError
+from polydsl.base.dtypes import widen
+from polydsl.base.functions import identity
+from polydsl.base.machine import Machine
+from polydsl.base.providers import BUILT_IN
+from polydsl.poly.loop_bounds import fits
+from polydsl.poly.scop import Group, Scop, Statement
+from polydsl.schedule.contraction import NoContraction, match
+from polydsl.schedule.decision import Decision, Rejected, pair_subject
+from polydsl.schedule.epilogues import is_read_outside
+from polydsl.schedule.matrix_choice import (
+    choose_matrix_plan,
+    forced_matrix_plan,
+    subject_of,
+)
+from polydsl.schedule.matrix_point import MatrixPoint
+from polydsl.schedule.operand import Layout
+from polydsl.schedule.plan_tree import (
+    Plan,
+    statements_of,
+)
+from polydsl.schedule.preference import Preference
+from polydsl.schedule.refused import Refused
+from polydsl.schedule.setting import Setting
+from polydsl.schedule.share import Share
+from polydsl.schedule.vector_builder import VectorSetting
+from polydsl.schedule.vector_choice import choose_vector_plan, forced_vector_plan
+from polydsl.schedule.vector_choice import subject_of as loops_subject
+from polydsl.schedule.vector_operands import value_instructions
+from polydsl.schedule.vector_plan import VectorPlan
+from polydsl.schedule.vector_point import VectorPoint
+from polydsl.semantics.program import Literal
+
+PLAIN_MARGIN = 2.0
+"""A product leaves the microkernel for loops that are so many times cheaper: the two
+are priced by different models."""
+
+SINGLE = 16.0
+"""An epilogue of more instructions is better computed in vectors, whatever these cost
+to store and to load, than one element after the other."""
+
+Choice: TypeAlias = tuple[Plan, Decision]
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What is around some items: loops over the indices that are `fixed`, and one that
+    threads `share`. Inside of a loop over shared indices (`is_fused`), threads share
+    that over the index `threads`, or nothing."""
+
+    fixed: tuple[str, ...] = ()
+    share: Share | None = None
+    threads: str = ""
+    is_fused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What is around some items: loops over the indices that are `fixed`, and one that
+    threads `share`. Inside of a loop over shared indices (`is_fused`), threads share
+    that over the index `threads`, or nothing."""
+
+    fixed: tuple[str, ...] = ()
+    share: Share | None = None
+    threads: str = ""
+    is_fused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlanning:
+    """The statements that define one tensor."""
+
+    scop: Scop
+    layout: Layout
+    machine: Machine
+    bound: frozenset[str]
+    preference: Preference
+    tensor: str
+    statements: tuple[Statement, ...]
+    around: Around
+
+    def plan(self, item: Group) -> tuple[tuple[Plan, ...], tuple[Decision, ...]]:
+        """Return the plans of a group, its epilogue in the loops of the last of them if
+        that is possible and good, and else in loops of its own; and all decisions."""
+        *before, (plan, decision) = self._choose()
+        reason = self._apart(plan, item) if item.epilogue else ""
+        others: list[Choice] = []
+        pairs: list[Decision] = []
+        if reason:
+            for statement in map(self.scop.statement, item.epilogue):
+                subject = pair_subject(self.tensor, statement.tensor)
+                pairs.append(Decision(subject, "not fused", reason))
+                alone = replace(self, tensor=statement.tensor, statements=(statement,))
+                others += alone._choose()
+        elif item.epilogue:
+            is_stored = is_read_outside(self.scop, item)
+            plan = replace(plan, epilogue=item.epilogue, is_stored=is_stored)
+            decision = replace(decision, chosen=plan.describe())
+        choices = [*before, (plan, decision), *others]
+        decisions = (*pairs, *(made for _, made in choices))
+        return tuple(chosen for chosen, _ in choices), decisions
+
+    def _apart(self, plan: Plan, item: Group) -> str:
+        """Return why an epilogue has loops of its own, or nothing."""
+        *_, last = (self.scop.statement(name) for name in statements_of(plan))
+        if plan.initialize is None and last.conditions:
+            return "not all elements are finished in the same loops"
+        if not isinstance(plan, VectorPlan) or plan.point.vector not in last.reduced:
+            return ""
+        lanes = self.machine.lanes(widen(last.value.dtype))
+        left = (last.ranges[d] for d in last.left if d not in self.around.fixed)
+        if not any(hi - lo + 1 >= lanes for lo, hi in left):
+            return ""
+        values = (self.scop.statement(name).value for name in item.epilogue)
+        work = sum(value_instructions(value, None) for value in values)
+        if work <= SINGLE:
+            return ""
+        return "the lanes are partial sums, so that it would be computed one by one"
+
+    def _choose(self) -> list[Choice]:
+        """Plan products first: the first one may set the tensor to zero itself."""
+        first = [s for s in self.statements if s.combine is None]
+        updates = [s for s in self.statements if s.combine is not None]
+        if not updates:
+            return [self._vector(s, (), ()) for s in first]
+        initialize: Statement | None = first[0] if first else None
+        choices: list[Choice] = []
+        others: list[tuple[Statement, str]] = []
+        for update in updates:
+            absorbed = self._absorbed(initialize, update)
+            if absorbed is not None and not _is_identity(absorbed, update):
+                absorbed = None
+            choice = self._matrix(update, absorbed)
+            if isinstance(choice, NoContraction):
+                others.append((update, choice.reason))
+                continue
+            if absorbed is None and initialize is not None:
+                choices.append(self._vector(initialize, (), ()))
+            initialize = None
+            choices.append(choice)
+        return choices + self._reductions(initialize, others)
+
+    def _absorbed(
+        self, initialize: Statement | None, update: Statement
+    ) -> Statement | None:
+        """Return the initialisation, if it runs over the same left-hand side."""
+        if initialize is None or initialize.subscripts != update.subscripts:
+            return None
+        return initialize if fits(initialize, update) else None
+
+    def _matrix(
+        self, update: Statement, initialize: Statement | None
+    ) -> Choice | NoContraction:
+        if self.around.fixed:
+            return NoContraction("it runs inside a loop over some of its indices")
+        matched = match(self.scop, update)
+        if isinstance(matched, NoContraction):
+            return matched
+        loops = loops_subject(self._loops(initialize, (update,)))
+        if isinstance(self.preference.point(loops), VectorPoint):
+            return NoContraction("loops are given for it")
+        setting = Setting(
+            self.scop,
+            update,
+            self.layout,
+            self.machine,
+            self.bound,
+            self.preference.microkernel or BUILT_IN,
+            self.preference.ranker,
+        )
+        name = None if initialize is None else initialize.name
+        point = self.preference.point(subject_of(setting))
+        if isinstance(point, MatrixPoint):
+            forced = forced_matrix_plan(setting, matched, name, point)
+            return _possible(subject_of(setting), forced)
+        choice = choose_matrix_plan(setting, matched, name)
+        if choice is None:
+            return NoContraction("no row or column index has step 1 in the result")
+        if choice[0].microkernel != BUILT_IN:
+            # Asked for by name: not to be compared with what does without it.
+            return choice
+        packed = choice[1].cost
+        assert packed is not None
+        limit = packed.cycles / PLAIN_MARGIN
+        if self._fewest_cycles(update) > limit:
+            return choice
+        plain = self._vector(initialize, (update,), ())[1].cost
+        if plain is not None and plain.cycles < limit:
+            return NoContraction(
+                f"plain loops cost less than its {packed.text(self.machine)}"
+            )
+        return choice
+
+    def _fewest_cycles(self, update: Statement) -> float:
+        """Return the cycles of a product's multiply-adds alone."""
+        lanes = self.machine.lanes(widen(update.value.dtype))
+        return update.points / lanes / self.machine.fma_per_cycle
+
+    def _reductions(
+        self, initialize: Statement | None, others: list[tuple[Statement, str]]
+    ) -> list[Choice]:
+        """Plan the other updates: together where they share their left-hand side."""
+        choices: list[Choice] = []
+        pending = others
+        while pending:
+            left = pending[0][0].subscripts
+            same = [entry for entry in pending if entry[0].subscripts == left]
+            same = self._alike(initialize, same)
+            pending = [entry for entry in pending if entry not in same]
+            absorbed = self._absorbed(initialize, same[0][0])
+            if absorbed is None and initialize is not None:
+                choices.append(self._vector(initialize, (), ()))
+            initialize = None
+            updates = tuple(update for update, _ in same)
+            reasons = tuple(dict.fromkeys(reason for _, reason in same))
+            choices.append(self._vector(absorbed, updates, reasons))
+        if initialize is not None:
+            choices.append(self._vector(initialize, (), ()))
+        return choices
+
+    def _alike(
+        self, initialize: Statement | None, found: list[tuple[Statement, str]]
+    ) -> list[tuple[Statement, str]]:
+        """Return the updates whose points the loops of one plan run over: those of the
+        initialisation, or else of the last update."""
+        shaping = self._absorbed(initialize, found[0][0])
+        if shaping is not None:
+            return [e for e in found if fits(shaping, e[0])]
+        first = found[0][0]
+        others = (e for e in found[1:] if fits(first, e[0]) and fits(e[0], first))
+        return [found[0], *others]
+
+    def _vector(
+        self,
+        initialize: Statement | None,
+        updates: tuple[Statement, ...],
+        reasons: tuple[str, ...],
+    ) -> Choice:
+        setting = self._loops(initialize, updates)
+        subject = loops_subject(setting)
+        point = self.preference.point(subject)
+        if isinstance(point, VectorPoint):
+            return _possible(subject, forced_vector_plan(setting, point))
+        plan, decision = choose_vector_plan(setting)
+        refused = tuple(Rejected("brgemm", None, reason) for reason in reasons)
+        return plan, replace(decision, rejected=refused + decision.rejected)
+
+    def _loops(
+        self, initialize: Statement | None, updates: tuple[Statement, ...]
+    ) -> VectorSetting:
+        return VectorSetting(
+            self.scop,
+            self.layout,
+            self.machine,
+            self.tensor,
+            initialize,
+            updates,
+            self.around.fixed,
+            self.around.share,
+            self.around.is_fused,
+        )
+
+
+def _possible(subject: str, choice: Choice | Refused) -> Choice:
+    """Return a schedule that was given. Raises `ArgumentError` where there is none."""
+    if isinstance(choice, Refused):
+        raise ArgumentError(
+            f"the schedule given for {subject} is not possible: {choice.reason}; "
+            "without a given one, the model chooses one that is"
+        )
+    return choice
+
+
+def _is_identity(initialize: Statement, update: Statement) -> bool:
+    """Whether an initialisation gives the value that an update's combination starts
+    from, so that a product may begin with it in registers."""
+    value = initialize.value
+    if update.combine is None or not isinstance(value, Literal):
+        return False
+    return bool(value.value == identity(update.combine, value.dtype))

@@ -1,0 +1,122 @@
+"""Which indices groups share: `shared_indices(scop, groups)`.
+
+    e[i, j] = exp(x[i, j] - m[i])     reads m at its own i, so both may run in one loop
+                                      over it; m has no j, and is not read at one
+
+An index of one group stands for an index of another one where every read of the one's
+tensors by the other is at that very index. What is the same, in this way, for all
+groups, is shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from polydsl.poly.scop import Group, Scop, Statement
+from polydsl.semantics.program import Expr, Index, accesses
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """An index that groups share, by its name in each of them."""
+
+    names: tuple[tuple[int, str], ...]
+
+    def __getitem__(self, place: int) -> str:
+        """Return the name in the group at a place."""
+        return dict(self.names)[place]
+
+
+Numbered: TypeAlias = Sequence[tuple[int, Group]]
+"""Groups with their places, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """A read of what one group defines in another one."""
+
+    writer: int
+    reader: int
+    written: tuple[str, ...]
+    subscripts: tuple[Expr, ...]
+
+
+def shared_indices(scop: Scop, groups: Numbered) -> tuple[Shared, ...]:
+    """Return the indices that all groups share, as they stand in the last one's
+    subscripts. The index of its vectors is not among them."""
+    statements = {
+        place: tuple(scop.statement(name) for name in group.names)
+        for place, group in groups
+    }
+    edges = tuple(_edges(statements))
+    last, _ = groups[-1]
+    found: list[Shared] = []
+    for subscript in statements[last][0].subscripts:
+        assert isinstance(subscript, Index)
+        names = _followed(edges, {last: subscript.name}, len(groups))
+        if names is not None and _is_alike(statements, names):
+            found.append(Shared(tuple(sorted(names.items()))))
+    return tuple(s for s in found if not _is_vector(statements, s))
+
+
+def _edges(statements: Mapping[int, tuple[Statement, ...]]) -> Iterator[_Edge]:
+    written = {
+        s.tensor: (place, tuple(d.name for d in s.subscripts if isinstance(d, Index)))
+        for place, group in statements.items()
+        for s in group
+    }
+    for reader, group in statements.items():
+        for statement in group:
+            for access in accesses(statement.value):
+                writer, names = written.get(access.tensor, (reader, ()))
+                if writer != reader:
+                    yield _Edge(writer, reader, names, access.subscripts)
+
+
+def _followed(
+    edges: Sequence[_Edge], start: dict[int, str], groups: int
+) -> dict[int, str] | None:
+    """Return the names of an index in all groups from its name in one; None where some
+    group has no such index, or reads at another one."""
+    names = dict(start)
+    for _ in range(groups):
+        for edge in edges:
+            if edge.reader in names:
+                axes = [
+                    axis
+                    for axis, s in enumerate(edge.subscripts)
+                    if isinstance(s, Index) and s.name == names[edge.reader]
+                ]
+                if len(axes) != 1:
+                    return None
+                name = edge.written[axes[0]]
+                if names.setdefault(edge.writer, name) != name:
+                    return None
+            elif edge.writer in names:
+                axis = edge.written.index(names[edge.writer])
+                subscript = edge.subscripts[axis]
+                if not isinstance(subscript, Index):
+                    return None
+                names[edge.reader] = subscript.name
+    return names if len(names) == groups else None
+
+
+def _is_alike(
+    statements: Mapping[int, tuple[Statement, ...]], names: Mapping[int, str]
+) -> bool:
+    """Whether all statements have an index on their left side, with one range."""
+    found = [(s, names[place]) for place, group in statements.items() for s in group]
+    if any(name not in s.left for s, name in found):
+        return False
+    return len({s.ranges[name] for s, name in found}) == 1
+
+
+def _is_vector(statements: Mapping[int, tuple[Statement, ...]], shared: Shared) -> bool:
+    """Whether the largest statement needs an index for its vectors."""
+    found = [(s, place) for place, group in statements.items() for s in group]
+    largest, place = max(found, key=lambda entry: entry[0].points)
+    last = largest.subscripts[-1]
+    is_last = isinstance(last, Index) and last.name == shared[place]
+    return is_last and not largest.reduced
