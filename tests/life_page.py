@@ -71,9 +71,9 @@ CONVOLUTION = Life(
             "table of row offsets, `S1_x_rows`, which says where a pixel's row of "
             "channels lies, or that it is `S1_x_padding`, a line of zeros. Tiles have "
             "`m 10` rows, the last one `m 6`, and stay in the registers `S1_tile` for "
-            "bias and ReLU: the sums themselves are never stored. Each leaf is proved to run at just the "
-            "points of its statement, and every element to be written before it is "
-            "read.",
+            "bias and ReLU: the sums themselves are never stored. Each leaf is proved "
+            "to run at just the points of its statement, and every element to be "
+            "written before it is read.",
         ),
     ),
 )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 
-from emitter_kernels import array, call, nest, number
+from emitter_kernels import call, number
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polydsl.backend.emitter.layout import scratch_layout
 from polydsl.backend.emitter.ranges import (
     Affine,
     Ranges,
@@ -153,18 +152,3 @@ def test_deep_quotients_are_looked_at_once() -> None:
         expr = call("floordiv", call("add", expr, number(level)), number(2))
         expr = call("mod", call("mul", expr, number(3)), number(50))
     assert interval(expr, Ranges({"i": (0, 1000)})) == (0, 49)
-
-
-def test_scratch_is_aligned_and_private_blocks_follow() -> None:
-    buffers = [
-        array("a", 3, memory="scratch"),
-        array("p", 5, 5, memory="scratch", private=True),
-        array("b", 17, memory="scratch"),
-        array("q", 1, memory="scratch", private=True),
-        array("x", 9),
-    ]
-    layout = scratch_layout(nest(buffers))
-    assert layout.offsets == (("a", 0), ("b", 64), ("p", 0), ("q", 128))
-    assert (layout.shared_bytes, layout.thread_bytes) == (192, 192)
-    assert layout.total_bytes(3) == 192 * 4
-    assert layout.offset("q") == 128

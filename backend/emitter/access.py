@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from llvmlite import ir
 
 from polydsl.backend.emitter.branches import branch
+from polydsl.backend.emitter.layout import ScratchLayout
 from polydsl.backend.emitter.scope import Scope
 from polydsl.backend.emitter.types import I1, I32, VOID, every_lane, shuffle, zeros
 from polydsl.backend.llvm_types import intrinsic, memory_type, suffix
@@ -184,16 +185,19 @@ def _describe(scope: Scope, buffer: Buffer, instruction: ir.Value) -> ir.Value:
 
 
 def alias_scopes(
-    module: ir.Module, nest: LoopNest
+    module: ir.Module, nest: LoopNest, layout: ScratchLayout
 ) -> dict[str, tuple[ir.MDValue, ir.MDValue]]:
-    """Return for each buffer in memory its own alias scope and those of the others."""
+    """Return for each buffer in memory its own alias scope and those of the others that
+    have no memory in common with it."""
     domain = module.add_metadata([f"polydsl {nest.name}"])
     names = [buffer.name for buffer in nest.buffers if buffer.memory != "register"]
     scopes = {name: module.add_metadata([name, domain]) for name in names}
+    near = {name: {name, *layout.sharing(name)} for name in names}
+    apart = {name: [o for o in names if o not in near[name]] for name in names}
     return {
         name: (
             module.add_metadata([scopes[name]]),
-            module.add_metadata([scopes[other] for other in names if other != name]),
+            module.add_metadata([scopes[other] for other in apart[name]]),
         )
         for name in names
     }

@@ -48,15 +48,16 @@ def build_module(nest: LoopNest, target: Target) -> ir.Module:
     """Return the module of *nest*, before it is text."""
     module = ir.Module(name=nest.name, context=ir.Context())
     module.triple = target.triple
+    layout = scratch_layout(nest)
     for part, nodes in (("main", nest.body), ("prepare", nest.prepare)):
         kernel = Kernel(
             module,
             nest,
             target,
-            scratch_layout(nest),
+            layout,
             {buffer.name: _held(buffer) for buffer in nest.buffers},
             _padding(nest),
-            alias_scopes(module, nest),
+            alias_scopes(module, nest, layout),
             part,
         )
         _emit_part(kernel, nodes)

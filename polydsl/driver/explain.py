@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from polydsl.base.quantities import count_text, seconds_text
+from polydsl.base.quantities import bytes_text, count_text, seconds_text
 from polydsl.driver.compiler import Compiled
 from polydsl.driver.explain_indices import describe_indices
 from polydsl.driver.stages import Compilation
@@ -43,6 +43,7 @@ def explain(
     for decision in _beside(state.schedule.decisions, own):
         lines += [render_decision(decision, state.machine), ""]
     lines += _times(state, measured)
+    lines += _scratch(compiled)
     origin = "loaded from the cache" if compiled.from_cache else "compiled"
     lines.append(f"{origin} in {compiled.seconds * 1e3:.1f} ms")
     return "\n".join(lines) + "\n"
@@ -104,6 +105,14 @@ def _times(state: Compilation, measured: float | None) -> Iterator[str]:
         f"on one thread: predicted {seconds_text(predicted)}, measured "
         f"{seconds_text(measured)}: {_error(predicted, measured)}"
     )
+
+
+def _scratch(compiled: Compiled) -> Iterator[str]:
+    """Yield how much memory a call takes for what is no argument."""
+    interface = compiled.interface
+    shared, own = interface.shared_bytes, interface.thread_bytes
+    each = f", and {bytes_text(own)} for each thread" if own else ""
+    yield f"scratch: {bytes_text(shared)}{each}"
 
 
 def _error(predicted: float, measured: float) -> str:
