@@ -23,12 +23,14 @@ from pathlib import Path
 from queue import SimpleQueue
 
 try:
+    from tests.fusion_mutations import FUSION_MUTATIONS
     from tests.gather_mutations import GATHER_MUTATIONS
     from tests.model_mutations import MODEL_MUTATIONS
     from tests.mutation import Mutation
     from tests.mutations import MUTATIONS
     from tests.order_mutations import ORDER_MUTATIONS
 except ModuleNotFoundError:
+    from fusion_mutations import FUSION_MUTATIONS
     from gather_mutations import GATHER_MUTATIONS
     from model_mutations import MODEL_MUTATIONS
     from mutation import Mutation
@@ -42,6 +44,7 @@ EVERY: tuple[Mutation, ...] = (
     *GATHER_MUTATIONS,
     *ORDER_MUTATIONS,
     *MODEL_MUTATIONS,
+    *FUSION_MUTATIONS,
 )
 """All mutations: those that make wrong code, and those that choose badly."""
 JOBS = 2
@@ -54,7 +57,8 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "points": ("test_matrix_points.py",),
     "orders": ("test_order_mutations.py", "test_loop_bounds.py", "test_orders.py"),
     "splits": ("test_split.py",),
-    "forwarding": ("test_forwarding.py",),
+    "fusion": ("test_fusion.py",),
+    "scratch": ("test_scratch.py",),
     "legality": ("test_legality.py", "test_legality_random.py"),
     "types": ("test_check_types.py",),
     "errors": ("test_docs.py", "-k", "test_documented_error"),

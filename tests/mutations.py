@@ -109,7 +109,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "polydsl/schedule/forwarding.py",
         "        return Select(where, inside, value, pad.dtype, pad.span)\n",
         "        return Select(where, inside, inside, pad.dtype, pad.span)\n",
-        "forwarding",
+        "fusion",
     ),
     Mutation(
         "forwarding",
@@ -117,7 +117,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "polydsl/schedule/forwarding.py",
         "                return known[subscripts]\n",
         "                return next(iter(known.values()))\n",
-        "forwarding",
+        "fusion",
     ),
     Mutation(
         "contraction",

@@ -234,6 +234,18 @@ kernel f(x: f32[N, K], w: f32[K, M]) -> (f32[N, M], bool[N, M], i8[N, M]):
         (*X, ("w", "f32", (19, 37))),
         followed=("h into y", "h into z", "y into z", "h into n"),
     ),
+    "a sum that another sum reads, too": Fusion(
+        """\
+kernel f(x: f32[N, K], w: f32[K, M]) -> (f32[N, M], f32[N]):
+    h[i, j] += x[i, k] * w[k, j]
+    y[i, j] = max(h[i, j], 0)
+    s[i] += h[i, j]
+    return y, s
+""",
+        (*X, ("w", "f32", (19, 37))),
+        followed=("h into y",),
+        kept=(("h into s", "s is a reduction"),),
+    ),
     "two products": Fusion(
         """\
 kernel f(x: f32[N, K], u: f32[K, M], v: f32[K, M]) -> f32[N, M]:

@@ -32,6 +32,7 @@ from polydsl.schedule.contracted import contracted_layout
 from polydsl.schedule.contraction import is_product_in_place
 from polydsl.schedule.decision import Decision, settled
 from polydsl.schedule.epilogues import joined
+from polydsl.schedule.factors import factored
 from polydsl.schedule.forwarding import forwarded
 from polydsl.schedule.fusion_groups import grouped
 from polydsl.schedule.operand import Layout
@@ -103,6 +104,8 @@ def _scop(state: Compilation) -> Compilation:
     fusions: tuple[Decision, ...] = ()
     if state.request.preference.fuse != "none":
         final, fusions = forwarded(final)
+        final, moved = factored(final)
+        fusions += moved
     if final is not scop:
         ordered = ordered_scop(final, is_product_in_place)
     if state.request.preference.fuse != "none":

@@ -5,8 +5,9 @@
 
 A tensor that one assignment gives all of its values need not be stored where those that
 read it may as well compute them. Each value stays the same number, of the same type;
-only where and how often it is computed changes. What a product reads stays: its
-factors are accesses that the microkernel loads.
+only where and how often it is computed changes. What a product reads stays, for its
+factors are accesses that the microkernel loads; but where all but one factor of such a
+value leave the sum (`factors`), it is none of its own.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from polydsl.poly.substitute import substitute
 from polydsl.poly.terms import interval, linear, within
 from polydsl.schedule.contraction import Contraction, match
 from polydsl.schedule.decision import Decision, pair_subject
+from polydsl.schedule.factors import leaving
 from polydsl.schedule.vector_operands import value_instructions
 from polydsl.semantics.program import (
     Access,
@@ -72,10 +74,17 @@ def _objection(scop: Scop, producer: Statement, readers: Sequence[Statement]) ->
     name = producer.tensor
     if not readers or _is_needed(scop, name):
         return "it is a subscript, or checked"
+    products = [s for s in readers if _is_product(scop, s)]
     for reader in readers:
         if reason := _needed_by(scop, reader, name):
             return reason
-    again = _again(producer, readers)
+    for product in products:
+        # Of what is a factor of a factor, nothing is computed again.
+        if leaving(scop, _Forwarding(scop, producer).reader(product)) is None:
+            return f"it is a factor of the product {product.tensor}"
+    if len(products) == len(readers):
+        return ""
+    again = _again(producer, [s for s in readers if s not in products])
     each = _cost_of(producer)
     if again * each > STORED:
         return (
@@ -140,10 +149,12 @@ def _needed_by(scop: Scop, reader: Statement, name: str) -> str:
         if any(linear(s, scop.sizes) is None for s in access.subscripts):
             # Put into those of the value, they might be too hard for the proofs.
             return f"{reader.tensor} reads it at subscripts that are not linear"
-    is_update = reader.combine is not None
-    if is_update and isinstance(match(scop, reader), Contraction):
-        return f"it is a factor of the product {reader.tensor}"
     return ""
+
+
+def _is_product(scop: Scop, reader: Statement) -> bool:
+    is_update = reader.combine is not None
+    return is_update and isinstance(match(scop, reader), Contraction)
 
 
 def _again(producer: Statement, readers: Iterable[Statement]) -> float:

@@ -1,0 +1,152 @@
+"""Factors that do not depend on what is summed leave the sum: `factored(scop) -> Scop`.
+
+    h[i, j] += x[i, k] / n[i] * w[k, j]    ->    h_sum[i, j] += x[i, k] * w[k, j]
+                                                 h[i, j] = h_sum[i, j] / n[i]
+
+What is left is a product of two tensors, which a microkernel computes; what has left is
+an assignment that follows on its registers. In exact arithmetic nothing changes, which
+is what the language asks for; sums that are products without it stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from polydsl.base.inner_product import MULTIPLY_ADD
+from polydsl.poly.scop import Scop, Statement, TensorInfo
+from polydsl.poly.statements import rebuilt
+from polydsl.schedule.contraction import Contraction, match
+from polydsl.schedule.decision import Decision
+from polydsl.schedule.tree import fresh
+from polydsl.semantics.program import Access, Call, Expr, Index, Literal, walk
+
+Wrap: TypeAlias = Callable[[Expr], Expr]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The summed part of a value, and what is done to the sum of it."""
+
+    inside: Expr
+    after: Wrap
+
+
+def factored(scop: Scop) -> tuple[Scop, tuple[Decision, ...]]:
+    """Return the scop with sums that become plain products when factors leave them, and
+    a decision about each of these."""
+    decisions: list[Decision] = []
+    for statement in scop.statements:
+        split = leaving(scop, statement)
+        if split is not None:
+            scop = _apart(scop, statement, split)
+            reason = "what is left is a product of two tensors"
+            chosen = "factors that it does not sum over are applied to the sum"
+            decisions.append(Decision(statement.tensor, chosen, reason))
+    return scop, tuple(decisions)
+
+
+def leaving(scop: Scop, statement: Statement) -> Split | None:
+    """Return how a sum is split so that a plain product is left; None where it is one
+    already, or does not become one."""
+    value = statement.value
+    is_sum = statement.combine == "add" and value.dtype.is_float
+    if not is_sum or not statement.reduced or statement.conditions:
+        return None
+    if _is_product(scop, statement) or _first(scop, statement) is None:
+        return None
+    split = _split(value, frozenset(statement.reduced))
+    inside = replace(statement, value=split.inside)
+    return split if _is_product(scop, inside) else None
+
+
+def _is_product(scop: Scop, statement: Statement) -> bool:
+    found = match(scop, statement)
+    return isinstance(found, Contraction) and found.inner == MULTIPLY_ADD
+
+
+def _first(scop: Scop, update: Statement) -> Statement | None:
+    """Return the assignment of zero to the elements of a sum, if these two statements
+    alone define its tensor."""
+    tensor = scop.tensor(update.tensor)
+    writers = [s for s in scop.statements if s.tensor == tensor.name]
+    others = [s for s in writers if s.name != update.name]
+    if len(writers) != 2 or len(others) != 1 or tensor.dtype != update.value.dtype:
+        return None
+    (first,) = others
+    if first.combine is not None or first.subscripts != update.subscripts:
+        return None
+    is_zero = isinstance(first.value, Literal) and first.value.value == 0
+    same = all(first.ranges[d] == update.ranges[d] for d in first.dims)
+    return first if is_zero and same and not first.conditions else None
+
+
+def _split(value: Expr, summed: frozenset[str]) -> Split:
+    """Take from a value what does not depend on the summed indices."""
+    match value:
+        case Call("mul", (left, right)) if _is_one_type(value):
+            if _is_free(left, summed):
+                part = _split(right, summed)
+                return Split(part.inside, _then(part, value, left, first=True))
+            if _is_free(right, summed):
+                part = _split(left, summed)
+                return Split(part.inside, _then(part, value, right, first=False))
+            one, other = _split(left, summed), _split(right, summed)
+            inside = replace(value, arguments=(one.inside, other.inside))
+            return Split(inside, lambda total: other.after(one.after(total)))
+        case Call("div", (left, right)) if _is_one_type(value):
+            if _is_free(right, summed):
+                part = _split(left, summed)
+                return Split(part.inside, _then(part, value, right, first=False))
+        case Call("neg", (operand,)):
+            part = _split(operand, summed)
+            after = part.after
+            return Split(
+                part.inside, lambda total: replace(value, arguments=(after(total),))
+            )
+        case _:
+            pass
+    return Split(value, lambda total: total)
+
+
+def _then(part: Split, call: Call, free: Expr, *, first: bool) -> Wrap:
+    """Return what is done to a sum, followed by an operation with a free operand."""
+
+    def after(total: Expr) -> Expr:
+        inner = part.after(total)
+        return replace(call, arguments=(free, inner) if first else (inner, free))
+
+    return after
+
+
+def _is_one_type(call: Call) -> bool:
+    return all(argument.dtype == call.dtype for argument in call.arguments)
+
+
+def _is_free(expr: Expr, summed: frozenset[str]) -> bool:
+    """Whether an expression does not depend on the summed indices."""
+    names = {node.name for node in walk(expr) if isinstance(node, Index)}
+    return not names & summed
+
+
+def _apart(scop: Scop, update: Statement, split: Split) -> Scop:
+    """Return the scop with the sum in a tensor of its own, and an assignment of what is
+    done to it."""
+    first = _first(scop, update)
+    assert first is not None
+    tensor = scop.tensor(update.tensor)
+    name = fresh(f"{tensor.name}_sum", [t.name for t in scop.tensors])
+    own = TensorInfo(name, tensor.dtype, tensor.shape, "local", tensor.span)
+    wider = replace(scop, tensors=(*scop.tensors, own))
+    total = Access(name, update.subscripts, tensor.dtype, update.span)
+    after = replace(first, value=split.after(total), span=update.span)
+    names = [s.name for s in scop.statements]
+    zero = replace(first, name=fresh(f"{first.name}_sum", names), tensor=name)
+    summed = replace(update, tensor=name, value=split.inside)
+    made = {
+        old.name: tuple(rebuilt(wider, s, {}, s.ranges, ()) for s in new)
+        for old, new in ((first, (zero,)), (update, (summed, after)))
+    }
+    statements = (s for old in scop.statements for s in made.get(old.name, (old,)))
+    return replace(wider, statements=tuple(statements))
