@@ -52,18 +52,25 @@ def generate(scop: Scop, schedule: Schedule, layout: Layout) -> LoopNest:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """The nodes of some steps and the buffers that they need."""
+    """The nodes of some steps and the buffers that they need. What is `hoisted` is done
+    inside of so many of the loops around the steps only."""
 
     buffers: tuple[Buffer, ...] = ()
     prepare: tuple[Node, ...] = ()
     body: tuple[Node, ...] = ()
+    hoisted: tuple[tuple[int, tuple[Node, ...]], ...] = ()
 
     def __add__(self, other: _Parts) -> _Parts:
         return _Parts(
             self.buffers + other.buffers,
             self.prepare + other.prepare,
             self.body + other.body,
+            self.hoisted + other.hoisted,
         )
+
+    def hoisted_to(self, depth: int) -> tuple[Node, ...]:
+        """Return what is done inside of just so many loops."""
+        return tuple(n for at, nodes in self.hoisted if at == depth for n in nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +79,32 @@ class _Generator:
     layout: Layout
     defined: Mapping[str, Defined]
 
-    def steps(self, steps: tuple[Step, ...]) -> _Parts:
-        """Return the nodes of steps, one after the other."""
-        return reduce(_Parts.__add__, map(self._step, steps), _Parts())
+    def steps(self, steps: tuple[Step, ...], depth: int = 0) -> _Parts:
+        """Return the nodes of steps, one after the other, inside of so many loops."""
+        made = (self._step(step, depth) for step in steps)
+        return reduce(_Parts.__add__, made, _Parts())
 
-    def _step(self, step: Step) -> _Parts:
+    def _step(self, step: Step, depth: int) -> _Parts:
         match step:
             case MatrixPlan():
                 matrix = generate_matrix(self.scop, step, self.layout, self.defined)
-                return _Parts(tuple(matrix.buffers), matrix.prepare, matrix.nodes)
+                hoisted = tuple(matrix.hoisted.items())
+                return _Parts(matrix.buffers, matrix.prepare, matrix.nodes, hoisted)
             case VectorPlan():
                 vector = generate_vector(self.scop, step, self.defined)
                 checks = check_nodes(self.scop, step.tensor, self.defined)
                 after = tuple(checks) if step.updates else ()
                 return _Parts(vector.buffers, (), (*vector.nodes, *after))
             case Repeat(index, parts, steps, share, is_parallel):
-                inside = self.steps(steps)
+                inside = self.steps(steps, depth + 1)
+                body = (*inside.hoisted_to(depth + 1), *inside.body)
+                before = () if depth else inside.hoisted_to(0)
                 kind: LoopKind = "parallel" if is_parallel else "sequential"
                 loops = tuple(
-                    Loop(index, number(lo), number(hi + 1), inside.body, kind=kind)
+                    Loop(index, number(lo), number(hi + 1), body, kind=kind)
                     for lo, hi in parts
                 )
-                return replace(inside, body=_shared(share, loops))
+                return replace(inside, body=(*before, *_shared(share, loops)))
             case _:
                 assert_never(step)
 

@@ -52,11 +52,13 @@ from polydsl.schedule.operand import Layout
 
 @dataclass(frozen=True, slots=True)
 class MatrixLoops:
-    """The nodes of one plan, what it prepares once, and its buffers."""
+    """The nodes of one plan, what it prepares once, and its buffers. What is `hoisted`
+    is done inside of so many of the loops around the plan only."""
 
     nodes: tuple[Node, ...]
     prepare: tuple[Node, ...]
     buffers: tuple[Buffer, ...]
+    hoisted: Mapping[int, tuple[Node, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,14 @@ def generate_matrix(
     copies = (*plan.a.copies, *plan.b.copies)
     once = tuple(c for c in copies if c.prepared)
     before = tuple(c for c in copies if not c.loops and not c.prepared)
+    outside = plan.outside
+    hoisted = {0: _whole(scop, before)}
+    hoisted |= {n: generator.filled(n) for n in range(1, outside)}
+    nodes = generator.inside(outside, _Tile())
+    if not outside:
+        nodes = (*hoisted.pop(0), *nodes)
     return MatrixLoops(
-        (*_whole(scop, before), *generator.inside(0, _Tile())),
+        nodes,
         _whole(scop, once),
         (
             *(copy_buffer(c, private=_is_private(plan, c)) for c in copies),
@@ -102,7 +110,16 @@ def generate_matrix(
             *result.buffers,
             *epilogue.buffers,
         ),
+        {_depth(plan, n): made for n, made in hoisted.items() if made},
     )
+
+
+def _depth(plan: MatrixPlan, loops: int) -> int:
+    """Return inside of how many loops around a plan its first so many loops lead: those
+    of one iteration are no loops of the plan."""
+    if not loops:
+        return 0
+    return plan.fixed.index(plan.loops[loops - 1].dimension) + 1
 
 
 def _whole(scop: Scop, copies: tuple[Copy, ...]) -> tuple[Node, ...]:
@@ -130,8 +147,12 @@ class _Generator:
 
         Kinds of tiles part as far out as they can without making a copy twice.
         """
+        return (*self.filled(level), *self._parted(level, tile))
+
+    def filled(self, level: int) -> tuple[Node, ...]:
+        """Return what fills the copies that are made inside of so many loops."""
         here = (c for c in self._local_copies if c.loops == level)
-        return (*(n for c in here for n in self._fill(c)), *self._parted(level, tile))
+        return tuple(n for c in here for n in self._fill(c))
 
     @property
     def _local_copies(self) -> tuple[Copy, ...]:

@@ -7,6 +7,7 @@ as few `VectorPlan`s as possible. The epilogue follows in the loops of the last 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TypeAlias
 
 from polydsl.base.diagnostics import ArgumentError
@@ -16,7 +17,7 @@ from polydsl.base.machine import Machine
 from polydsl.base.providers import BUILT_IN
 from polydsl.poly.loop_bounds import fits
 from polydsl.poly.scop import Group, Scop, Statement
-from polydsl.schedule.contraction import NoContraction, match
+from polydsl.schedule.contraction import Contraction, NoContraction, match
 from polydsl.schedule.decision import Decision, Rejected, pair_subject
 from polydsl.schedule.epilogues import is_read_outside
 from polydsl.schedule.matrix_choice import (
@@ -24,6 +25,7 @@ from polydsl.schedule.matrix_choice import (
     forced_matrix_plan,
     subject_of,
 )
+from polydsl.schedule.matrix_fixed import inside_loops, one_iteration, whole_product
 from polydsl.schedule.matrix_point import MatrixPoint
 from polydsl.schedule.operand import Layout
 from polydsl.schedule.plan_tree import (
@@ -54,27 +56,17 @@ Choice: TypeAlias = tuple[Plan, Decision]
 
 
 @dataclass(frozen=True, slots=True)
-class _Around:
-    """What is around some items: loops over the indices that are `fixed`, and one that
-    threads `share`. Inside of a loop over shared indices (`is_fused`), threads share
-    that over the index `threads`, or nothing."""
-
-    fixed: tuple[str, ...] = ()
-    share: Share | None = None
-    threads: str = ""
-    is_fused: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Around:
     """What is around some items: loops over the indices that are `fixed`, and one that
     threads `share`. Inside of a loop over shared indices (`is_fused`), threads share
-    that over the index `threads`, or nothing."""
+    that over the index `threads`, or nothing. `made_inside` are the tensors that the
+    loops compute."""
 
     fixed: tuple[str, ...] = ()
     share: Share | None = None
     threads: str = ""
     is_fused: bool = False
+    made_inside: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +154,16 @@ class GroupPlanning:
     def _matrix(
         self, update: Statement, initialize: Statement | None
     ) -> Choice | NoContraction:
-        if self.around.fixed:
-            return NoContraction("it runs inside a loop over some of its indices")
+        fixed = self.around.fixed
+        if self.around.share is not None:
+            return NoContraction("threads share blocks of an index around it")
         matched = match(self.scop, update)
         if isinstance(matched, NoContraction):
             return matched
+        whole = whole_product(matched, fixed)
+        if isinstance(whole, NoContraction):
+            return whole
+        matched = one_iteration(whole, fixed)
         loops = loops_subject(self._loops(initialize, (update,)))
         if isinstance(self.preference.point(loops), VectorPoint):
             return NoContraction("loops are given for it")
@@ -178,34 +175,52 @@ class GroupPlanning:
             self.bound,
             self.preference.microkernel or BUILT_IN,
             self.preference.ranker,
+            fixed,
         )
         name = None if initialize is None else initialize.name
         point = self.preference.point(subject_of(setting))
         if isinstance(point, MatrixPoint):
             forced = forced_matrix_plan(setting, matched, name, point)
-            return _possible(subject_of(setting), forced)
+            given = _possible(subject_of(setting), forced)
+            return self._inside(setting, whole, name, given)
         choice = choose_matrix_plan(setting, matched, name)
         if choice is None:
             return NoContraction("no row or column index has step 1 in the result")
-        if choice[0].microkernel != BUILT_IN:
+        inside = self._inside(setting, whole, name, choice)
+        if isinstance(inside, NoContraction) or choice[0].microkernel != BUILT_IN:
             # Asked for by name: not to be compared with what does without it.
-            return choice
-        packed = choice[1].cost
+            return inside
+        packed = inside[1].cost
         assert packed is not None
         limit = packed.cycles / PLAIN_MARGIN
         if self._fewest_cycles(update) > limit:
-            return choice
+            return inside
         plain = self._vector(initialize, (update,), ())[1].cost
         if plain is not None and plain.cycles < limit:
             return NoContraction(
                 f"plain loops cost less than its {packed.text(self.machine)}"
             )
-        return choice
+        return inside
+
+    def _inside(
+        self, setting: Setting, whole: Contraction, name: str | None, choice: Choice
+    ) -> Choice | NoContraction:
+        """Return a choice for one iteration of the loops around the group inside of
+        them."""
+        if not self.around.fixed:
+            return choice
+        threads = self.around.threads
+        place = self.around.fixed.index(threads) if threads else -1
+        return inside_loops(
+            setting, whole, name, choice[1], self.around.made_inside, place
+        )
 
     def _fewest_cycles(self, update: Statement) -> float:
         """Return the cycles of a product's multiply-adds alone."""
         lanes = self.machine.lanes(widen(update.value.dtype))
-        return update.points / lanes / self.machine.fma_per_cycle
+        ranges = (update.ranges[d] for d in self.around.fixed if d in update.dims)
+        points = update.points / prod(max(hi - lo + 1, 1) for lo, hi in ranges)
+        return points / lanes / self.machine.fma_per_cycle
 
     def _reductions(
         self, initialize: Statement | None, others: list[tuple[Statement, str]]

@@ -135,6 +135,7 @@ class _Builder:
             frame.factor(self.contraction.b, b, "columns"),
             point.microkernel,
             self.setting.machine.lanes(self.contraction.dtype),
+            fixed=self.setting.fixed,
         )
 
     def _check_shared(

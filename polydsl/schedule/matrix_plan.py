@@ -236,7 +236,8 @@ class MatrixPlan:
     block of the reduction does that. `parallel` is the place of the loop that threads
     share, -1 for none. `microkernel` names the provider of the microkernels. The
     assignments of the `epilogue` follow at each element when its sum is finished,
-    `lanes` at a time; where it is not `is_stored`, they alone need it.
+    `lanes` at a time; where it is not `is_stored`, they alone need it. The first
+    `loops` may be over `fixed` indices: those are around the plan.
     """
 
     contraction: Contraction
@@ -257,6 +258,12 @@ class MatrixPlan:
     lanes: int = 1
     epilogue: tuple[str, ...] = ()
     is_stored: bool = True
+    fixed: tuple[str, ...] = ()
+
+    @property
+    def outside(self) -> int:
+        """How many of the loops are around the plan: those over `fixed` indices."""
+        return sum(loop.dimension in self.fixed for loop in self.loops)
 
     @property
     def outer(self) -> tuple[str, ...]:
@@ -310,8 +317,13 @@ class MatrixPlan:
         return (
             f"brgemm{by} {self.row_tile}x{self.column_tile} "
             f"(rows {'.'.join(self.rows)}, vector {'.'.join(self.columns)}, {blocks}); "
-            f"loops {', '.join(loops) or 'none'}; {self.a.describe(loops)}; "
+            f"loops {', '.join(loops[self.outside :]) or 'none'}; "
+            f"{self.a.describe(loops)}; "
             f"{self.b.describe(loops)}"
-            + (f"; parallel {loops[self.parallel]}" if self.parallel >= 0 else "")
+            + (
+                f"; parallel {loops[self.parallel]}"
+                if self.parallel >= self.outside
+                else ""
+            )
             + (f"; then {', '.join(self.epilogue)}" if self.epilogue else "")
         )

@@ -56,11 +56,13 @@ class _MatrixTree:
         ]
         if tilings:
             changes.append(partial(tile, tilings=tilings))
-        loops = tuple(map(self._loop, range(len(self.plan.loops))))
+        own = range(self.plan.outside, len(self.plan.loops))
+        loops = tuple(map(self._loop, own))
         sides = tuple(self._side(side) for side, _ in self._sides)
         changes.append(partial(to_back, names=(*loops, *sides)))
-        if self.plan.parallel >= 0:
-            changes.append(partial(parallelize, var=loops[self.plan.parallel]))
+        if self.plan.parallel >= self.plan.outside:
+            shared = self._loop(self.plan.parallel)
+            changes.append(partial(parallelize, var=shared))
         band = apply(band, changes, self.known)
         names = (sides[0], sides[1], sides[2], sides[3])
         tree = drop_single(microkernel(band, names))
@@ -107,8 +109,9 @@ class _MatrixTree:
 
     def _outer(self, band: Band) -> tuple[str, ...]:
         """Return the loops over single points; those of one point are dropped later."""
-        moved = {*self.plan.outer, *self._inner}
-        return (*self.plan.outer, *(var for var in band.vars if var not in moved))
+        outer = tuple(d for d in self.plan.outer if d not in self.plan.fixed)
+        moved = {*outer, *self._inner}
+        return (*outer, *(var for var in band.vars if var not in moved))
 
     @property
     def _inner(self) -> tuple[str, ...]:
@@ -147,14 +150,15 @@ class _MatrixTree:
     def _with_copies(self, tree: Tree) -> Tree:
         """Say where copies are made: inside so many loops, or once for all calls."""
         copies = (*self.plan.a.copies, *self.plan.b.copies)
-        inner = max((c.loops for c in copies), default=0)
+        outside = self.plan.outside
+        inner = max((c.loops for c in copies), default=0) - outside
         for level in range(inner, 0, -1):
-            here = [c for c in copies if c.loops == level]
+            here = [c for c in copies if c.loops == level + outside]
             if here and isinstance(tree, Band):
                 if level < len(tree.members):
                     tree = nest(tree, level)
                 tree = replace(tree, child=_copied(tree.child, here))
-        return _copied(tree, [c for c in copies if not c.loops])
+        return _copied(tree, [c for c in copies if c.loops <= outside])
 
 
 def _copied(tree: Tree, copies: Many[Copy]) -> Tree:

@@ -102,7 +102,8 @@ class _Planned:
                 body = self.sequence(steps, within(known, index))
                 return Band((*_shared(share), member), body)
             case MatrixPlan():
-                return matrix_tree(step, self._initial(step, ()), _about(step, known))
+                part = self._initial(step, step.fixed)
+                return matrix_tree(step, part, _about(step, known))
             case VectorPlan():
                 part = self._initial(step, step.fixed)
                 return vector_tree(step, part, _about(step, known))

@@ -12,6 +12,7 @@ from polydsl.base.machine import Machine
 from polydsl.poly.dependences import Dependences
 from polydsl.poly.scop import Fused, Group, Item, Recurrence, Scop
 from polydsl.poly.terms import Interval
+from polydsl.schedule.contraction import Contraction, match
 from polydsl.schedule.decision import Decision
 from polydsl.schedule.group_plan import Around, GroupPlanning
 from polydsl.schedule.legality import Precedence, precedences
@@ -28,6 +29,10 @@ from polydsl.schedule.share import LEAST_POINTS, Share, choose_share
 from polydsl.schedule.split import split
 from polydsl.schedule.tree import Tree
 from polydsl.schedule.vector_plan import VectorPlan
+
+LEAST_PRODUCT = 65_536
+"""Multiply-adds of a product in one iteration of a recurrence for which a microkernel
+is better than threads that share the recurrence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +109,22 @@ class _Planning:
     ) -> tuple[Repeat, tuple[Decision, ...]]:
         """Plan what is inside of a loop over one index."""
         fixed = (*around.fixed, item.index)
+        computed = self.scop.statements_of((item,))
+        made = around.made_inside or frozenset(s.tensor for s in computed)
         whole = ((item.lo, item.hi),)
         if isinstance(item, Fused):
             threads = around.threads
             if not around.is_fused:
                 threads = self._threads(item)
-            within = Around(fixed, around.share, threads, is_fused=True)
-            inside, made = self.items(item.body, within)
+            within = Around(fixed, around.share, threads, True, made)
+            inside, decisions = self.items(item.body, within)
             is_parallel = item.index == threads
             loop = Repeat(item.index, whole, inside, None, is_parallel, item.contracted)
-            return loop, made
+            return loop, decisions
         own = None if around.fixed else self._share(item)
-        within = replace(around, fixed=fixed, share=own or around.share)
-        inside, made = self.items(item.body, within)
-        return Repeat(item.index, self._parts(item, inside), inside, own), made
+        within = Around(fixed, own or around.share, made_inside=made)
+        inside, decisions = self.items(item.body, within)
+        return Repeat(item.index, self._parts(item, inside), inside, own), decisions
 
     def _threads(self, item: Fused) -> str:
         """Return the outermost shared index with a value for each core, if the whole is
@@ -142,6 +149,13 @@ class _Planning:
         return split(self.scop, statements, item.index, item.lo, item.hi)
 
     def _share(self, item: Recurrence) -> Share | None:
+        """Return what threads share around a recurrence: nothing where each iteration
+        has products that are worth a microkernel, which take whole indices."""
+        trips = max(item.hi - item.lo + 1, 1)
+        statements = self.scop.statements_of(item.body)
+        large = (s for s in statements if s.points >= LEAST_PRODUCT * trips)
+        if any(isinstance(match(self.scop, s), Contraction) for s in large):
+            return None
         return choose_share(self.scop, item, self.known, self.machine)
 
     def _group(

@@ -18,7 +18,7 @@ class Setting:
 
     `bound` are the tensors whose elements are known once and for ever, `microkernel`
     names the provider whose microkernels are planned for, `ranker` who orders the
-    candidates.
+    candidates. Loops over the indices that are `fixed` are around the statement.
     """
 
     scop: Scop
@@ -28,6 +28,7 @@ class Setting:
     bound: frozenset[str]
     microkernel: str = BUILT_IN
     ranker: Ranker = "reuse"
+    fixed: tuple[str, ...] = ()
 
     @property
     def span(self) -> Span:
