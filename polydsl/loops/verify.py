@@ -16,7 +16,6 @@ from polydsl.loops.nest import LoopNest
 from polydsl.loops.verify_bounds import check_bounds
 from polydsl.loops.verify_buffers import check_buffers, check_memory
 from polydsl.loops.verify_checks import check_checks
-from polydsl.loops.verify_contracted import check_contracted
 from polydsl.loops.verify_flow import check_flow
 from polydsl.loops.verify_instances import check_instances
 from polydsl.loops.verify_points import leaves
@@ -33,7 +32,6 @@ def verify_nest(scop: Scop, schedule: Schedule, nest: LoopNest) -> None:
     check_bounds(nest, points)
     check_buffers(scop, copies, nest)
     check_memory(nest, copies, points)
-    check_contracted(nest, points)
     check_flow(scop, copies, nest, points)
     check_checks(scop, nest, points)
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 
 from polydsl.base.diagnostics import bug
 from polydsl.loops.nest import Buffer, LoopNest, contiguous
-from polydsl.loops.verify_contracted import is_contracted
 from polydsl.loops.verify_points import Leaf
 from polydsl.loops.verify_scopes import reads, touched, writes
 from polydsl.poly.scop import Scop, TensorInfo
@@ -74,6 +73,19 @@ def _check_copy(copy: Copy, buffer: Buffer) -> None:
         bug(f"{copy.tensor} is not dense, or of another type")
     if buffer.shape != copy.shape:
         bug(f"{copy.tensor} has the shape {buffer.shape} and needs {copy.shape}")
+
+
+def is_contracted(buffer: Buffer) -> bool:
+    """Whether several elements of a buffer have one place in memory."""
+    return bool(contracted_axes(buffer))
+
+
+def contracted_axes(buffer: Buffer) -> tuple[int, ...]:
+    """Return the axes along which a scratch buffer has no memory."""
+    if buffer.memory != "scratch":
+        return ()
+    axes = enumerate(zip(buffer.shape, buffer.strides))
+    return tuple(axis for axis, (n, step) in axes if n > 1 and step == 0)
 
 
 def check_memory(

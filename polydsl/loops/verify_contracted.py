@@ -10,39 +10,27 @@ it is written before it is read is proved for elements, like that of any tensor.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from polydsl.base.diagnostics import bug
-from polydsl.loops.nest import BatchReduceGemm, Buffer, LoopNest
-from polydsl.loops.touched import touched_buffers
+from polydsl.loops.nest import BatchReduceGemm, Buffer
 from polydsl.loops.verify_bounds import accesses
-from polydsl.loops.verify_forms import variable
+from polydsl.loops.verify_buffers import contracted_axes
+from polydsl.loops.verify_forms import Form, variable
 from polydsl.loops.verify_points import Frame, Leaf
+from polydsl.loops.verify_products import Memory, product_elements
 from polydsl.loops.verify_translate import nest_form
 
 
-def is_contracted(buffer: Buffer) -> bool:
-    """Whether several elements of a buffer have one place in memory."""
-    return bool(contracted_axes(buffer))
-
-
-def contracted_axes(buffer: Buffer) -> tuple[int, ...]:
-    """Return the axes along which a scratch buffer has no memory."""
-    if buffer.memory != "scratch":
-        return ()
-    axes = enumerate(zip(buffer.shape, buffer.strides))
-    return tuple(axis for axis, (n, step) in axes if n > 1 and step == 0)
-
-
-def check_contracted(nest: LoopNest, leaves: Sequence[Leaf]) -> None:
+def check_contracted(memory: Memory, leaves: Sequence[Leaf]) -> None:
     """Raise where one row of a contracted buffer is not enough, or not a thread's."""
-    for buffer in nest.buffers:
+    for buffer in memory.buffers.values():
         axes = contracted_axes(buffer)
         if not axes:
             continue
         around: set[tuple[str, ...]] = set()
         for leaf in leaves:
-            counters = tuple(_counters(leaf, buffer, axes))
+            counters = tuple(_counters(memory, leaf, buffer, axes))
             around.update(counters)
             for names in counters:
                 _check_frames(leaf, buffer, names)
@@ -50,21 +38,28 @@ def check_contracted(nest: LoopNest, leaves: Sequence[Leaf]) -> None:
             bug(f"{buffer.name} is used in several loops, {sorted(around)}")
 
 
+def _elements(
+    memory: Memory, leaf: Leaf
+) -> Iterator[tuple[str, tuple[Form | None, ...]]]:
+    """Yield each buffer that a leaf uses with the subscripts of the element."""
+    if isinstance(leaf.node, BatchReduceGemm):
+        yield from product_elements(memory, leaf)
+        return
+    for name, index, _ in accesses(leaf):
+        yield name, tuple(nest_form(e, leaf.names, leaf.hull) for e in index)
+
+
 def _counters(
-    leaf: Leaf, buffer: Buffer, axes: tuple[int, ...]
+    memory: Memory, leaf: Leaf, buffer: Buffer, axes: tuple[int, ...]
 ) -> list[tuple[str, ...]]:
     """Return the loops that each access of a leaf to the buffer is at one value of."""
-    node = leaf.node
-    is_product = isinstance(node, BatchReduceGemm)
-    if is_product and buffer.name in touched_buffers((node,)):
-        bug(f"a product uses a row of {buffer.name}, {leaf.place({})}")
-    found: list[tuple[str, ...]] = []
     own = {variable(frame.counter): frame.counter for frame in leaf.frames}
-    for name, index, _ in accesses(leaf):
+    found: list[tuple[str, ...]] = []
+    for name, forms in _elements(memory, leaf):
         if name != buffer.name:
             continue
-        forms = [nest_form(index[axis], leaf.names, leaf.hull) for axis in axes]
-        names = [own[form] for form in forms if form in own]
+        rows = [form for form in (forms[axis] for axis in axes) if form is not None]
+        names = [own[form] for form in rows if form in own]
         if len({*names}) != len(axes):
             bug(f"{buffer.name} is read at another row, {leaf.place({})}")
         found.append(tuple(names))

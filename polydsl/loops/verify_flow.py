@@ -22,6 +22,7 @@ from polydsl.loops.nest import (
 )
 from polydsl.loops.verify_bounds import accesses
 from polydsl.loops.verify_conditions import Condition
+from polydsl.loops.verify_contracted import check_contracted
 from polydsl.loops.verify_cuts import Piece
 from polydsl.loops.verify_elements import address_of, collision
 from polydsl.loops.verify_equal import difference_point
@@ -60,6 +61,7 @@ def check_flow(
     flow = _Flow(memory, chains(memory, found))
     check_alone(flow.chains, leaves)
     check_kept(memory, flow.chains, leaves)
+    check_contracted(memory, leaves)
     for leaf in leaves:
         flow.check_writable(leaf)
         flow.check(leaf)

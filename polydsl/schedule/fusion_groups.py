@@ -23,6 +23,7 @@ from polydsl.base.quantities import bytes_text
 from polydsl.poly.scop import Fused, Group, Item, Scop, Statement
 from polydsl.poly.statements import rebuilt
 from polydsl.poly.substitute import substitute
+from polydsl.poly.terms import Linear
 from polydsl.schedule.contraction import Contraction, match
 from polydsl.schedule.decision import Decision, pair_subject
 from polydsl.schedule.epilogues import is_read_outside
@@ -103,12 +104,25 @@ class _Grouping:
         longer = {**chain.groups, place: group}
         reason = self._misfit(group) or self.units.between({*chain.groups}, place)
         if not reason:
-            shared = shared_indices(self.scop, tuple(longer.items()))
+            shared = tuple(self._shared(longer))
             if shared and len(shared) >= len(chain.shared):
                 return _Chain(longer, shared)
             reason = "no index of a loop around them is the same for all"
         self._note(pairs, "not fused", reason)
         return chain
+
+    def _shared(self, groups: Mapping[int, Group]) -> Iterator[Shared]:
+        """Yield the indices that groups share, but for those that a product among them
+        needs for its tiles: all that do not move both of its factors."""
+        products = {
+            place: found
+            for place, group in groups.items()
+            for found in (match(self.scop, s) for s in self._all(group))
+            if isinstance(found, Contraction)
+        }
+        for shared in shared_indices(self.scop, tuple(groups.items())):
+            if all(_is_batch(c, shared[place]) for place, c in products.items()):
+                yield shared
 
     def _pairs(
         self, writers: Mapping[int, Group], readers: Mapping[int, Group]
@@ -134,8 +148,6 @@ class _Grouping:
     def _misfit(self, group: Group) -> str:
         """Return why a group shares no loops with others, or nothing."""
         statements = self._all(group)
-        if any(isinstance(match(self.scop, s), Contraction) for s in statements):
-            return f"{group.tensor} is a product"
         if any(check.tensor == group.tensor for check in self.scop.checks):
             return f"{group.tensor} is checked before all else"
         first = statements[0].subscripts
@@ -157,10 +169,9 @@ class _Grouping:
         profit = self._profit(chain, contracted)
         names = ", ".join(self._names(chain).values())
         pairs = tuple(self._pairs(chain.groups, chain.groups))
-        near = self.machine.caches[1]
-        if profit.row > near.capacity / 2:
+        if profit.row > self.machine.caches[-1].capacity / 2:
             reason = f"for one of {names} they touch {bytes_text(profit.row)}"
-            self._note(pairs, "not fused", f"{reason}, too much for {near.name}")
+            self._note(pairs, "not fused", f"{reason}, too much for any cache")
             return
         if profit.saved <= profit.lost:
             reason = f"loops over {names} would cost more than they save"
@@ -182,20 +193,24 @@ class _Grouping:
         touched = self._touched(chain)
         size = {name: self._bytes(name) for name in touched}
         row = sum(size[n] / trips for n, (_, trips) in touched.items())
-        machine = self.machine
-        caches = [c for c in machine.caches if c.capacity / 2 >= sum(size.values())]
-        far = caches[0].load if caches else machine.memory.load
+        near, far = self._load(row), self._load(sum(size.values()))
         again = sum(
             size[n] * (times - (0 if n in contracted else 1))
             for n, (times, trips) in touched.items()
             if trips > 1
         )
-        saved = again * (1 / far - 1 / machine.caches[0].load)
+        saved = again * (1 / far - 1 / near)
         first = next(iter(chain.groups.values()))
         ranges = self._all(first)[0].ranges
         place = next(iter(chain.groups))
         trips = prod(_length(ranges[s[place]]) for s in chain.shared)
         return _Profit(row, saved, START * trips * len(chain.groups))
+
+    def _load(self, size: float) -> float:
+        """Return the bytes in a cycle of the nearest cache that holds so many, beside
+        as much of something else."""
+        held = (c.load for c in self.machine.caches if c.capacity / 2 >= size)
+        return next(held, self.machine.memory.load)
 
     def _touched(self, chain: _Chain) -> dict[str, tuple[int, int]]:
         """Return for each tensor how many groups of a chain touch it, and in how many
@@ -265,6 +280,13 @@ class _Grouping:
         box = {names.get(d, d): ends for d, ends in statement.ranges.items()}
         conditions = tuple(substitute(c, terms) for c in statement.conditions)
         return rebuilt(self.scop, statement, terms, box, conditions)
+
+
+def _is_batch(product: Contraction, index: str) -> bool:
+    """Whether a loop over an index may be around a product: it moves all of its
+    tensors, and stands for itself."""
+    plain = dict(product.coordinates).get(index) == Linear(((index, 1),), 0)
+    return plain and index in product.batch
 
 
 def _length(interval: tuple[int, int]) -> int:
