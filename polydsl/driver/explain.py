@@ -10,6 +10,7 @@ from polydsl.base.quantities import bytes_text, count_text, seconds_text
 from polydsl.driver.compiler import Compiled
 from polydsl.driver.explain_indices import describe_indices
 from polydsl.driver.stages import Compilation
+from polydsl.loops.touched import touched_bytes
 from polydsl.schedule.decision import Decision, Rejected
 from polydsl.schedule.decision import render as render_decision
 from polydsl.schedule.preference import Preference
@@ -43,7 +44,7 @@ def explain(
     for decision in _beside(state.schedule.decisions, own):
         lines += [render_decision(decision, state.machine), ""]
     lines += _times(state, measured)
-    lines += _scratch(compiled)
+    lines += _memory(state, compiled)
     origin = "loaded from the cache" if compiled.from_cache else "compiled"
     lines.append(f"{origin} in {compiled.seconds * 1e3:.1f} ms")
     return "\n".join(lines) + "\n"
@@ -107,11 +108,14 @@ def _times(state: Compilation, measured: float | None) -> Iterator[str]:
     )
 
 
-def _scratch(compiled: Compiled) -> Iterator[str]:
-    """Yield how much memory a call takes for what is no argument."""
+def _memory(state: Compilation, compiled: Compiled) -> Iterator[str]:
+    """Yield how much memory the steps of a call touch, and how much it takes for what
+    is no argument."""
+    assert state.nest is not None
     interface = compiled.interface
     shared, own = interface.shared_bytes, interface.thread_bytes
     each = f", and {bytes_text(own)} for each thread" if own else ""
+    yield f"its steps touch {bytes_text(touched_bytes(state.nest))}"
     yield f"scratch: {bytes_text(shared)}{each}"
 
 

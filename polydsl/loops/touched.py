@@ -12,6 +12,7 @@ from polydsl.loops.nest import (
     Guard,
     Load,
     Loop,
+    LoopNest,
     Node,
     Store,
     subexpressions,
@@ -51,3 +52,16 @@ def touched_buffers(nodes: tuple[Node, ...]) -> frozenset[str]:
         for expr in expressions(node):
             found |= {e.buffer for e in subexpressions(expr) if isinstance(e, Load)}
     return frozenset(found)
+
+
+def touched_bytes(nest: LoopNest) -> int:
+    """Return the bytes of memory that a call touches, buffer by buffer for each node at
+    the top of the nest: what one of them leaves, and another one needs, counts twice.
+    Of a contracted tensor, one row counts."""
+    size = {
+        b.name: b.span_elements * b.dtype.bytes
+        for b in nest.buffers
+        if b.memory not in ("register", "constant")
+    }
+    touched = (touched_buffers((node,)) for node in nest.body)
+    return sum(size.get(name, 0) for names in touched for name in names)
