@@ -76,8 +76,8 @@ FUSION_MUTATIONS: tuple[Mutation, ...] = (
         "fusion",
         "a tensor that is needed outside is contracted",
         "polydsl/schedule/fusion_groups.py",
-        "                if not is_read_outside(self.scop, Group(statement, names)):\n",
-        '                if self.scop.tensor(statement).role == "local":\n',
+        "                if not is_read_outside(self.scop, Group(tensor, names)):\n",
+        '                if self.scop.tensor(tensor).role == "local":\n',
         "fusion",
     ),
     Mutation(

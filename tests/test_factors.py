@@ -176,3 +176,14 @@ def test_factors_leave_sums(name: str) -> None:
     for number, isa in enumerate(ROWS):
         run_case(Case(program, isa, shuffle=number))
     run_case(Case(program, ROWS[0], fuse="none"))
+
+
+def test_what_is_dear_and_the_same_for_a_row_is_computed_once_a_row() -> None:
+    sums = SUMS["what a row is divided by"]
+    program = Program(sums.text, sums.arguments)
+    state = run_case(Case(program, ROWS[0])).state
+    assert state.scop is not None
+    assert state.scop.tensor("h_row").shape == (7,)
+    (after,) = (s for s in state.scop.statements if s.tensor == "h")
+    read = {r.access.tensor for r in after.reads}
+    assert read == {"h_sum", "h_row"}

@@ -397,6 +397,16 @@ kernel f(x: i32[N, M], u: f32[V]) -> f32[N]:
         (("x", "i32", (5, 19)), ("u", "f32", (11,))),
         kept=(("h into y", "other elements than its own"),),
     ),
+    "its own element and the one across": Fusion(
+        """\
+kernel f(x: f32[N, K], w: f32[K, N]) -> f32[N, N]:
+    h[i, j] += x[i, k] * w[k, j]
+    y[i, j] = h[i, j] + h[j, i]
+    return y
+""",
+        (*X, ("w", "f32", (19, 5))),
+        kept=(("h into y", "other elements than its own"),),
+    ),
     "gates of a recurrence": Fusion(
         """\
 kernel f(x: f32[T, N], w: f32[N, N]) -> (f32[T, N], f32[N]):
@@ -421,10 +431,9 @@ def decisions(fusion: Fusion, fuse: str) -> dict[str, Decision]:
 
 
 @names
-@pytest.mark.parametrize("fuse", ["all", "elementwise"])
-def test_what_is_fused_and_why(name: str, fuse: str) -> None:
+def test_what_is_fused_and_why(name: str) -> None:
     fusion = FUSIONS[name]
-    found = decisions(fusion, fuse)
+    found = decisions(fusion, "elementwise")
     forwarded = (s for s, d in found.items() if "where it is read" in d.chosen)
     assert {s.partition(" ")[0] for s in forwarded} == {*fusion.fused}
     followed = [s for s, d in found.items() if "right after" in d.chosen]
@@ -456,7 +465,7 @@ def test_any_tiles_of_a_product_with_an_epilogue(name: str) -> None:
     fusion = FUSIONS[name]
     program = Program(fusion.text, fusion.arguments)
     blocks: list[int] = []
-    for seed in (None, *range(7)):
+    for seed in (None, *range(4)):
         isa = ROWS[(seed or 0) % len(ROWS)]
         run = run_case(Case(program, isa, points=seed))
         assert run.state.schedule is not None
@@ -544,6 +553,18 @@ kernel f(x: f32[N, M]) -> f32[N, M]:
     return y
 """,
         (("x", "f32", (7, 37)),),
+        (),
+        (),
+        (("s into y", "no index of a loop around them"),),
+    ),
+    "two rows": Chained(
+        """\
+kernel f(x: f32[N, N]) -> f32[N, N]:
+    s[i] += x[i, j]
+    y[i, j] = exp(x[i, j] - s[i]) * s[j]
+    return y
+""",
+        (("x", "f32", (19, 19)),),
         (),
         (),
         (("s into y", "no index of a loop around them"),),
@@ -643,8 +664,18 @@ def test_chains_share_loops(name: str) -> None:
         with patch("polydsl.schedule.schedule.LEAST_POINTS", 0):
             for isa in ROWS:
                 run_case(Case(program, isa))
-    for seed in range(4):
+    for seed in range(3):
         run_case(Case(program, ROWS[seed % len(ROWS)], shuffle=seed))
+
+
+def test_no_loops_are_shared_for_who_wants_elements_only() -> None:
+    chain = CHAINS["rows"]
+    program = Program(chain.text, chain.arguments)
+    with patch("polydsl.schedule.fusion_groups.START", -1e9):
+        state = run_case(Case(program, ROWS[0], fuse="elementwise")).state
+    assert state.schedule is not None and state.nest is not None
+    assert not any("in loops over" in d.chosen for d in state.schedule.decisions)
+    assert not any(is_contracted(b) for b in state.nest.buffers)
 
 
 def test_loops_are_shared_where_rows_would_come_from_afar() -> None:

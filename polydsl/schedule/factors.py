@@ -20,7 +20,12 @@ from polydsl.poly.statements import rebuilt
 from polydsl.schedule.contraction import Contraction, match
 from polydsl.schedule.decision import Decision
 from polydsl.schedule.tree import fresh
+from polydsl.schedule.vector_operands import value_instructions
 from polydsl.semantics.program import Access, Call, Expr, Index, Literal, walk
+
+STORED = 3.0
+"""What a vector costs that is stored and loaded again, in instructions: it takes places
+in caches, and loops of its own."""
 
 Wrap: TypeAlias = Callable[[Expr], Expr]
 
@@ -136,17 +141,69 @@ def _apart(scop: Scop, update: Statement, split: Split) -> Scop:
     first = _first(scop, update)
     assert first is not None
     tensor = scop.tensor(update.tensor)
-    name = fresh(f"{tensor.name}_sum", [t.name for t in scop.tensors])
-    own = TensorInfo(name, tensor.dtype, tensor.shape, "local", tensor.span)
-    wider = replace(scop, tensors=(*scop.tensors, own))
-    total = Access(name, update.subscripts, tensor.dtype, update.span)
-    after = replace(first, value=split.after(total), span=update.span)
+    scop, total = _with_tensor(scop, f"{tensor.name}_sum", tensor, update.subscripts)
     names = [s.name for s in scop.statements]
-    zero = replace(first, name=fresh(f"{first.name}_sum", names), tensor=name)
-    summed = replace(update, tensor=name, value=split.inside)
+    zero_name = fresh(f"{first.name}_sum", names)
+    zero = replace(first, name=zero_name, tensor=total.tensor)
+    summed = replace(update, tensor=total.tensor, value=split.inside)
+    after = replace(first, value=split.after(total), span=update.span)
+    rows = _Rows(scop, after, [])
+    after = replace(after, value=rows.apart(after.value))
+    scop = rows.scop
     made = {
-        old.name: tuple(rebuilt(wider, s, {}, s.ranges, ()) for s in new)
-        for old, new in ((first, (zero,)), (update, (summed, after)))
+        old.name: tuple(rebuilt(scop, s, {}, s.ranges, ()) for s in new)
+        for old, new in ((first, (zero,)), (update, (summed, *rows.found, after)))
     }
     statements = (s for old in scop.statements for s in made.get(old.name, (old,)))
-    return replace(wider, statements=tuple(statements))
+    return replace(scop, statements=tuple(statements))
+
+
+def _with_tensor(
+    scop: Scop, name: str, like: TensorInfo, subscripts: tuple[Expr, ...]
+) -> tuple[Scop, Access]:
+    """Return the scop with one more local tensor, and the access to its element."""
+    name = fresh(name, [t.name for t in scop.tensors])
+    own = TensorInfo(name, like.dtype, like.shape, "local", like.span)
+    access = Access(name, subscripts, like.dtype, like.span)
+    return replace(scop, tensors=(*scop.tensors, own)), access
+
+
+@dataclass(slots=True)
+class _Rows:
+    """What is dear in an assignment and the same along some of its indices: it is found
+    and gets a tensor of its own, of which `found` are the statements."""
+
+    scop: Scop
+    after: Statement
+    found: list[Statement]
+
+    def apart(self, expr: Expr) -> Expr:
+        """Return an expression that reads those of its parts."""
+        names = {n.name for n in walk(expr) if isinstance(n, Index)}
+        dims = tuple(d for d in self.after.dims if d in names)
+        if len(dims) < len(self.after.dims):
+            is_dear = value_instructions(expr, None) > STORED
+            return self._row(expr, dims) if is_dear else expr
+        if isinstance(expr, Call):
+            return replace(expr, arguments=tuple(map(self.apart, expr.arguments)))
+        return expr
+
+    def _row(self, expr: Expr, dims: tuple[str, ...]) -> Access:
+        after = self.after
+        box = tuple(after.ranges[d] for d in dims)
+        shape = tuple(hi + 1 for _, hi in box)
+        like = TensorInfo("", expr.dtype, shape, "local", after.span)
+        places = tuple(Index(d, after.span) for d in dims)
+        name = f"{after.tensor}_row"
+        self.scop, access = _with_tensor(self.scop, name, like, places)
+        row = replace(
+            after,
+            name=f"{after.name}_row{len(self.found)}",
+            dims=dims,
+            box=box,
+            tensor=access.tensor,
+            subscripts=places,
+            value=expr,
+        )
+        self.found.append(row)
+        return access

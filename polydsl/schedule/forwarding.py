@@ -22,7 +22,7 @@ from polydsl.poly.substitute import substitute
 from polydsl.poly.terms import interval, linear, within
 from polydsl.schedule.contraction import Contraction, match
 from polydsl.schedule.decision import Decision, pair_subject
-from polydsl.schedule.factors import leaving
+from polydsl.schedule.factors import STORED, leaving
 from polydsl.schedule.vector_operands import value_instructions
 from polydsl.semantics.program import (
     Access,
@@ -36,10 +36,6 @@ from polydsl.semantics.program import (
     are_distinct,
     is_affine,
 )
-
-STORED = 3.0
-"""What a vector costs that is stored and loaded again, in instructions: it takes places
-in caches, and loops of its own."""
 
 
 def forwarded(scop: Scop) -> tuple[Scop, tuple[Decision, ...]]:

@@ -185,11 +185,13 @@ class _Grouping:
         """Yield the tensors that nothing outside of a chain needs."""
         names = tuple(n for group in chain.groups.values() for n in group.names)
         for group in chain.groups.values():
-            for statement in dict.fromkeys(s.tensor for s in self._all(group)):
-                if not is_read_outside(self.scop, Group(statement, names)):
-                    yield statement
+            for tensor in dict.fromkeys(s.tensor for s in self._all(group)):
+                if not is_read_outside(self.scop, Group(tensor, names)):
+                    yield tensor
 
     def _profit(self, chain: _Chain, contracted: tuple[str, ...]) -> _Profit:
+        """Return what it means for a chain to share loops: rows of what several groups
+        touch come from afar for the first of them only, contracted ones never."""
         touched = self._touched(chain)
         size = {name: self._bytes(name) for name in touched}
         row = sum(size[n] / trips for n, (_, trips) in touched.items())
@@ -200,11 +202,10 @@ class _Grouping:
             if trips > 1
         )
         saved = again * (1 / far - 1 / near)
-        first = next(iter(chain.groups.values()))
-        ranges = self._all(first)[0].ranges
-        place = next(iter(chain.groups))
-        trips = prod(_length(ranges[s[place]]) for s in chain.shared)
-        return _Profit(row, saved, START * trips * len(chain.groups))
+        place, group = next(iter(chain.groups.items()))
+        ranges = self._all(group)[0].ranges
+        starts = prod(_length(ranges[s[place]]) for s in chain.shared)
+        return _Profit(row, saved, START * starts * len(chain.groups))
 
     def _load(self, size: float) -> float:
         """Return the bytes in a cycle of the nearest cache that holds so many, beside
