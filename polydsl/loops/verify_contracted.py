@@ -69,7 +69,10 @@ def _counters(
 def _check_frames(leaf: Leaf, buffer: Buffer, names: tuple[str, ...]) -> None:
     """Raise where another loop is around those that a row belongs to, or where threads
     would share it."""
-    depth = max(f.depth for f in leaf.frames if f.counter in names)
+    rows = [f for f in leaf.frames if f.counter in names]
+    depth = max(f.depth for f in rows)
+    if any(f.loop.kind not in ("sequential", "parallel") for f in rows):
+        bug(f"several rows of {buffer.name} are used at once, {leaf.place({})}")
     for frame in leaf.frames:
         is_around = frame.depth <= depth
         if is_around and frame.counter not in names:

@@ -154,8 +154,9 @@ def _uses_of(scope: Scope) -> _Uses:
                 bug(f"{name} is used unfinished, {other.place({})}")
     stores = [leaf for leaf in others if leaf.node.instance is None]
     for leaf in stores:
-        held = isinstance(leaf.node, Store) and isinstance(leaf.node.value, Load)
-        if not held or leaf is not stores[0]:
+        value = leaf.node.value if isinstance(leaf.node, Store) else None
+        is_held = isinstance(value, Load) and value.buffer == name
+        if not is_held or leaf is not stores[0]:
             bug(f"{name} is stored in another way, {leaf.place({})}")
     readers = tuple(leaf for leaf in others if leaf not in stores)
     for leaf in readers:
