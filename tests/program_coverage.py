@@ -20,10 +20,12 @@ from polydsl.base.functions import FUNCTIONS, REDUCTIONS
 from polydsl.base.inner_product import MULTIPLY_ADD, formula
 from polydsl.loops import nest
 from polydsl.loops.nest import BatchReduceGemm, GuardedRows, Loop, LoopNest
+from polydsl.loops.verify_buffers import is_contracted
 from polydsl.poly.conditions import ordered_indices
-from polydsl.poly.scop import Statement
+from polydsl.poly.scop import Scop, Statement
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_point import AXES
+from polydsl.schedule.schedule import Schedule
 from polydsl.schedule.vector_plan import VectorPlan
 from polydsl.semantics import program as typed
 from polydsl.semantics.prune import indices_of
@@ -82,6 +84,10 @@ _OTHERS = (
     "several results", "constants", "partial tensor",
     "fuse none", "fuse elementwise", "fuse all",
     "not fused", "fused, computed where it is read",
+    "follows a sum", "follows a sum in lanes", "follows an assignment",
+    "follows a product", "follows the last of several blocks", "follows twice",
+    "left in registers", "stored before what follows",
+    "shared loops", "one row in memory", "factors moved out of a sum",
 )  # fmt: skip
 
 WANTED = frozenset(
@@ -125,6 +131,7 @@ def seen(run: Run) -> set[str]:
     found |= {f"order {name}" for name in orders(state.scop, state.program)}
     found |= {f"gather {name}" for name in _gathers(run)}
     found |= {d.chosen for d in state.schedule.decisions if " into " in d.subject}
+    found.update(_fusion(state.scop, state.schedule, state.nest))
     for plan in state.schedule.plans:
         if isinstance(plan, VectorPlan) and plan.point.vector in plan.bounded:
             found.add("order bounded vector")
@@ -137,6 +144,34 @@ def seen(run: Run) -> set[str]:
                 statement = state.scop.statement(last)
                 found |= {f"vector {name}" for name in _vector(plan, statement)}
     return found
+
+
+def _fusion(scop: Scop, schedule: Schedule, found: LoopNest) -> Iterator[str]:
+    """Name the ways in which tensors are fused, but those that decisions say."""
+    for plan in schedule.plans:
+        if len(plan.epilogue) > 1:
+            yield "follows twice"
+        if not plan.epilogue:
+            continue
+        yield "stored before what follows" if plan.is_stored else "left in registers"
+        match plan:
+            case MatrixPlan():
+                yield "follows a product"
+                if plan.side("depth").tiles * plan.side("taps").tiles > 1:
+                    yield "follows the last of several blocks"
+            case VectorPlan(updates=()):
+                yield "follows an assignment"
+            case VectorPlan():
+                summed = scop.statement(plan.updates[-1]).reduced
+                in_lanes = plan.point.vector in summed
+                yield "follows a sum in lanes" if in_lanes else "follows a sum"
+    if any(is_contracted(buffer) for buffer in found.buffers):
+        yield "one row in memory"
+    for decision in schedule.decisions:
+        if "in loops over" in decision.chosen:
+            yield "shared loops"
+        if "does not sum over" in decision.chosen:
+            yield "factors moved out of a sum"
 
 
 def _case(case: Case) -> Iterator[str]:

@@ -23,6 +23,7 @@ from program_builder import (
     Program,
     TensorInfo,
 )
+from program_followers import followers
 from program_orders import recurrence, scatter, triangle
 from program_products import product
 from program_values import small, value
@@ -55,6 +56,8 @@ def programs(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Program:
     lines: list[str] = []
     for n in range(b.number(1, 3)):
         lines += _statement(b, f"t{n}", "float" if main == "bool" else main)
+        if b.chance(35):
+            lines += followers(b, f"t{n}f")
     # A read sees the finished tensor, wherever it stands in the text.
     return _finished(b, b.shuffled(lines) if b.chance(25) else lines)
 
@@ -117,7 +120,10 @@ def _statement(b: Builder, name: str, main: Kind) -> list[str]:
     match form:
         case "product":
             found = product(b)
-            lines = [_line(name, found.left, found.symbol, found.value)]
+            summed = found.value
+            if found.symbol == "+=" and b.chance(20):
+                summed = f"({summed}) * ({value(b, found.left, 'float', 1)})"
+            lines = [_line(name, found.left, found.symbol, summed)]
             if found.symbol == "+=" and b.chance(15):
                 extra = _line(name, found.left, "+=", value(b, found.left, "float", 1))
                 lines.insert(b.number(0, 1), extra)
