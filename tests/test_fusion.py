@@ -443,7 +443,7 @@ def test_what_is_fused_and_why(name: str) -> None:
         assert reason in found[pair].reason
 
 
-@names
+@pytest.mark.parametrize("name", ["a chain", "several readers", "a mean"])
 def test_nothing_is_fused_for_who_wants_none(name: str) -> None:
     assert decisions(FUSIONS[name], "none") == {}
 
@@ -451,9 +451,9 @@ def test_nothing_is_fused_for_who_wants_none(name: str) -> None:
 @names
 def test_any_plan_of_what_is_fused(name: str) -> None:
     fusion = FUSIONS[name]
+    number = [*FUSIONS].index(name)
     program = Program(fusion.text, fusion.arguments)
-    for number, isa in enumerate(ROWS):
-        run_case(Case(program, isa, shuffle=number))
+    run_case(Case(program, ROWS[number % len(ROWS)], shuffle=number))
 
 
 PRODUCTS = [n for n in FUSIONS if "product" in n or "convolution" in n]
@@ -465,7 +465,7 @@ def test_any_tiles_of_a_product_with_an_epilogue(name: str) -> None:
     fusion = FUSIONS[name]
     program = Program(fusion.text, fusion.arguments)
     blocks: list[int] = []
-    for seed in (None, *range(4)):
+    for seed in (None, *range(3)):
         isa = ROWS[(seed or 0) % len(ROWS)]
         run = run_case(Case(program, isa, points=seed))
         assert run.state.schedule is not None
@@ -662,9 +662,8 @@ def test_chains_share_loops(name: str) -> None:
         kept = [b.name for b in state.nest.buffers if is_contracted(b)]
         assert sorted(kept) == sorted(chain.contracted)
         with patch("polydsl.schedule.schedule.LEAST_POINTS", 0):
-            for isa in ROWS:
-                run_case(Case(program, isa))
-    for seed in range(3):
+            run_case(Case(program, ROWS[-1]))
+    for seed in range(2):
         run_case(Case(program, ROWS[seed % len(ROWS)], shuffle=seed))
 
 
