@@ -189,6 +189,27 @@ kernel f(x: f32[N, M]) -> f32[N, M]:
 """,
         X,
     ),
+    "a chain that would double at every step": Fusion(
+        """\
+kernel f(a0: f32[N]) -> f32[N]:
+    a1[i] = a0[i] * 0.5 - a0[i] * a0[i]
+    a2[i] = a1[i] * 0.5 - a1[i] * a1[i]
+    a3[i] = a2[i] * 0.5 - a2[i] * a2[i]
+    a4[i] = a3[i] * 0.5 - a3[i] * a3[i]
+    a5[i] = a4[i] * 0.5 - a4[i] * a4[i]
+    a6[i] = a5[i] * 0.5 - a5[i] * a5[i]
+    a7[i] = a6[i] * 0.5 - a6[i] * a6[i]
+    a8[i] = a7[i] * 0.5 - a7[i] * a7[i]
+    a9[i] = a8[i] * 0.5 - a8[i] * a8[i]
+    a10[i] = a9[i] * 0.5 - a9[i] * a9[i]
+    a11[i] = a10[i] * 0.5 - a10[i] * a10[i]
+    a12[i] = a11[i] * 0.5 - a11[i] * a11[i]
+    return a12
+""",
+        (("a0", "f32", (37,)),),
+        ("a1", "a2", "a4", "a5", "a7", "a8", "a10", "a11"),
+        ("a3 into a6", "a6 into a9", "a9 into a12"),
+    ),
     "a result is read": Fusion(
         """\
 kernel f(x: f32[N, M]) -> (f32[N, M], f32[N, M]):

@@ -8,7 +8,7 @@ statement has computed already; an arm of a branch works on a copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias, assert_never
 
 from llvmlite import ir
@@ -210,15 +210,3 @@ def _nodes_left(scope: Scope, expr: Expr, budget: int) -> int:
             break
         budget = _nodes_left(scope, operand, budget)
     return budget
-
-
-def parts(*roots: Expr) -> Iterator[Expr]:
-    """Yield the expressions and everything below them, each shared one once."""
-    seen: set[int] = set()
-    stack = list(roots)
-    while stack:
-        expr = stack.pop()
-        if id(expr) not in seen:
-            seen.add(id(expr))
-            yield expr
-            stack.extend(operands(expr))

@@ -20,7 +20,6 @@ from polydsl.backend.emitter.access import (
 )
 from polydsl.backend.emitter.branches import branch, value_if
 from polydsl.backend.emitter.expressions import emit_affine, emit_place
-from polydsl.backend.emitter.expressions import parts as parts_of
 from polydsl.backend.emitter.lane_indices import (
     Parts,
     ValueOf,
@@ -46,6 +45,7 @@ from polydsl.backend.llvm_types import memory_type
 from polydsl.backend.memory_form import from_memory, to_memory
 from polydsl.base import dtypes
 from polydsl.loops.nest import Buffer, Expr, Load
+from polydsl.loops.touched import parts as parts_of
 
 LONGEST_STRIDE = 4
 """Longer strides are gathered: shuffles would load too much that is not used."""

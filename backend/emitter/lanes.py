@@ -18,7 +18,6 @@ from polydsl.backend.emitter.expressions import (
     emit_affine,
     emit_value,
     is_inside,
-    parts,
 )
 from polydsl.backend.emitter.ranges import Affine
 from polydsl.backend.emitter.scope import Scope
@@ -29,6 +28,7 @@ from polydsl.loops.nest import (
     Var,
     operands,
 )
+from polydsl.loops.touched import parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,8 @@ from polydsl.loops.nest import (
     Loop,
     Node,
     Var,
-    subexpressions,
 )
-from polydsl.loops.touched import expressions, touched_buffers
+from polydsl.loops.touched import expressions, parts, touched_buffers
 
 LINE_BYTES = 64
 """What one prefetch brings."""
@@ -99,20 +98,14 @@ def _prefetch_row(scope: Scope, loop: Loop, row: str) -> None:
 
 def _loads(loop: Loop) -> tuple[Load, ...]:
     """Return the different loads of a loop's body, in order."""
-    found = (
-        part
-        for node in loop.body
-        for expr in expressions(node)
-        for part in subexpressions(expr)
-        if isinstance(part, Load)
-    )
-    return tuple(dict.fromkeys(found))
+    below = parts(*(expr for node in loop.body for expr in expressions(node)))
+    return tuple(dict.fromkeys(part for part in below if isinstance(part, Load)))
 
 
 def _is_run(scope: Scope, load: Load, lane: str, row: str) -> bool:
     """Whether a load's lanes are neighbours, and other ones in every row: what all rows
     share is near anyway."""
-    terms = {part for term in load.index for part in subexpressions(term)}
+    terms = {*parts(*load.index)}
     data = any(isinstance(part, Load) for part in terms)
     position = scope.position(load.buffer, load.index)
     return Var(row) in terms and not data and position.coefficient(lane) == 1

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from llvmlite import ir
 
 from polydsl.backend.emitter.access import Mask
-from polydsl.backend.emitter.expressions import parts
 from polydsl.backend.emitter.lane_indices import split
 from polydsl.backend.emitter.lanes import Lanes
 from polydsl.backend.emitter.ranges import Interval, open_conjuncts
@@ -23,6 +22,7 @@ from polydsl.loops.nest import (
     Select,
     Store,
 )
+from polydsl.loops.touched import parts
 
 Statement = Store | Accumulate
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import assert_never
 
 from polydsl.loops.nest import (
@@ -15,9 +16,21 @@ from polydsl.loops.nest import (
     LoopNest,
     Node,
     Store,
-    subexpressions,
+    operands,
     walk,
 )
+
+
+def parts(*roots: Expr) -> Iterator[Expr]:
+    """Yield the expressions and everything below them, each shared one once."""
+    seen: set[int] = set()
+    stack = list(roots)
+    while stack:
+        expr = stack.pop()
+        if id(expr) not in seen:
+            seen.add(id(expr))
+            yield expr
+            stack.extend(operands(expr))
 
 
 def expressions(node: Node) -> tuple[Expr, ...]:
@@ -49,8 +62,8 @@ def touched_buffers(nodes: tuple[Node, ...]) -> frozenset[str]:
                 found.add(buffer)
             case _:
                 pass
-        for expr in expressions(node):
-            found |= {e.buffer for e in subexpressions(expr) if isinstance(e, Load)}
+        below = parts(*expressions(node))
+        found |= {e.buffer for e in below if isinstance(e, Load)}
     return frozenset(found)
 
 

@@ -35,7 +35,12 @@ from polydsl.semantics.program import (
     accesses,
     are_distinct,
     is_affine,
+    walk,
 )
+
+LONGEST = 250
+"""So many parts a value may have to which others are put: what it holds several times
+is computed once, but every pass goes through it as often as it stands there."""
 
 
 def forwarded(scop: Scop) -> tuple[Scop, tuple[Decision, ...]]:
@@ -70,6 +75,9 @@ def _objection(scop: Scop, producer: Statement, readers: Sequence[Statement]) ->
     name = producer.tensor
     if not readers or _is_needed(scop, name):
         return "it is a subscript, or checked"
+    for reader in readers:
+        if _length_with(producer, reader) > LONGEST:
+            return f"the value of {reader.tensor} would be too long with it"
     products = [s for s in readers if _is_product(scop, s)]
     for reader in readers:
         if reason := _needed_by(scop, reader, name):
@@ -88,6 +96,17 @@ def _objection(scop: Scop, producer: Statement, readers: Sequence[Statement]) ->
             f"{again + 1:.3g} times"
         )
     return ""
+
+
+def _length_with(producer: Statement, reader: Statement) -> int:
+    """Return how many parts a reader's value has when it computes what it reads, each
+    time that it reads it: in a chain of such readers, they multiply."""
+    times = sum(a.tensor == producer.tensor for a in accesses(reader.value))
+    return _length(reader.value) + times * _length(producer.value)
+
+
+def _length(expr: Expr) -> int:
+    return sum(1 for _ in walk(expr))
 
 
 def _without(scop: Scop, producer: Statement, readers: Sequence[Statement]) -> Scop:
