@@ -27,6 +27,8 @@ def whole_product(
 ) -> Contraction | NoContraction:
     """Return a product with the indices of the loops around it in no side of a tile,
     or why it is none inside of them."""
+    if not fixed:
+        return found
     coordinates = dict(found.coordinates)
     for d in fixed:
         if coordinates.get(d) != Linear(((d, 1),), 0):
