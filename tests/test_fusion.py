@@ -709,6 +709,12 @@ def test_loops_are_shared_where_rows_would_come_from_afar() -> None:
         assert words in text.partition("e into s")[2]
 
 
+def test_a_group_that_sums_over_what_another_one_shares() -> None:
+    """The index of a sum is none that its own readers could share."""
+    kernel = polydsl.stdlib.triangular.cholesky
+    kernel.verify(np.full((1, 1), 4.0, np.float32))
+
+
 def test_explain_says_what_is_fused() -> None:
     kernel = polydsl.loads(FUSIONS["a chain"].text).f
     x = np.zeros((5, 19), np.float32)

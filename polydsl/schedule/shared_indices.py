@@ -89,14 +89,16 @@ def _followed(
                     for axis, s in enumerate(edge.subscripts)
                     if isinstance(s, Index) and s.name == names[edge.reader]
                 ]
-                if len(axes) != 1:
+                if len(axes) != 1 or len(edge.written) < len(edge.subscripts):
                     return None
                 name = edge.written[axes[0]]
                 if names.setdefault(edge.writer, name) != name:
                     return None
             elif edge.writer in names:
-                axis = edge.written.index(names[edge.writer])
-                subscript = edge.subscripts[axis]
+                # It may be summed over there, and then its tensor does not have it.
+                if names[edge.writer] not in edge.written:
+                    return None
+                subscript = edge.subscripts[edge.written.index(names[edge.writer])]
                 if not isinstance(subscript, Index):
                     return None
                 names[edge.reader] = subscript.name
