@@ -12,8 +12,8 @@ FUSION_MUTATIONS: tuple[Mutation, ...] = (
         "fusion",
         "what comes in between is not asked",
         "polydsl/schedule/item_order.py",
-        "            if roots & self._reached(other):\n",
-        "            if roots & self._reached(other) & {-1}:\n",
+        "            if roots & reached(other, needs):\n",
+        "            if roots & reached(other, needs) & {-1}:\n",
         "fusion",
     ),
     Mutation(

@@ -92,8 +92,8 @@ ORDER_MUTATIONS: tuple[Mutation, ...] = (
         "recurrences",
         "tensors are computed in any order",
         "polydsl/poly/ordering.py",
-        "            if not (reached[tensor] - mutual) & {*pending}:\n",
-        "            if not (reached[tensor] - mutual) & {*found}:\n",
+        "            if not (below[tensor] - mutual) & {*pending}:\n",
+        "            if not (below[tensor] - mutual) & {*found}:\n",
         "orders",
     ),
     Mutation(

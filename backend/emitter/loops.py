@@ -16,7 +16,7 @@ from polydsl.backend.emitter.parallel import emit_parallel
 from polydsl.backend.emitter.ranges import decide
 from polydsl.backend.emitter.scope import Scope
 from polydsl.backend.emitter.statements import emit_statement
-from polydsl.backend.emitter.tiles import apart, prefetch_reads, tile_of
+from polydsl.backend.emitter.tiles import apart, prefetch_reads, tile_of, tiles_among
 from polydsl.backend.emitter.transpose import emit_block, transposed_block
 from polydsl.backend.emitter.types import add, number
 from polydsl.backend.emitter.vector import emit_vector_loop
@@ -69,7 +69,7 @@ class GemmPlace:
 def emit_nodes(scope: Scope, nodes: tuple[Node, ...]) -> None:
     """Emit nodes one after the other. A product in registers and the nodes beside it
     that use them are a function of their own."""
-    for tile, part in groupby(nodes, partial(tile_of, scope, nodes)):
+    for tile, part in groupby(nodes, partial(tile_of, tiles_among(scope, nodes))):
         if tile is None:
             _emit_all(scope, tuple(part))
         else:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TypeAlias
 
 from llvmlite import ir
 
@@ -33,17 +34,21 @@ LINE_BYTES = 64
 """What one prefetch brings."""
 
 
-def tile_of(
-    scope: Scope, nodes: tuple[Node, ...], node: Node
-) -> BatchReduceGemm | None:
-    """Return the product among some nodes to whose registers a node belongs."""
-    for other in nodes:
-        if isinstance(other, BatchReduceGemm):
-            name = other.c.buffer
-            in_registers = scope.kernel.buffer(name).memory == "register"
-            if in_registers and name in touched_buffers((node,)):
-                return other
-    return None
+Tiles: TypeAlias = Sequence[BatchReduceGemm]
+"""Products whose results are register buffers."""
+
+
+def tiles_among(scope: Scope, nodes: tuple[Node, ...]) -> Tiles:
+    """Return the products in registers among some nodes."""
+    products = (node for node in nodes if isinstance(node, BatchReduceGemm))
+    buffer = scope.kernel.buffer
+    return [p for p in products if buffer(p.c.buffer).memory == "register"]
+
+
+def tile_of(tiles: Tiles, node: Node) -> BatchReduceGemm | None:
+    """Return the product to whose registers a node belongs."""
+    touched = touched_buffers((node,)) if tiles else ()
+    return next((tile for tile in tiles if tile.c.buffer in touched), None)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from polydsl.base.diagnostics import bug
 from polydsl.loops import nest
 from polydsl.loops.terms import at_least, both, less, number
 from polydsl.poly.defined import Defined
-from polydsl.poly.scop import Scop, TensorInfo
+from polydsl.poly.scop import Scop, Statement, TensorInfo
 from polydsl.poly.substitute import substitute
 from polydsl.poly.terms import Interval, interval
 from polydsl.semantics.program import (
@@ -77,6 +77,16 @@ class Translation:
     def subscripts(self, exprs: tuple[Expr, ...]) -> tuple[nest.Expr, ...]:
         """Return subscripts over loop variables."""
         return tuple(self.expression(e) for e in exprs)
+
+    def assignment(self, statement: Statement) -> nest.Store:
+        """Return a statement that assigns, at the values of its indices."""
+        indices = tuple((d, self.values[d]) for d in statement.dims)
+        return nest.Store(
+            statement.tensor,
+            self.subscripts(statement.subscripts),
+            self.expression(statement.value),
+            nest.Instance(statement.name, indices),
+        )
 
     def _inside(self, access: Access) -> list[nest.Expr]:
         """Return the conditions under which a padded access is inside its tensor;

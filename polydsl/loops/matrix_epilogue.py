@@ -1,9 +1,11 @@
 """What follows on a tile of a product while it is in registers.
 
-tile[m, n] = c[...]                      where earlier blocks have left a part of it
-tile[m, n] += sum of products            the microkernel
-c[...] = tile[m, n]                      where somebody else needs it
-y[...] = f(tile[m, n], ...)              each statement of the epilogue
+    tile[m, n] = c[...]                  where earlier blocks have left a part of it
+    tile[m, n] += sum of products        the microkernel
+    c[...] = tile[m, n]                  where somebody else needs it
+    y[...] = f(tile[m, n], ...)          each statement of the epilogue
+
+Rows are written out, columns are lanes.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from polydsl.loops.matrix_places import coordinates
 from polydsl.loops.nest import (
     Buffer,
     Expr,
-    Instance,
     Load,
     Loop,
     Node,
@@ -78,16 +79,10 @@ class Epilogue:
             translate = self._translation(own, rows, {})
             place = translate.subscripts(own.subscripts)
             nodes.append(Store(own.tensor, place, held))
-        for name in self.plan.epilogue:
-            statement = self.scop.statement(name)
-            translate = self._translation(
-                statement, rows, {self._statement.tensor: held}
-            )
-            place = translate.subscripts(statement.subscripts)
-            value = translate.expression(statement.value)
-            indices = tuple((d, translate.values[d]) for d in statement.dims)
-            instance = Instance(statement.name, indices)
-            nodes.append(Store(statement.tensor, place, value, instance))
+        for statement in map(self.scop.statement, self.plan.epilogue):
+            in_register = {self._statement.tensor: held}
+            translate = self._translation(statement, rows, in_register)
+            nodes.append(translate.assignment(statement))
         return self._each(rows, columns, tuple(nodes))
 
     @property

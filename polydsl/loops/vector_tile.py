@@ -66,14 +66,7 @@ class RegisterTile:
     def assignment(self) -> Node:
         """Return the store of an element that is computed at once."""
         model = self.group.model
-        values = self._values(model)
-        translate = self.group.translation(values)
-        return Store(
-            model.tensor,
-            translate.subscripts(model.subscripts),
-            translate.expression(model.value),
-            _instance(model, values),
-        )
+        return self.group.translation(self._values(model)).assignment(model)
 
     def first(self) -> Node:
         """Return the store of an accumulator's first value."""
@@ -102,15 +95,10 @@ class RegisterTile:
     def epilogue(self, held: Mapping[str, Load]) -> tuple[Node, ...]:
         """Return the assignments that follow on an element, some of what they read
         held in registers."""
-        found: list[Node] = []
-        for statement in self.group.epilogue:
-            values = self._values(statement)
-            translate = self.group.translation(values, held)
-            place = translate.subscripts(statement.subscripts)
-            value = translate.expression(statement.value)
-            instance = _instance(statement, values)
-            found.append(Store(statement.tensor, place, value, instance))
-        return tuple(found)
+        return tuple(
+            self.group.translation(self._values(s), held).assignment(s)
+            for s in self.group.epilogue
+        )
 
     def update(self, update: Statement) -> tuple[Node, ...]:
         """Return one step of the reduction for the whole tile."""

@@ -9,14 +9,17 @@ Fortran programs to vector form", TOPLAS 1987; times by isl where no index will 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from polydsl.poly.flows import Flow, flows
 from polydsl.poly.levels import levelled
 from polydsl.poly.pieces import pieces_of
 from polydsl.poly.scop import Group, Item, Recurrence, Scop, Statement
 from polydsl.poly.times import NoTime, choose_time, retimed
+
+T = TypeVar("T", bound=Hashable)
 
 Needs = Mapping[str, frozenset[str]]
 """What each tensor, or each statement, needs."""
@@ -59,13 +62,13 @@ def _needs(group: Iterable[Statement]) -> frozenset[str]:
 def _components(needs: Needs) -> list[tuple[str, ...]]:
     """Return what needs each other together, needed ones first; those that are free to
     stay keep their order."""
-    reached = {tensor: _reached(tensor, needs) for tensor in needs}
+    below = {tensor: reached(tensor, needs) for tensor in needs}
     pending = list(needs)
     found: list[tuple[str, ...]] = []
     while pending:
         for tensor in pending:
-            mutual = {t for t in reached[tensor] if tensor in reached[t]} | {tensor}
-            if not (reached[tensor] - mutual) & {*pending}:
+            mutual = {t for t in below[tensor] if tensor in below[t]} | {tensor}
+            if not (below[tensor] - mutual) & {*pending}:
                 break
         component = tuple(t for t in pending if t in mutual)
         found.append(component)
@@ -73,15 +76,15 @@ def _components(needs: Needs) -> list[tuple[str, ...]]:
     return found
 
 
-def _reached(tensor: str, needs: Needs) -> frozenset[str]:
-    """Return what a tensor or a statement needs, by way of others too."""
-    reached: set[str] = set()
-    pending = [*needs[tensor]]
+def reached(start: T, needs: Mapping[T, Set[T]]) -> frozenset[T]:
+    """Return what a tensor, a statement or an item needs, by way of others too."""
+    found: set[T] = set()
+    pending = [*needs[start]]
     while pending:
-        if (other := pending.pop()) not in reached:
-            reached.add(other)
+        if (other := pending.pop()) not in found:
+            found.add(other)
             pending += needs[other]
-    return frozenset(reached)
+    return frozenset(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,8 +43,3 @@ def _strides(scop: Scop, name: str, along: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(
         0 if is_gone else prod(kept[axis + 1 :]) for axis, is_gone in enumerate(gone)
     )
-
-
-def contracted_tensors(items: tuple[Item, ...]) -> frozenset[str]:
-    """Return the names of all contracted tensors."""
-    return frozenset(name for name, _ in _around(items, ()))

@@ -136,6 +136,11 @@ def match(scop: Scop, statement: Statement) -> Contraction | NoContraction:
     return _classify(scop, statement, inner, factors, *split)
 
 
+def is_product(scop: Scop, statement: Statement) -> bool:
+    """Whether batch-reduce GEMM can compute a statement."""
+    return isinstance(match(scop, statement), Contraction)
+
+
 def is_product_in_place(scop: Scop, statement: Statement) -> bool:
     """Whether a scatter is better left as the product that it is, whose tiles are added
     to the result in place, than turned round into a sum for each element: where tiles

@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 from polydsl.poly.scop import Group, Item, Recurrence, Scop, Statement
 from polydsl.poly.statements import rebuilt
 from polydsl.schedule.decision import Decision, pair_subject
+from polydsl.schedule.elements import is_alike, is_whole
 from polydsl.schedule.item_order import Units, units_of
-from polydsl.semantics.program import Access, Expr, Index, accesses, are_distinct
+from polydsl.semantics.program import Access, Index, accesses, are_distinct, reads
 
 
 def joined(scop: Scop) -> tuple[Scop, tuple[Decision, ...]]:
@@ -39,7 +40,7 @@ def is_read_outside(scop: Scop, group: Group) -> bool:
     """Whether anything but the epilogue of a group needs the group's tensor."""
     if scop.tensor(group.tensor).role != "local":
         return True
-    if any(_reads_in(check.value, group.tensor) for check in scop.checks):
+    if any(reads(check.value, group.tensor) for check in scop.checks):
         return True
     if any(check.tensor == group.tensor for check in scop.checks):
         return True
@@ -102,7 +103,7 @@ class _Joining:
             root = units.by_place[other].item
             if not isinstance(root, Group):
                 continue
-            read = [s.tensor for s in self._all(root) if _reads(reader, s.tensor)]
+            read = [s.tensor for s in self._all(root) if reads(reader.value, s.tensor)]
             reason = self._objection(root, group) or units.between({other}, place)
             self.reasons.update({(t, reader.tensor): reason for t in read})
             if not reason:
@@ -122,9 +123,9 @@ class _Joining:
         *others, reader = self._all(group)
         if others or reader.combine is not None:
             return f"{reader.tensor} is a reduction"
-        if not _is_whole(reader):
+        if not is_whole(reader):
             return f"the points of {reader.tensor} are no box of its elements"
-        if not _is_whole(first) or not all(_is_alike(first, u) for u in updates):
+        if not is_whole(first) or not all(is_alike(first, u) for u in updates):
             return f"{root.tensor} is not finished element by element"
         terms = self._terms(root, reader)
         if terms is None:
@@ -141,7 +142,7 @@ class _Joining:
         found: dict[str, str] | None = None
         for writer in self._all(root):
             for access in accesses(reader.value):
-                if any(_reads_in(s, writer.tensor) for s in access.subscripts):
+                if any(reads(s, writer.tensor) for s in access.subscripts):
                     return None
                 if access.tensor != writer.tensor:
                     continue
@@ -164,31 +165,6 @@ class _Joining:
             self.statements[root.statements[0]].ranges,
             (),
         )
-
-
-def _is_whole(statement: Statement) -> bool:
-    """Whether a statement assigns one element at each point of a box of indices."""
-    plain = are_distinct(statement.subscripts) and not statement.conditions
-    is_each = len(statement.dims) == len(statement.subscripts)
-    return plain and is_each and statement.combine is None
-
-
-def _is_alike(first: Statement, update: Statement) -> bool:
-    """Whether an update combines into just the elements that an assignment defines."""
-    ranges = {d: update.ranges[d] for d in update.left}
-    return (
-        update.combine is not None
-        and update.subscripts == first.subscripts
-        and ranges == first.ranges
-    )
-
-
-def _reads(statement: Statement, tensor: str) -> bool:
-    return _reads_in(statement.value, tensor)
-
-
-def _reads_in(expr: Expr, tensor: str) -> bool:
-    return any(access.tensor == tensor for access in accesses(expr))
 
 
 def _renaming(access: Access, writer: Statement) -> dict[str, str] | None:

@@ -19,9 +19,10 @@ from polydsl.poly.scop import Scop, Statement, TensorInfo
 from polydsl.poly.statements import rebuilt
 from polydsl.schedule.contraction import Contraction, match
 from polydsl.schedule.decision import Decision
+from polydsl.schedule.elements import is_alike, is_neutral, is_whole
 from polydsl.schedule.tree import fresh
 from polydsl.schedule.vector_operands import value_instructions
-from polydsl.semantics.program import Access, Call, Expr, Index, Literal, walk
+from polydsl.semantics.program import Access, Call, Expr, Index, walk
 
 STORED = 3.0
 """What a vector costs that is stored and loaded again, in instructions: it takes places
@@ -59,14 +60,14 @@ def leaving(scop: Scop, statement: Statement) -> Split | None:
     is_sum = statement.combine == "add" and value.dtype.is_float
     if not is_sum or not statement.reduced or statement.conditions:
         return None
-    if _is_product(scop, statement) or _first(scop, statement) is None:
+    if _is_plain_product(scop, statement) or _first(scop, statement) is None:
         return None
     split = _split(value, frozenset(statement.reduced))
     inside = replace(statement, value=split.inside)
-    return split if _is_product(scop, inside) else None
+    return split if _is_plain_product(scop, inside) else None
 
 
-def _is_product(scop: Scop, statement: Statement) -> bool:
+def _is_plain_product(scop: Scop, statement: Statement) -> bool:
     found = match(scop, statement)
     return isinstance(found, Contraction) and found.inner == MULTIPLY_ADD
 
@@ -80,11 +81,8 @@ def _first(scop: Scop, update: Statement) -> Statement | None:
     if len(writers) != 2 or len(others) != 1 or tensor.dtype != update.value.dtype:
         return None
     (first,) = others
-    if first.combine is not None or first.subscripts != update.subscripts:
-        return None
-    is_zero = isinstance(first.value, Literal) and first.value.value == 0
-    same = all(first.ranges[d] == update.ranges[d] for d in first.dims)
-    return first if is_zero and same and not first.conditions else None
+    starts = is_whole(first) and is_neutral(first, update)
+    return first if starts and is_alike(first, update) else None
 
 
 def _split(value: Expr, summed: frozenset[str]) -> Split:

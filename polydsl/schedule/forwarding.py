@@ -20,8 +20,9 @@ from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.statements import rebuilt
 from polydsl.poly.substitute import substitute
 from polydsl.poly.terms import interval, linear, within
-from polydsl.schedule.contraction import Contraction, match
+from polydsl.schedule.contraction import is_product
 from polydsl.schedule.decision import Decision, pair_subject
+from polydsl.schedule.elements import is_whole
 from polydsl.schedule.factors import STORED, leaving
 from polydsl.schedule.vector_operands import value_instructions
 from polydsl.semantics.program import (
@@ -33,8 +34,8 @@ from polydsl.semantics.program import (
     Pad,
     Select,
     accesses,
-    are_distinct,
     is_affine,
+    reads,
     walk,
 )
 
@@ -78,7 +79,7 @@ def _objection(scop: Scop, producer: Statement, readers: Sequence[Statement]) ->
     for reader in readers:
         if _length_with(producer, reader) > LONGEST:
             return f"the value of {reader.tensor} would be too long with it"
-    products = [s for s in readers if _is_product(scop, s)]
+    products = [s for s in readers if is_product(scop, s)]
     for reader in readers:
         if reason := _needed_by(scop, reader, name):
             return reason
@@ -127,35 +128,30 @@ def _without(scop: Scop, producer: Statement, readers: Sequence[Statement]) -> S
 def _producer(scop: Scop, name: str) -> Statement | None:
     """Return the one assignment that gives every element of a tensor its value."""
     writers = [s for s in scop.statements if s.tensor == name]
-    if len(writers) != 1 or writers[0].combine is not None or writers[0].conditions:
+    if len(writers) != 1 or not is_whole(writers[0]):
         return None
     (found,) = writers
-    plain = are_distinct(found.subscripts) and len(found.dims) == len(found.subscripts)
     places = [found.ranges[s.name] for s in found.subscripts if isinstance(s, Index)]
-    is_whole = places == [(0, n - 1) for n in scop.tensor(name).shape]
-    return found if plain and is_whole and not _reads(found.value, name) else None
+    is_all = places == [(0, n - 1) for n in scop.tensor(name).shape]
+    return found if is_all and not reads(found.value, name) else None
 
 
 def _is_reader(statement: Statement, name: str) -> bool:
     """Whether a statement reads a tensor, on either side."""
-    return any(_reads(e, name) for e in (statement.value, *statement.subscripts))
-
-
-def _reads(expr: Expr, name: str) -> bool:
-    return any(access.tensor == name for access in accesses(expr))
+    return any(reads(e, name) for e in (statement.value, *statement.subscripts))
 
 
 def _is_needed(scop: Scop, name: str) -> bool:
     """Whether something that is no statement's value reads a tensor."""
-    if any(_reads(check.value, name) for check in scop.checks):
+    if any(reads(check.value, name) for check in scop.checks):
         return True
-    return any(_reads(s, name) for st in scop.statements for s in st.subscripts)
+    return any(reads(s, name) for st in scop.statements for s in st.subscripts)
 
 
 def _needed_by(scop: Scop, reader: Statement, name: str) -> str:
     """Return why a statement has to read a tensor, or nothing."""
     for access in accesses(reader.value):
-        if any(_reads(s, name) for s in access.subscripts):
+        if any(reads(s, name) for s in access.subscripts):
             return f"it is a subscript in {reader.tensor}"
         if access.tensor != name:
             continue
@@ -165,11 +161,6 @@ def _needed_by(scop: Scop, reader: Statement, name: str) -> str:
             # Put into those of the value, they might be too hard for the proofs.
             return f"{reader.tensor} reads it at subscripts that are not linear"
     return ""
-
-
-def _is_product(scop: Scop, reader: Statement) -> bool:
-    is_update = reader.combine is not None
-    return is_update and isinstance(match(scop, reader), Contraction)
 
 
 def _again(producer: Statement, readers: Iterable[Statement]) -> float:

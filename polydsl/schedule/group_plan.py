@@ -12,13 +12,13 @@ from typing import TypeAlias
 
 from polydsl.base.diagnostics import ArgumentError
 from polydsl.base.dtypes import widen
-from polydsl.base.functions import identity
 from polydsl.base.machine import Machine
 from polydsl.base.providers import BUILT_IN
 from polydsl.poly.loop_bounds import fits
 from polydsl.poly.scop import Group, Scop, Statement
 from polydsl.schedule.contraction import Contraction, NoContraction, match
 from polydsl.schedule.decision import Decision, Rejected, pair_subject
+from polydsl.schedule.elements import is_neutral
 from polydsl.schedule.epilogues import is_read_outside
 from polydsl.schedule.matrix_choice import (
     choose_matrix_plan,
@@ -42,7 +42,6 @@ from polydsl.schedule.vector_choice import subject_of as loops_subject
 from polydsl.schedule.vector_operands import value_instructions
 from polydsl.schedule.vector_plan import VectorPlan
 from polydsl.schedule.vector_point import VectorPoint
-from polydsl.semantics.program import Literal
 
 PLAIN_MARGIN = 2.0
 """A product leaves the microkernel for loops that are so many times cheaper: the two
@@ -131,7 +130,7 @@ class GroupPlanning:
         others: list[tuple[Statement, str]] = []
         for update in updates:
             absorbed = self._absorbed(initialize, update)
-            if absorbed is not None and not _is_identity(absorbed, update):
+            if absorbed is not None and not is_neutral(absorbed, update):
                 absorbed = None
             choice = self._matrix(update, absorbed)
             if isinstance(choice, NoContraction):
@@ -295,12 +294,3 @@ def _possible(subject: str, choice: Choice | Refused) -> Choice:
             "without a given one, the model chooses one that is"
         )
     return choice
-
-
-def _is_identity(initialize: Statement, update: Statement) -> bool:
-    """Whether an initialisation gives the value that an update's combination starts
-    from, so that a product may begin with it in registers."""
-    value = initialize.value
-    if update.combine is None or not isinstance(value, Literal):
-        return False
-    return bool(value.value == identity(update.combine, value.dtype))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from polydsl.poly.flows import flows
+from polydsl.poly.ordering import reached
 from polydsl.poly.scop import Group, Item, Scop, Statement
 
 
@@ -26,8 +27,9 @@ class Units:
     def between(self, roots: Set[int], place: int) -> str:
         """Return why an item cannot move up to earlier ones, or nothing: something
         else that it needs comes after one of those."""
-        for other in self.by_place[place].needs - roots:
-            if roots & self._reached(other):
+        needs = {at: unit.needs for at, unit in self.by_place.items()}
+        for other in needs[place] - roots:
+            if roots & reached(other, needs):
                 item = self.by_place[other].item
                 name = item.tensor if isinstance(item, Group) else "a recurrence"
                 return f"it needs {name}, which comes in between"
@@ -54,16 +56,6 @@ class Units:
             found.append(pending.pop(next(ready)).item)
         return tuple(found)
 
-    def _reached(self, start: int) -> set[int]:
-        """Return what an item needs, by way of others too."""
-        reached: set[int] = set()
-        pending = [start]
-        while pending:
-            for place in self.by_place[pending.pop()].needs - reached:
-                reached.add(place)
-                pending.append(place)
-        return reached
-
 
 def units_of(scop: Scop, items: tuple[Item, ...], fixed: tuple[str, ...] = ()) -> Units:
     """Return the items of a body inside of loops over the indices that are fixed, with
@@ -87,6 +79,7 @@ def _related(
 ) -> Iterator[tuple[str, str]]:
     """Yield pairs of statements of which the second needs the first, inside of loops
     over the indices that are fixed."""
+    # Outside of loops the tensors tell it; isl, which tells iterations apart, is dear.
     if fixed:
         yield from ((f.source, f.target) for f in flows(statements, fixed))
         return

@@ -108,9 +108,9 @@ def _moved(
     fixed = setting.fixed
     oriented = whole.swapped() if point.is_swapped else whole
     loops = tuple(TileLoop(point_axis(d)) for d in fixed)
-    parallel = point.parallel
-    if threads >= 0 or parallel >= 0:
-        parallel = threads if threads >= 0 else parallel + len(fixed)
+    parallel = threads
+    if threads < 0 <= point.parallel:
+        parallel = point.parallel + len(fixed)
     return replace(
         point,
         loops=(*loops, *point.loops),

@@ -12,7 +12,7 @@ from polydsl.base.machine import Machine
 from polydsl.poly.dependences import Dependences
 from polydsl.poly.scop import Fused, Group, Item, Recurrence, Scop
 from polydsl.poly.terms import Interval
-from polydsl.schedule.contraction import Contraction, match
+from polydsl.schedule.contraction import is_product
 from polydsl.schedule.decision import Decision
 from polydsl.schedule.group_plan import Around, GroupPlanning
 from polydsl.schedule.legality import Precedence, precedences
@@ -116,7 +116,9 @@ class _Planning:
             threads = around.threads
             if not around.is_fused:
                 threads = self._threads(item)
-            within = Around(fixed, around.share, threads, True, made)
+            within = Around(
+                fixed, around.share, threads, is_fused=True, made_inside=made
+            )
             inside, decisions = self.items(item.body, within)
             is_parallel = item.index == threads
             loop = Repeat(item.index, whole, inside, None, is_parallel, item.contracted)
@@ -154,7 +156,7 @@ class _Planning:
         trips = max(item.hi - item.lo + 1, 1)
         statements = self.scop.statements_of(item.body)
         large = (s for s in statements if s.points >= LEAST_PRODUCT * trips)
-        if any(isinstance(match(self.scop, s), Contraction) for s in large):
+        if any(is_product(self.scop, s) for s in large):
             return None
         return choose_share(self.scop, item, self.known, self.machine)
 

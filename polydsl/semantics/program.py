@@ -267,6 +267,11 @@ def accesses(expr: Expr) -> Iterator[Access]:
     return (node for node in walk(expr) if isinstance(node, Access))
 
 
+def reads(expr: Expr, tensor: str) -> bool:
+    """Whether an element of a tensor is read in *expr*, also inside a subscript."""
+    return any(access.tensor == tensor for access in accesses(expr))
+
+
 _TERMS = ("add", "sub", "neg", "pos", "min", "max", "abs", "clamp")
 _CONDITIONS = ("eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not")
 _AFFINE = frozenset((*_TERMS, *_CONDITIONS))

@@ -1,5 +1,5 @@
 """Layers written as several lines, fused and unfused, beside what their data alone take
-and, where PyTorch is installed, beside PyTorch.
+and beside PyTorch.
 
 f32, one thread, interleaved in one process, minima over many rounds.
 
@@ -16,16 +16,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
+from torch.nn import functional
 
 import polydsl
 from polydsl.base.quantities import seconds_text
 from tests.benchmarks.timing import interleave
-
-try:
-    import torch
-    from torch.nn import functional
-except ModuleNotFoundError:
-    torch = None  # type: ignore[assignment]
 
 Array = np.ndarray[Any, Any]
 Run = Callable[[], object]
@@ -97,24 +93,24 @@ kernel lstm(x: f32[T, B, I], w: f32[I, G], u: f32[U, G], b: f32[G]) -> f32[T, B,
     p[t, n, g] += x[t, n, i] * w[i, g]
     q[t, n, g] += pad(h[t - 1, n, k]) * u[k, g]
     z[t, n, g] = p[t, n, g] + q[t, n, g] + b[g]
-    c[t, n, j] = sigmoid(z[t, n, U + j]) * pad(c[t - 1, n, j])
-               + sigmoid(z[t, n, j]) * tanh(z[t, n, 2*U + j])
+    c[t, n, j] = (sigmoid(z[t, n, U + j]) * pad(c[t - 1, n, j])
+                  + sigmoid(z[t, n, j]) * tanh(z[t, n, 2*U + j]))
     h[t, n, j] = sigmoid(z[t, n, 3*U + j]) * tanh(c[t, n, j])
     return h
-""".replace("pad(c[t - 1, n, j])\n               + ", "pad(c[t - 1, n, j]) + ")
+"""
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A layer: its arguments, those that are bound, what it cannot be faster than, and
-    PyTorch's way of computing it, if there is one."""
+    """A layer: its arguments, those that are bound, what it cannot be faster than, if
+    that is anything short, and PyTorch's way of computing it, if there is one."""
 
     name: str
     kernel: Any
     arguments: dict[str, Array]
     bound: tuple[str, ...]
-    least: Run
+    least: Run | None
     theirs: Run | None = None
 
 
@@ -176,7 +172,7 @@ def cases() -> Iterator[Case]:
         KERNELS.attention,
         {"q": q, "k": k, "v": v},
         (),
-        lambda: None,
+        None,
         _torch(
             lambda q, k, v: functional.scaled_dot_product_attention(q, k, v),
             q[None], k[None], v[None],
@@ -226,23 +222,18 @@ def _lstm(draw: Callable[..., Array]) -> Case:
         "u": draw(u, 4 * u) / 4,
         "b": draw(4 * u),
     }
-    theirs = None
-    if torch is not None:
-        module = torch.nn.LSTM(u, u).eval()
-        theirs = _torch(module, arguments["x"])
+    theirs = _torch(torch.nn.LSTM(u, u).eval(), arguments["x"])
     return Case(
         f"LSTM: {t} steps, {n} x {u}",
         KERNELS.lstm,
         arguments,
         ("w", "u", "b"),
-        lambda: None,
+        None,
         theirs,
     )
 
 
-def _torch(run: Callable[..., Any], *arrays: Array) -> Run | None:
-    if torch is None:
-        return None
+def _torch(run: Callable[..., Any], *arrays: Array) -> Run:
     tensors = [torch.from_numpy(array) for array in arrays]
 
     def timed() -> object:
@@ -263,8 +254,7 @@ def _memory(kernel: Any, arguments: dict[str, Array]) -> tuple[str, str]:
 
 def main(words: list[str]) -> None:
     """Print a table."""
-    if torch is not None:
-        torch.set_num_threads(1)
+    torch.set_num_threads(1)
     print(
         "| layer | fused | unfused | at least | PyTorch | touched | unfused | scratch |"
     )
@@ -277,13 +267,13 @@ def main(words: list[str]) -> None:
         kernels = [case.kernel, case.kernel.configure(fuse="none")]
         ready = [k.bind(**bound) if bound else k for k in kernels]
         sides: list[Run] = [partial(k, **free, threads=1) for k in ready]
-        sides += [case.least, *([case.theirs] if case.theirs else [])]
-        taken = [seconds_text(t) for t in interleave(sides, seconds=4.0, rounds=12)]
+        others = [run for run in (case.least, case.theirs) if run is not None]
+        taken = interleave([*sides, *others], seconds=4.0, rounds=12)
+        times = dict(zip([*sides, *others], map(seconds_text, taken)))
         memory = [_memory(k, free) for k in ready]
-        theirs = taken[3] if case.theirs else ""
-        least = "" if taken[2].startswith("0") else taken[2]
         print(
-            f"| {case.name} | {taken[0]} | {taken[1]} | {least} | {theirs} "
+            f"| {case.name} | {times[sides[0]]} | {times[sides[1]]} "
+            f"| {times.get(case.least, '')} | {times.get(case.theirs, '')} "
             f"| {memory[0][0]} | {memory[1][0]} | {memory[0][1]} |",
             flush=True,
         )

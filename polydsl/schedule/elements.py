@@ -1,0 +1,34 @@
+"""Which statements define a tensor element by element."""
+
+from __future__ import annotations
+
+from polydsl.base.functions import identity
+from polydsl.poly.scatters import is_plain
+from polydsl.poly.scop import Statement
+from polydsl.semantics.program import Literal
+
+
+def is_whole(statement: Statement) -> bool:
+    """Whether a statement assigns one element at each point of a box of indices."""
+    is_box = is_plain(statement) and not statement.conditions
+    is_each = len(statement.dims) == len(statement.subscripts)
+    return is_box and is_each and statement.combine is None
+
+
+def is_alike(first: Statement, update: Statement) -> bool:
+    """Whether an update combines into just the elements that an assignment defines."""
+    ranges = {d: update.ranges[d] for d in update.left}
+    return (
+        update.combine is not None
+        and update.subscripts == first.subscripts
+        and ranges == first.ranges
+    )
+
+
+def is_neutral(first: Statement, update: Statement) -> bool:
+    """Whether an assignment gives the value that an update's combination starts from,
+    so that a product may begin with it in registers."""
+    value = first.value
+    if update.combine is None or not isinstance(value, Literal):
+        return False
+    return bool(value.value == identity(update.combine, value.dtype))
