@@ -75,9 +75,9 @@ FUSION_MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "fusion",
         "a tensor that is needed outside is contracted",
-        "polydsl/schedule/fusion_groups.py",
-        "                if not is_read_outside(self.scop, Group(tensor, names)):\n",
-        '                if self.scop.tensor(tensor).role == "local":\n',
+        "polydsl/schedule/fusion_chain.py",
+        "(t for t in computed if not is_read_outside(scop, Group(t, names)))\n",
+        '(t for t in computed if scop.tensor(t).role == "local")\n',
         "fusion",
     ),
     Mutation(
@@ -103,5 +103,21 @@ FUSION_MUTATIONS: tuple[Mutation, ...] = (
         "    return first[0] <= second[1] and second[0] <= first[1]\n",
         "    return first[0] < second[1] and second[0] < first[1]\n",
         "scratch",
+    ),
+    Mutation(
+        "fusion",
+        "what is left beside whole blocks begins at the wrong row",
+        "polydsl/schedule/fusion_loops.py",
+        "        strip = Strip(None, shared.hi + 1 - shared.rest, shared.rest)\n",
+        "        strip = Strip(None, shared.hi - shared.rest, shared.rest)\n",
+        "row_blocks",
+    ),
+    Mutation(
+        "fusion",
+        "the blocks of a tensor have the places of the whole",
+        "polydsl/schedule/strip_mining.py",
+        "    form = linear_from(sizes, strip.first)\n",
+        "    form = linear_from(sizes, 0)\n",
+        "row_blocks",
     ),
 )

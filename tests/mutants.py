@@ -58,6 +58,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "orders": ("test_order_mutations.py", "test_loop_bounds.py", "test_orders.py"),
     "splits": ("test_split.py",),
     "fusion": ("test_fusion.py",),
+    "row_blocks": ("test_row_blocks.py",),
     "scratch": ("test_scratch.py",),
     "legality": ("test_legality.py", "test_legality_random.py"),
     "types": ("test_check_types.py",),

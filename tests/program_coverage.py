@@ -87,7 +87,7 @@ _OTHERS = (
     "follows a sum", "follows a sum in lanes", "follows an assignment",
     "follows a product", "follows the last of several blocks", "follows twice",
     "left in registers", "stored before what follows",
-    "shared loops", "one row in memory", "factors moved out of a sum",
+    "shared loops", "blocks of rows", "one row in memory", "factors moved out of a sum",
 )  # fmt: skip
 
 WANTED = frozenset(
@@ -170,6 +170,8 @@ def _fusion(scop: Scop, schedule: Schedule, found: LoopNest) -> Iterator[str]:
     for decision in schedule.decisions:
         if "in loops over" in decision.chosen:
             yield "shared loops"
+            if "_block" in decision.chosen:
+                yield "blocks of rows"
         if "does not sum over" in decision.chosen:
             yield "factors moved out of a sum"
 

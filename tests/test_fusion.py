@@ -671,7 +671,7 @@ def test_chains_share_loops(name: str) -> None:
     """As if it always paid: small programs fit the nearest cache anyway."""
     chain = CHAINS[name]
     program = Program(chain.text, chain.arguments)
-    with patch("polydsl.schedule.fusion_groups.START", -1e9):
+    with patch("polydsl.schedule.fusion_chain.START", -1e9):
         state = run_case(Case(program, ROWS[0])).state
         assert state.schedule is not None and state.nest is not None
         found = {d.subject: d for d in state.schedule.decisions}
@@ -691,7 +691,7 @@ def test_chains_share_loops(name: str) -> None:
 def test_no_loops_are_shared_for_who_wants_elements_only() -> None:
     chain = CHAINS["rows"]
     program = Program(chain.text, chain.arguments)
-    with patch("polydsl.schedule.fusion_groups.START", -1e9):
+    with patch("polydsl.schedule.fusion_chain.START", -1e9):
         state = run_case(Case(program, ROWS[0], fuse="elementwise")).state
     assert state.schedule is not None and state.nest is not None
     assert not any("in loops over" in d.chosen for d in state.schedule.decisions)

@@ -50,7 +50,7 @@ def compiled(text: str, *shapes: tuple[int, ...]) -> Compilation:
     names = "xwz"
     arguments = tuple((n, "f32", shape) for n, shape in zip(names, shapes))
     with (
-        patch("polydsl.schedule.fusion_groups.START", -1e9),
+        patch("polydsl.schedule.fusion_chain.START", -1e9),
         patch("polydsl.schedule.schedule.LEAST_POINTS", 0),
     ):
         return run_case(Case(Program(text, arguments), ROWS[0])).state

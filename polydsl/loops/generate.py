@@ -8,17 +8,20 @@ from functools import reduce
 from typing import assert_never
 
 from polydsl.loops.checks import check_nodes
+from polydsl.loops.expressions import Translation
 from polydsl.loops.matrix import generate_matrix
 from polydsl.loops.nest import (
     Buffer,
+    Guard,
     Loop,
     LoopKind,
     LoopNest,
     Memory,
     Node,
+    Var,
     contiguous,
 )
-from polydsl.loops.terms import number
+from polydsl.loops.terms import both, number
 from polydsl.loops.touched import touched_buffers
 from polydsl.loops.vector import generate_vector
 from polydsl.poly.defined import Defined, defined_on
@@ -89,7 +92,8 @@ class _Generator:
             case MatrixPlan():
                 matrix = generate_matrix(self.scop, step, self.layout, self.defined)
                 hoisted = tuple(matrix.hoisted.items())
-                return _Parts(matrix.buffers, matrix.prepare, matrix.nodes, hoisted)
+                nodes = self._guarded(step, matrix.nodes)
+                return _Parts(matrix.buffers, matrix.prepare, nodes, hoisted)
             case VectorPlan():
                 vector = generate_vector(self.scop, step, self.defined)
                 checks = check_nodes(self.scop, step.tensor, self.defined)
@@ -107,6 +111,14 @@ class _Generator:
                 return replace(inside, body=(*before, *_shared(share, loops)))
             case _:
                 assert_never(step)
+
+    def _guarded(self, plan: MatrixPlan, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+        """Run a product where the conditions on the loops around it hold."""
+        statement = self.scop.statement(plan.contraction.statement)
+        values = {d: Var(d) for d in plan.fixed}
+        translate = Translation(self.scop, values, statement.ranges, self.defined)
+        guard = both(translate.expression(c) for c in statement.conditions)
+        return nodes if guard is None else (Guard(guard, nodes),)
 
 
 def _shared(share: Share | None, body: tuple[Node, ...]) -> tuple[Node, ...]:

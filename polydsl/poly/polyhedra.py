@@ -71,6 +71,17 @@ def first_dimensions(points: Set, count: int) -> Set:
     return points.project_out(SET, count, rest)
 
 
+def with_any(points: Set, count: int) -> Set:
+    """Return points with any values of so many more coordinates."""
+    return points.add_dims(SET, count)
+
+
+def set_parts(points: Set) -> tuple[Set, ...]:
+    """Return the convex parts of a set."""
+    found = points.get_basic_set_list()
+    return tuple(found.get_at(n).to_set() for n in range(found.n_basic_set()))
+
+
 def polyhedral_hull(points: Set, around: Set) -> tuple[Constraint, ...]:
     """Return constraints of a polyhedron around points, without those that hold for
     *around* already, which are points of fewer dimensions: the first ones."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from polydsl.base.dtypes import I64
@@ -25,35 +25,36 @@ from polydsl.semantics.program import (
 
 def substitute(expr: Expr, terms: Mapping[str, Expr]) -> Expr:
     """Return *expr* with each index in *terms* replaced."""
+    if isinstance(expr, Index):
+        return terms.get(expr.name, expr)
+    return with_parts(expr, lambda part: substitute(part, terms))
+
+
+def with_parts(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """Return *expr* with each of its direct parts changed. What is read stays an
+    access."""
     match expr:
-        case Literal() | Size():
+        case Literal() | Size() | Index():
             return expr
-        case Index(name):
-            return terms.get(name, expr)
         case Access(_, subscripts):
-            return replace(
-                expr, subscripts=tuple(substitute(s, terms) for s in subscripts)
-            )
+            return replace(expr, subscripts=tuple(map(change, subscripts)))
         case Pad(access, value):
-            inside = substitute(access, terms)
+            inside = change(access)
             assert isinstance(inside, Access)
-            return replace(expr, access=inside, value=substitute(value, terms))
+            return replace(expr, access=inside, value=change(value))
         case Call(_, arguments):
-            return replace(
-                expr, arguments=tuple(substitute(a, terms) for a in arguments)
-            )
+            return replace(expr, arguments=tuple(map(change, arguments)))
         case Select(condition, then, otherwise):
             return replace(
                 expr,
-                condition=substitute(condition, terms),
-                then=substitute(then, terms),
-                otherwise=substitute(otherwise, terms),
+                condition=change(condition),
+                then=change(then),
+                otherwise=change(otherwise),
             )
-        case Cast(operand) | Reduce(body=operand):
-            inside = substitute(operand, terms)
-            if isinstance(expr, Cast):
-                return replace(expr, operand=inside)
-            return replace(expr, body=inside)
+        case Cast(operand):
+            return replace(expr, operand=change(operand))
+        case Reduce(body=body):
+            return replace(expr, body=change(body))
 
 
 def linear_term(form: Linear, span: Span) -> Expr:

@@ -31,6 +31,7 @@ from math import prod
 
 from polydsl.base.dtypes import DType
 from polydsl.base.inner_product import InnerProduct
+from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.scatters import colliding
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.substitute import linear_term, resolve, substitute
@@ -112,8 +113,11 @@ class NoContraction:
     reason: str
 
 
-def match(scop: Scop, statement: Statement) -> Contraction | NoContraction:
-    """Return the contraction that a statement is, or why it is none."""
+def match(
+    scop: Scop, statement: Statement, fixed: Container[str] = ()
+) -> Contraction | NoContraction:
+    """Return the contraction that a statement is, or why it is none; inside of loops
+    over the indices that are fixed, on which conditions may depend."""
     found = inner_product(statement, scop.sizes)
     if isinstance(found, str):
         return NoContraction(found)
@@ -126,7 +130,9 @@ def match(scop: Scop, statement: Statement) -> Contraction | NoContraction:
         return NoContraction("its tensors are not of one type, f32 or f64")
     if any(0 in scop.tensor(accessed(f).tensor).shape for f in factors):
         return NoContraction("a factor has no elements")
-    if any(lo > hi for lo, hi in statement.box) or statement.conditions:
+    bounded = ordered_indices(*statement.conditions)
+    is_box = all(d in fixed for d in bounded)
+    if any(lo > hi for lo, hi in statement.box) or not is_box:
         return NoContraction("its domain is not a box with points")
     if not all(_is_defined(scop, f) for f in factors):
         return NoContraction("a padded factor is not defined everywhere")
@@ -134,6 +140,12 @@ def match(scop: Scop, statement: Statement) -> Contraction | NoContraction:
     if isinstance(split, NoContraction):
         return split
     return _classify(scop, statement, inner, factors, *split)
+
+
+def boxed(statement: Statement) -> Statement:
+    """Return a statement as if its domain were the box around it, for what does not
+    look at its sets."""
+    return replace(statement, conditions=())
 
 
 def is_product(scop: Scop, statement: Statement) -> bool:

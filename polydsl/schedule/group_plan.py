@@ -156,7 +156,7 @@ class GroupPlanning:
         fixed = self.around.fixed
         if self.around.share is not None:
             return NoContraction("threads share blocks of an index around it")
-        matched = match(self.scop, update)
+        matched = match(self.scop, update, fixed)
         if isinstance(matched, NoContraction):
             return matched
         whole = whole_product(matched, fixed)
@@ -208,8 +208,8 @@ class GroupPlanning:
         them."""
         if not self.around.fixed:
             return choice
-        threads = self.around.threads
-        place = self.around.fixed.index(threads) if threads else -1
+        threads, fixed = self.around.threads, self.around.fixed
+        place = fixed.index(threads) if threads in fixed else -1
         return inside_loops(
             setting, whole, name, choice[1], self.around.made_inside, place
         )

@@ -12,10 +12,11 @@ from polydsl.poly.scop import Group, Item, Scop, Statement
 
 @dataclass(slots=True)
 class Unit:
-    """An item, and the places of the items that it needs."""
+    """An item, the places of the items that it needs, and what follows right after."""
 
     item: Item
     needs: set[int]
+    after: tuple[Item, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,14 @@ class Units:
                 return f"it needs {name}, which comes in between"
         return ""
 
-    def merge(self, root: int, places: Iterable[int], item: Item) -> None:
-        """Put one item in the place of several, that of *root* and others."""
+    def merge(self, root: int, places: Iterable[int], item: Item, *after: Item) -> None:
+        """Put one item, and what follows right after it, in the place of several: of
+        that of *root* and others."""
         gone = {*places} - {root}
         needs = self.by_place[root].needs.union(*(self.by_place[p].needs for p in gone))
         for place in gone:
             del self.by_place[place]
-        self.by_place[root] = Unit(item, needs - gone - {root})
+        self.by_place[root] = Unit(item, needs - gone - {root}, after)
         for place, unit in self.by_place.items():
             if place != root and unit.needs & gone:
                 unit.needs = unit.needs - gone | {root}
@@ -53,7 +55,8 @@ class Units:
         found: list[Item] = []
         while pending:
             ready = (n for n, unit in pending.items() if not unit.needs & {*pending})
-            found.append(pending.pop(next(ready)).item)
+            unit = pending.pop(next(ready))
+            found += [unit.item, *unit.after]
         return tuple(found)
 
 

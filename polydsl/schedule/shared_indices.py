@@ -11,22 +11,47 @@ groups, is shared.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from polydsl.poly.scop import Group, Scop, Statement
+from polydsl.poly.terms import Linear
+from polydsl.schedule.contraction import Contraction
 from polydsl.semantics.program import Expr, Index, accesses
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """An index that groups share, by its name in each of them."""
+    """An index that groups share, by its name in each of them, with its range.
+
+    A loop around the groups is over its values or, where a product needs it for a
+    *side* of its tiles, over blocks of so many of them; the last one may have less.
+    """
 
     names: tuple[tuple[int, str], ...]
+    lo: int
+    hi: int
+    is_side: bool = False
+    size: int = 1
 
     def __getitem__(self, place: int) -> str:
         """Return the name in the group at a place."""
         return dict(self.names)[place]
+
+    @property
+    def extent(self) -> int:
+        """The number of its values."""
+        return max(self.hi - self.lo + 1, 1)
+
+    @property
+    def count(self) -> int:
+        """The number of blocks."""
+        return -(-self.extent // self.size)
+
+    @property
+    def rest(self) -> int:
+        """The number of values that are left beside whole blocks."""
+        return self.extent % self.size
 
 
 Numbered: TypeAlias = Sequence[tuple[int, Group]]
@@ -57,7 +82,9 @@ def shared_indices(scop: Scop, groups: Numbered) -> tuple[Shared, ...]:
         assert isinstance(subscript, Index)
         names = _followed(edges, {last: subscript.name}, len(groups))
         if names is not None and _is_alike(statements, names):
-            found.append(Shared(tuple(sorted(names.items()))))
+            place, name = next(iter(names.items()))
+            lo, hi = statements[place][0].ranges[name]
+            found.append(Shared(tuple(sorted(names.items())), lo, hi))
     return tuple(s for s in found if not _is_vector(statements, s))
 
 
@@ -122,3 +149,37 @@ def _is_vector(statements: Mapping[int, tuple[Statement, ...]], shared: Shared) 
     last = largest.subscripts[-1]
     is_last = isinstance(last, Index) and last.name == shared[place]
     return is_last and not largest.reduced
+
+
+def divided(
+    found: tuple[Shared, ...], place: int, product: Contraction
+) -> tuple[Shared, ...]:
+    """Return what groups share with a product among them, at a place: sides of its
+    tiles are marked, what cannot be in a loop around it is left out.
+
+    A loop over single values may be around it where these move all of its tensors. Of
+    its rows and columns only one side is cut into blocks: not that of its vectors,
+    where both could be.
+    """
+    sides = {s: _side(product, s[place]) for s in found}
+    last = {d for d, _ in product.c.subscripts[-1].coefficients}
+    vectors = "columns" if last & {*product.columns} else "rows"
+    both = {"rows", "columns"} <= {*sides.values()}
+    return tuple(
+        replace(s, is_side=s.is_side or side != "batch")
+        for s, side in sides.items()
+        if side and not (both and side == vectors)
+    )
+
+
+def _side(product: Contraction, index: str) -> str:
+    """Return what an index of a statement is in its product; nothing if it does not
+    stand for itself there."""
+    if dict(product.coordinates).get(index) != Linear(((index, 1),), 0):
+        return ""
+    found = {
+        "batch": product.batch,
+        "rows": product.rows,
+        "columns": product.columns,
+    }
+    return next((kind for kind, names in found.items() if index in names), "")

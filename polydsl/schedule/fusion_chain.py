@@ -1,0 +1,196 @@
+"""A chain of groups with the indices that they share, and what sharing them is worth.
+
+An index is shared value by value; or, where products among the groups need it for their
+tiles, in blocks of its values. Per iteration of the shared loops, rows of what several
+groups touch come from afar for the first of them only, and contracted ones never; on
+the other hand every group's loops begin and end once more, and a product loads again
+what the loops do not move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import prod
+
+from polydsl.base.machine import Machine
+from polydsl.poly.scop import Group, Scop, Statement
+from polydsl.schedule.contraction import boxed, is_product
+from polydsl.schedule.domain_tiles import gain_of_tiles
+from polydsl.schedule.epilogues import is_read_outside
+from polydsl.schedule.shared_indices import Shared
+from polydsl.semantics.program import Index
+
+START = 40.0
+"""The cycles that a group's loops take to begin and to end, once for each iteration of
+the shared loops."""
+
+ROWS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+"""How many rows of products are tried in an iteration of the shared loops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Groups by their places, with what they share, outermost loop first."""
+
+    groups: Mapping[int, Group]
+    shared: tuple[Shared, ...] = ()
+
+    def group_statements(self, scop: Scop) -> Iterator[tuple[int, Statement]]:
+        """Yield the statements with the places of their groups."""
+        for place, group in self.groups.items():
+            yield from ((place, scop.statement(name)) for name in group.names)
+
+    def pairs(self, scop: Scop) -> Iterator[tuple[str, str]]:
+        """Yield the pairs of tensors of which the second reads the first, of different
+        groups."""
+        found = tuple(self.group_statements(scop))
+        for place, writer in found:
+            for other, reader in found:
+                reads = (r.access.tensor for r in reader.reads if other != place)
+                yield from ((t, reader.tensor) for t in reads if t == writer.tensor)
+
+    def contracted(self, scop: Scop) -> tuple[str, ...]:
+        """Return the tensors that nothing outside of the chain needs."""
+        names = tuple(s.name for _, s in self.group_statements(scop))
+        computed = dict.fromkeys(s.tensor for _, s in self.group_statements(scop))
+        inside = (t for t in computed if not is_read_outside(scop, Group(t, names)))
+        return tuple(inside)
+
+    def variants(self) -> Iterator[Chain]:
+        """Yield the chain with any sizes of blocks that leave rows to its products; as
+        it is where these need none."""
+        found = {
+            (*_values(self.shared), *_blocks(self.shared, rows)): None for rows in ROWS
+        }
+        yield from (replace(self, shared=shared) for shared in found if shared)
+
+
+def _values(shared: Sequence[Shared]) -> Iterator[Shared]:
+    """Yield what is shared value by value, if there are several."""
+    yield from (s for s in shared if not s.is_side and s.extent > 1)
+
+
+def _blocks(shared: Sequence[Shared], rows: int) -> tuple[Shared, ...]:
+    """Return what is shared in blocks that have about so many rows together: whole
+    inner indices, which are not shared then, a part of one, and single values."""
+    found: list[Shared] = []
+    for each in reversed([s for s in shared if s.is_side]):
+        size = _size(each.extent, max(rows, 1))
+        if size < each.extent:
+            found.append(replace(each, size=size))
+        rows = rows // each.extent if size == each.extent else 0
+    return tuple(reversed(found))
+
+
+def _size(extent: int, most: int) -> int:
+    """Return into how large blocks an extent is cut: about as large as may be, and all
+    alike if possible, or else nearly so."""
+    if extent <= most:
+        return extent
+    alike = (n for n in range(most, -(-most * 2 // 3) - 1, -1) if extent % n == 0)
+    count = -(-extent // most)
+    return next(alike, -(-extent // count))
+
+
+@dataclass(frozen=True, slots=True)
+class Profit:
+    """What a chain in shared loops is about: bytes that each iteration touches, and
+    cycles won and lost."""
+
+    row: float
+    saved: float
+    lost: float
+
+    @property
+    def net(self) -> float:
+        """The cycles that are won on the whole."""
+        return self.saved - self.lost
+
+
+def profit_of(scop: Scop, machine: Machine, chain: Chain) -> Profit:
+    """Return what it means for a chain to share loops.
+
+    A group finds what an earlier one has touched in the nearest cache that holds all
+    that was touched since: the rows of one iteration, or without the loops everything.
+    """
+    touched = [_touched(scop, chain, place) for place in chain.groups]
+    size = {name: _bytes(scop, name) for group in touched for name in group}
+    contracted = chain.contracted(scop)
+
+    def gain(name: str, between: Sequence[Mapping[str, _Touched]]) -> float:
+        trips = _trips(between)
+        far = _load(machine, sum(size[n] for n in trips))
+        near = _load(machine, sum(size[n] / trips[n] for n in trips))
+        return size[name] * (1 / far - 1 / near) if trips[name] > 1 else 0.0
+
+    saved = sum(gain(name, touched) for name in contracted)
+    for name in size:
+        uses = [n for n, group in enumerate(touched) if name in group]
+        pairs = pairwise(uses)
+        saved += sum(gain(name, touched[one : other + 1]) for one, other in pairs)
+    saved += sum(
+        gain_of_tiles(scop, machine, group, shared[place], shared.size)
+        for shared in chain.shared
+        for place, group in chain.groups.items()
+        if shared.size > 1
+    )
+    row = sum(size[n] / trips for n, trips in _trips(touched).items())
+    starts = prod(s.count for s in chain.shared)
+    anew = sum(
+        size[name] * (starts / each.trips - 1)
+        for group in touched
+        for name, each in group.items()
+        if each.is_factor
+    )
+    lost = START * starts * len(chain.groups) + anew / _load(machine, row)
+    return Profit(row, saved, lost)
+
+
+@dataclass(frozen=True, slots=True)
+class _Touched:
+    """In how many parts the shared indices cut a tensor that a group touches, and
+    whether it is a factor of a product there."""
+
+    trips: int
+    is_factor: bool
+
+
+def _trips(touched: Sequence[Mapping[str, _Touched]]) -> dict[str, int]:
+    """Return the parts of each tensor that some groups touch."""
+    found: dict[str, int] = {}
+    for group in touched:
+        for name, each in group.items():
+            found[name] = min(found.get(name, each.trips), each.trips)
+    return found
+
+
+def _touched(scop: Scop, chain: Chain, place: int) -> dict[str, _Touched]:
+    """Return what a group of a chain touches."""
+    counts = {s[place]: s.count for s in chain.shared}
+    is_side = any(s.is_side for s in chain.shared)
+    found: dict[str, _Touched] = {}
+    for statement in map(scop.statement, chain.groups[place].names):
+        is_factor = is_side and is_product(scop, boxed(statement))
+        reads = [read.access for read in statement.reads]
+        places = [(a.tensor, a.subscripts, is_factor) for a in reads]
+        places.append((statement.tensor, statement.subscripts, False))
+        for tensor, subscripts, own in places:
+            names = {s.name for s in subscripts if isinstance(s, Index)}
+            trips = prod(count for d, count in counts.items() if d in names)
+            before = found.get(tensor, _Touched(trips, own))
+            found[tensor] = _Touched(min(before.trips, trips), before.is_factor or own)
+    return found
+
+
+def _bytes(scop: Scop, name: str) -> float:
+    tensor = scop.tensor(name)
+    return float(prod(tensor.shape) * tensor.dtype.bytes)
+
+
+def _load(machine: Machine, size: float) -> float:
+    """Return the bytes in a cycle of the nearest cache that holds so many, beside as
+    much of something else."""
+    held = (c.load for c in machine.caches if c.capacity / 2 >= size)
+    return next(held, machine.memory.load)
