@@ -52,7 +52,8 @@ class Group:
     @property
     def updates(self) -> tuple[Statement, ...]:
         """The statements that combine into it."""
-        return tuple(self.scop.statement(name) for name in self.plan.updates)
+        found = map(self.scop.statement, self.plan.updates)
+        return tuple(statement.inside(self.plan.fixed) for statement in found)
 
     @property
     def model(self) -> Statement:

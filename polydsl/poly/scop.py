@@ -9,8 +9,8 @@ Sizes are folded into the sets; `binding` keeps their names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Literal as OneOf
 from typing import TypeAlias
@@ -91,6 +91,11 @@ class Statement:
         """The dimensions that the written element depends on, in order."""
         return tuple(d for d in self.dims if d not in self.reduced)
 
+    def inside(self, fixed: Container[str]) -> Statement:
+        """Return the statement as one iteration of loops over some dimensions sees it:
+        none of these is summed there."""
+        return replace(self, reduced=tuple(d for d in self.reduced if d not in fixed))
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -122,8 +127,9 @@ class Recurrence:
 class Fused:
     """Tensors that share a loop: `lo <= index <= hi`, and for each value, whatever the
     others do, the items of the body. Every statement inside has the index on its left
-    side, and needs inside what has the same value of it. Of the `contracted` tensors,
-    which nothing outside needs, one value of the index is in memory at a time."""
+    side, or sums over it, and needs inside what has the same value of it. Of the
+    `contracted` tensors, which nothing outside needs, one value of the index is in
+    memory at a time."""
 
     index: str
     lo: int

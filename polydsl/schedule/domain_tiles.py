@@ -53,7 +53,7 @@ def in_tiles(
     update = _bounded_product(scop, group)
     if update is None:
         return None
-    tilings = _tilings(scop, update, around, size)
+    tilings = _tilings(update, around, size)
     found = _domain(update, around, tilings)
     if not tilings or found.whole.is_empty():
         return None
@@ -73,7 +73,7 @@ def gain_of_tiles(
         return 0.0
     lo, hi = update.ranges[index]
     blocks = Tiling(index + "'", lo, size, (hi - lo + 1) // size)
-    tilings = {index: blocks, **_tilings(scop, update, (index,), size)}
+    tilings = {index: blocks, **_tilings(update, (index,), size)}
     found = tiled_domain(update, (), tilings)
     inside = (hi - lo + 1 for d, (lo, hi) in update.ranges.items() if d not in tilings)
     points = prod((*inside, *(t.size for t in tilings.values())))
@@ -97,11 +97,11 @@ def _bounded_product(scop: Scop, group: Group) -> Statement | None:
 
 
 def _tilings(
-    scop: Scop, update: Statement, around: tuple[str, ...], size: int
+    update: Statement, around: tuple[str, ...], size: int
 ) -> dict[str, Tiling]:
     """Return the tiles of each index that a condition bounds and that is longer than a
     tile."""
-    taken = {d for s in scop.statements for d in s.dims}
+    taken = {*update.dims, *around}
     found: dict[str, Tiling] = {}
     for d in ordered_indices(*update.conditions):
         lo, hi = update.ranges[d]
@@ -151,9 +151,10 @@ class _Tiles:
             ((d, tiling),) = self.tilings.items()
             _, hi = self.update.ranges[d]
             first = tiling.first + tiling.count * tiling.size
-            if first <= hi:
-                last = Tiling(f"{tiling.tile}_rest", first, hi + 1 - first, 1)
-                made.append(self._in({d: last}, touched=True, suffix="_rest"))
+            last = {d: Tiling(tiling.tile, first, hi + 1 - first, 1)}
+            left = first <= hi and _domain(self.update, self.around, last)
+            if left and not left.touched.is_empty():
+                made.append(self._in(last, touched=True, suffix="_rest"))
         else:
             rest = self._rest_groups()
             if rest is None:

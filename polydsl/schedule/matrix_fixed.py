@@ -3,8 +3,8 @@ value of an index that a chain shares.
 
 What is searched is the product of one iteration, in which those indices have a single
 value (`one_iteration`). The schedule that is found is then put inside of the loops
-(`inside_loops`): a copy of what no iteration changes is made before all of them, any
-other one inside of the last loop that decides what it holds.
+(`inside_loops`): a copy is made before the first of them that does not decide what it
+holds, for all iterations further in; of what these loops compute, in each of them.
 """
 
 from __future__ import annotations
@@ -131,8 +131,7 @@ def _placed(
         return reading
     if reading.loops:
         return replace(reading, loops=len(fixed) + reading.loops)
-    deciding = [n for n, d in enumerate(fixed) if d in operand.dims]
-    place = deciding[-1] + 1 if deciding else 0
+    place = next((n for n, d in enumerate(fixed) if d not in operand.dims), len(fixed))
     if operand.tensor in made_inside:
         place = len(fixed)
     return Reading("packed" if place else reading.how, place)

@@ -163,7 +163,8 @@ class _Planning:
     def _group(
         self, item: Group, around: Around
     ) -> tuple[tuple[Plan, ...], tuple[Decision, ...]]:
-        statements = tuple(self.scop.statement(name) for name in item.statements)
+        found = map(self.scop.statement, item.statements)
+        statements = tuple(statement.inside(around.fixed) for statement in found)
         planning = GroupPlanning(
             self.scop,
             self.layout,
