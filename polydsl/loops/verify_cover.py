@@ -84,7 +84,8 @@ def check_cover(target: Target, visits: Sequence[Visit]) -> None:
     )
     # Where every visit takes all points of a group, it tells none of them apart.
     groups = tuple(g for g in groups if not (visits and g.is_whole(visits)))
-    if len(groups) == 1 and _exists(target) and groups[0].is_parted(visits):
+    parted = [g for g in groups if not g.takes_all(visits)]
+    if len(parted) == 1 and _exists(target) and parted[0].is_parted(visits):
         return
     wanted = [group.wanted() for group in groups]
     ranges = [[group.positions(visit) for group in groups] for visit in visits]
@@ -175,17 +176,30 @@ class _Group:
 
     def positions(self, visit: Visit) -> Positions:
         """Return the positions that a visit hits, each of them once."""
-        forms = [
-            shifted(form, -self.target.space.box[dim][0])
-            for dim, form in zip(self.target.dims, visit.coordinates)
-            if dim in self.dims
-        ]
+        forms = self._forms(visit)
         conditions = self._conditions(visit, forms)
         if not conditions and not self.conditions:
             found = self._closed(visit.piece.space, forms)
             if found is not None:
                 return found
         return self._enumerated(visit, forms, All(conditions))
+
+    def takes_all(self, visits: Sequence[Visit]) -> bool:
+        """Whether it is plain to see that every visit hits all positions, each once."""
+        return not self.conditions and all(
+            not self._conditions(visit, forms)
+            and self._closed(visit.piece.space, forms) == (0, prod(self.extents) - 1)
+            for visit in visits
+            for forms in [self._forms(visit)]
+        )
+
+    def _forms(self, visit: Visit) -> list[Form]:
+        """Return the coordinates of a visit, counted from 0."""
+        return [
+            shifted(form, -self.target.space.box[dim][0])
+            for dim, form in zip(self.target.dims, visit.coordinates)
+            if dim in self.dims
+        ]
 
     def is_whole(self, visits: Sequence[Visit]) -> bool:
         """Whether isl knows that every visit hits all the wanted positions, each once;

@@ -173,18 +173,24 @@ def _joined(
 ) -> list[tuple[Piece, int]]:
     """Return the boxes of two halves, those put together that have one answer and meet
     where the range of a variable was cut."""
+
+    def others(piece: Piece, value: int, meeting: int) -> tuple[object, ...]:
+        box = piece.space.box
+        return value, meeting, *((n, ends) for n, ends in box.items() if n != name)
+
     found = list(left)
+    places = {
+        others(piece, value, piece.space.box[name][1] + 1): place
+        for place, (piece, value) in enumerate(left)
+    }
     for piece, value in right:
         lo, hi = piece.space.box[name]
-        for place, (other, answer) in enumerate(found):
-            first, last = other.space.box[name]
-            whole = piece.restricted(name, (first, hi))
-            same = other.restricted(name, (first, hi)) == whole
-            if last + 1 == lo and answer == value and same:
-                found[place] = (whole, value)
-                break
-        else:
+        place = places.get(others(piece, value, lo))
+        if place is None:
             found.append((piece, value))
+            continue
+        first, _ = left[place][0].space.box[name]
+        found[place] = piece.restricted(name, (first, hi)), value
     return found
 
 

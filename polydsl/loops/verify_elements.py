@@ -20,6 +20,7 @@ from polydsl.loops.verify_forms import (
     Lookup,
     Point,
     Space,
+    Var,
     add,
     atom,
     combine,
@@ -124,6 +125,8 @@ def collision(address: Form, inner: Sequence[str], space: Space) -> Point | None
     tied: set[str] = {*inner}
     kept = [t for t in form.terms if variables(Form(frozenset((t,)), 0)) & tied]
     moving = Form(frozenset(kept), 0)
+    if _tells_apart(moving, inner, space):
+        return None
     outer = sorted(variables(moving) - tied)
     names = [*outer, *inner]
     shape = tuple(space.extent(n) for n in names)
@@ -138,3 +141,18 @@ def collision(address: Form, inner: Sequence[str], space: Space) -> Point | None
     flat = row * rows.shape[1] + int(order[row, column + 1])
     place = [int(v) for v in np.unravel_index(flat, shape)]
     return dict(point_at(place, names, space))
+
+
+def _tells_apart(form: Form, names: Sequence[str], space: Space) -> bool:
+    """Whether it is plain to see that a form has another value for all other values of
+    some counters: each counts more than all that count less together."""
+    factors = {a.name: abs(c) for a, c in form.terms if isinstance(a, Var)}
+    several = {n for n in names if space.extent(n) > 1}
+    if len(factors) < len(form.terms) or not several <= {*factors}:
+        return False
+    reach = 0
+    for factor, name in sorted((factors[n], n) for n in several):
+        if factor <= reach:
+            return False
+        reach += factor * (space.extent(name) - 1)
+    return True

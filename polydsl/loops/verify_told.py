@@ -70,12 +70,17 @@ def untold(event: Event, other: Event, counters: Sequence[str]) -> Point | None:
     if not moving:
         return None
     ours, theirs = event.subscripts, other.subscripts
-    told: set[str] = set()
+    told = {
+        c
+        for axis in range(len(ours))
+        for c in moving
+        if _tells(event, other, (axis,), [c])
+    }
     for axes in independent_axes(ours, theirs):
         names = frozenset().union(
             *(variables(ours[a]) | variables(theirs[a]) for a in axes)
         )
-        wanted = [c for c in moving if c in names]
+        wanted = [c for c in moving if c in names and c not in told]
         fixed = _common_outside(event.leaf, other.leaf, names, counters)
         if not wanted and names <= {*fixed} and _differ(event, other, axes, names):
             return None

@@ -2,21 +2,28 @@
 
 A tensor that only the groups inside of a fused loop need has no memory for the other
 values of the loop's index: the stride along it is 0. Each thread has a row of its own.
+Rows of what is left do not begin in the same set of a cache, as they would with a
+stride of whole pages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
 
 from polydsl.poly.scop import Fused, Item, Scop
 from polydsl.schedule.operand import Layout
 from polydsl.semantics.program import Index
 
+SAME_SET = 4096
+"""Bytes after which lines share a set of the nearest caches."""
+
+LINE = 64
+"""The bytes of a cache line."""
+
 
 def contracted_layout(scop: Scop, layout: Layout) -> Layout:
-    """Return the strides of every tensor, in elements, those of contracted ones dense
-    in what is left of them."""
+    """Return the strides of every tensor, in elements; those of contracted ones are 0
+    along what they are contracted along."""
     around = dict(_around(scop.items, ()))
     return {
         name: _strides(scop, name, around[name]) if name in around else strides
@@ -39,7 +46,12 @@ def _strides(scop: Scop, name: str, along: tuple[str, ...]) -> tuple[int, ...]:
     writer = next(s for s in scop.statements if s.tensor == name)
     subscripts, shape = writer.subscripts, scop.tensor(name).shape
     gone = [isinstance(s, Index) and s.name in along for s in subscripts]
-    kept = [1 if is_gone else n for is_gone, n in zip(gone, shape)]
-    return tuple(
-        0 if is_gone else prod(kept[axis + 1 :]) for axis, is_gone in enumerate(gone)
-    )
+    bytes_each = scop.tensor(name).dtype.bytes
+    strides: list[int] = []
+    step = 1
+    for extent, is_gone in reversed([*zip(shape, gone)]):
+        if not is_gone and extent > 1 and step * bytes_each % SAME_SET == 0:
+            step += LINE // bytes_each
+        strides.append(0 if is_gone else step)
+        step *= 1 if is_gone else extent
+    return tuple(reversed(strides))

@@ -8,11 +8,15 @@ from polydsl.poly.scop import Statement
 from polydsl.semantics.program import Literal
 
 
+def is_each(statement: Statement) -> bool:
+    """Whether a statement assigns another element at each of its points."""
+    has_own = is_plain(statement) and len(statement.dims) == len(statement.subscripts)
+    return has_own and statement.combine is None
+
+
 def is_whole(statement: Statement) -> bool:
     """Whether a statement assigns one element at each point of a box of indices."""
-    is_box = is_plain(statement) and not statement.conditions
-    is_each = len(statement.dims) == len(statement.subscripts)
-    return is_box and is_each and statement.combine is None
+    return is_each(statement) and not statement.conditions
 
 
 def is_alike(first: Statement, update: Statement) -> bool:

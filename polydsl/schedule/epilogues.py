@@ -14,10 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from polydsl.poly.polyhedra import ordered_dimensions
 from polydsl.poly.scop import Group, Item, Recurrence, Scop, Statement
 from polydsl.poly.statements import rebuilt
+from polydsl.poly.terms import isl_name
 from polydsl.schedule.decision import Decision, pair_subject
-from polydsl.schedule.elements import is_alike, is_whole
+from polydsl.schedule.elements import is_alike, is_each
 from polydsl.schedule.item_order import Units, units_of
 from polydsl.semantics.program import Access, Index, accesses, are_distinct, reads
 
@@ -123,14 +125,14 @@ class _Joining:
         *others, reader = self._all(group)
         if others or reader.combine is not None:
             return f"{reader.tensor} is a reduction"
-        if not is_whole(reader):
-            return f"the points of {reader.tensor} are no box of its elements"
-        if not is_whole(first) or not all(is_alike(first, u) for u in updates):
+        if not is_each(reader):
+            return f"{reader.tensor} is not defined element by element"
+        if not is_each(first) or not all(is_alike(first, u) for u in updates):
             return f"{root.tensor} is not finished element by element"
         terms = self._terms(root, reader)
         if terms is None:
             return f"{reader.tensor} reads it at other elements than its own"
-        if any(reader.ranges[d] != first.ranges[e] for d, e in terms.items()):
+        if not _has_points_of(reader, first, terms):
             return f"{reader.tensor} has other points"
         if _last(reader, terms) != _last(first, {}):
             return f"{reader.tensor} is stored in another order"
@@ -163,8 +165,23 @@ class _Joining:
             reader,
             {d: Index(e, reader.span) for d, e in terms.items()},
             self.statements[root.statements[0]].ranges,
-            (),
+            self.statements[root.statements[0]].conditions,
         )
+
+
+def _has_points_of(
+    reader: Statement, first: Statement, terms: Mapping[str, str]
+) -> bool:
+    """Whether a statement has the points of another one, with other names of their
+    coordinates."""
+    if any(reader.ranges[d] != first.ranges[e] for d, e in terms.items()):
+        return False
+    if not (reader.conditions or first.conditions):
+        return True
+    names = {e: d for d, e in terms.items()}
+    order = [isl_name(names[e]) for e in first.dims]
+    own = ordered_dimensions(first.domain, [isl_name(e) for e in first.dims])
+    return bool(ordered_dimensions(reader.domain, order).is_equal(own))
 
 
 def _renaming(access: Access, writer: Statement) -> dict[str, str] | None:
