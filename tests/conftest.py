@@ -18,6 +18,8 @@ from polydsl.base.options import Options
 from polydsl.base.providers import PROVIDERS
 
 GOLDEN = Path(__file__).parent / "golden"
+WITH_TORCH = Path(__file__).parent / "with_torch"
+"""Where all tests that need PyTorch are: `.ci/run` reads nothing else for them."""
 
 Golden = Callable[[str, str], None]
 
@@ -44,6 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if folder is None:
         folder = config.stash[_FOLDER] = tempfile.mkdtemp(prefix="polydsl-tests-")
     os.environ["POLYDSL_CACHE_DIR"] = os.path.abspath(folder)
+    # Threads of OpenMP turn in circles for a while when their work is done: beside
+    # another process that tests, they take its core from it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def pytest_report_header() -> list[str]:
@@ -57,6 +62,11 @@ def pytest_report_header() -> list[str]:
     return lines
 
 
+def pytest_collection_finish() -> None:
+    """Look no more through what was imported: it stays to the end."""
+    gc.freeze()
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _FOLDER in config.stash:
         shutil.rmtree(config.stash[_FOLDER], ignore_errors=True)
@@ -65,6 +75,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every Hypothesis test, for `make fuzz`."""
     for item in items:
+        if item.get_closest_marker("torch") and WITH_TORCH not in item.path.parents:
+            raise pytest.UsageError(f"{item.nodeid} belongs into {WITH_TORCH.name}")
         if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj):
             item.add_marker("random")
 

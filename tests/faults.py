@@ -59,6 +59,13 @@ OPTIONS = ("-X", "faulthandler", "-W", "ignore:.*fork:DeprecationWarning")
 """Later Pythons warn of every fork beside threads: that is what is tested."""
 
 
+def surroundings(**environment: str) -> dict[str, str]:
+    """Return the environment of a user's process, where threads of OpenMP wait as they
+    do by themselves (see `conftest`)."""
+    kept = {n: v for n, v in os.environ.items() if n != "OMP_WAIT_POLICY"}
+    return {**kept, **environment}
+
+
 def started(program: str, folder: Path, **environment: str) -> subprocess.Popen[str]:
     """Start a program with a cache folder."""
     return subprocess.Popen(
@@ -68,7 +75,7 @@ def started(program: str, folder: Path, **environment: str) -> subprocess.Popen[
             "-c",
             PRELUDE + textwrap.dedent(program),
         ],
-        env={**os.environ, "POLYDSL_CACHE_DIR": str(folder), **environment},
+        env=surroundings(POLYDSL_CACHE_DIR=str(folder), **environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

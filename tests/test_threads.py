@@ -1,7 +1,6 @@
 """Parallel loops: every part runs once, on every run time, in every situation."""
 
 import ctypes
-import os
 import subprocess
 import sys
 import textwrap
@@ -11,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from faults import surroundings
 
 from polydsl.backend import openmp
 from polydsl.backend.jit import compile_object
@@ -118,7 +118,7 @@ def run_script(name: str, body: str, **environ: str) -> str:
         text=True,
         timeout=60,
         check=False,
-        env={**os.environ, **environ},
+        env=surroundings(**environ),
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

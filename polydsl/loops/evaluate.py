@@ -7,6 +7,7 @@ expression there with NumPy's scalars, in the dtype of each subexpression.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, assert_never
 
 import numpy as np
@@ -66,6 +67,9 @@ class Run:
 def value_of(run: Run, expr: Expr) -> Any:
     """Return the value of *expr* at the point, a NumPy scalar of its dtype."""
     match expr:
+        # Subscripts are most of a nest, and calls most of them.
+        case Call():
+            return _call(run, expr)
         case Literal(value, dtype):
             return _literal(value, dtype)
         case Var(name):
@@ -78,8 +82,6 @@ def value_of(run: Run, expr: Expr) -> Any:
             return value_of(run, then if value_of(run, condition) else otherwise)
         case Cast(operand, dtype):
             return cast(value_of(run, operand), dtype)
-        case Call():
-            return _call(run, expr)
         case _:
             assert_never(expr)
 
@@ -92,25 +94,32 @@ def _literal(value: int | float | bool, dtype: DType) -> Any:
 
 def _call(run: Run, call: Call) -> Any:
     values = [value_of(run, argument) for argument in call.arguments]
-    if len({value.dtype for value in values}) > 1:
-        raise Fault(f"the operands of {call.function} have several dtypes")
-    row = FUNCTIONS[call.function]
-    function, inner = row.numpy, _operand_type(row, call.arguments[0].dtype)
-    values = [cast(value, inner) for value in values]
+    own = values[0].dtype
+    for value in values:
+        if value.dtype is not own and value.dtype != own:
+            raise Fault(f"the operands of {call.function} have several dtypes")
+    row, inner = _computation(call.function, call.arguments[0].dtype)
+    # To cast to the same dtype, as for nearly all subscripts, would change nothing.
+    if own != inner.numpy:
+        values = [cast(value, inner) for value in values]
+    function = row.numpy
     if row.variadic:
         result = values[0]
         for value in values[1:]:
             result = function(result, value)
     else:
         result = function(*values)
-    return call.dtype.numpy.type(result)
+    target = call.dtype.numpy.type
+    return result if type(result) is target else target(result)
 
 
-def _operand_type(row: Function, dtype: DType) -> DType:
-    """Return the type in which a function computes on operands of *dtype*."""
+@cache
+def _computation(name: str, dtype: DType) -> tuple[Function, DType]:
+    """Return a function, and the type in which it computes on operands of *dtype*."""
+    row = FUNCTIONS[name]
     if row.rule == "arithmetic" or (row.rule == "float" and dtype.is_float):
-        return widen(dtype)
-    return F32 if row.rule == "float" else dtype
+        return row, widen(dtype)
+    return row, F32 if row.rule == "float" else dtype
 
 
 def _index(run: Run, index: tuple[Expr, ...]) -> list[int]:

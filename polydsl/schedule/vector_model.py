@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
+from math import ceil, prod
 from typing import TypeAlias
 
 import numpy as np
@@ -24,6 +24,9 @@ from polydsl.schedule.vector_memory import Moved, Walk, moved
 
 Counts: TypeAlias = NDArray[np.int64]
 Cycles: TypeAlias = NDArray[np.float64]
+Amount: TypeAlias = Cycles | float
+"""Something of each candidate, a number where all have as much: most indices are not of
+the tile, and arrays of ones would take most of the time."""
 Factors: TypeAlias = tuple[tuple[str, int], ...]
 """How much every index moves one subscript."""
 
@@ -163,10 +166,12 @@ def _limits(family: Family, tiling: _Tiling, machine: Machine) -> Limits:
     # Partial sums that begin and end in one body are combined as they come.
     kept = np.where(bodies == tiles, 2.0 * rows, kept)
     live = [_live(o, family, extents) for o in family.operands]
-    needed = sum(live, kept + 1.0)
+    needed: Cycles = kept + 1.0
+    for held in live:
+        needed = needed + held
     loads = loaded = 0.0 * size
     for operand, held in zip(family.operands, live):
-        distinct = _distinct(operand, family, extents)
+        distinct = _distinct(operand, extents)
         stays = distinct <= machine.vector_registers - needed + held
         executions = _executions(operand, family, tiling, stays)
         loads = loads + executions * distinct * _loads(operand, family, machine)
@@ -197,8 +202,8 @@ class _Tiling:
     another along it. There are `tiles` register tiles, executed `bodies` times. A tile
     has `rows` vectors of results; where lanes are combined, single results."""
 
-    extents: Mapping[str, Counts]
-    trips: Mapping[str, Cycles]
+    extents: Mapping[str, Amount]
+    trips: Mapping[str, Amount]
     size: Cycles
     tiles: Cycles
     bodies: Cycles
@@ -207,10 +212,8 @@ class _Tiling:
 
 def _tiling(family: Family, counts: Counts) -> _Tiling:
     extents = _extents(family, counts)
-    trips: dict[str, Cycles] = {
-        d: (-(-n // extents[d])).astype(np.float64) for d, n in family.extents.items()
-    }
-    tiles = bodies = np.ones(1, np.float64)
+    trips = {d: _ceil(n / extents[d]) for d, n in family.extents.items()}
+    tiles = bodies = np.ones(len(counts), np.float64)
     for d, n in trips.items():
         bodies = bodies * n
         if d not in family.reduced:
@@ -224,13 +227,17 @@ def _tiling(family: Family, counts: Counts) -> _Tiling:
     return _Tiling(extents, trips, size, tiles, bodies, rows)
 
 
-def _points(family: Family, extents: Mapping[str, Counts], d: str) -> Cycles:
+def _ceil(amount: Amount) -> Amount:
+    return float(ceil(amount)) if isinstance(amount, float) else np.ceil(amount)
+
+
+def _points(family: Family, extents: Mapping[str, Amount], d: str) -> Amount:
     """Return the points of an index in a register tile."""
-    points: Cycles = extents[d].astype(np.float64)
+    points = extents[d]
     return points * family.lanes if d == family.vector else points
 
 
-def _masks(family: Family, extents: Mapping[str, Counts]) -> Cycles:
+def _masks(family: Family, extents: Mapping[str, Amount]) -> Cycles:
     """Return the instructions that a vector needs to be masked."""
     total: Cycles = np.zeros(1, np.float64)
     for d, _ in family.spreads:
@@ -240,7 +247,7 @@ def _masks(family: Family, extents: Mapping[str, Counts]) -> Cycles:
 
 
 def _executions(
-    operand: Operand, family: Family, tiling: _Tiling, stays: NDArray[np.bool_]
+    operand: Operand, family: Family, tiling: _Tiling, stays: NDArray[np.bool_] | bool
 ) -> Cycles:
     """Return how often an access is loaded: once for the innermost loop that runs, if
     it does not move with it and *stays* in registers."""
@@ -249,6 +256,12 @@ def _executions(
     is_innermost = stays
     for d in reversed(family.walk.loops):
         trips = tiling.trips[d]
+        if isinstance(trips, float):
+            if trips > 1:
+                if d not in names:
+                    bodies = np.where(is_innermost, bodies / trips, bodies)
+                break
+            continue
         runs = trips > 1
         if not runs.any():
             continue
@@ -265,7 +278,8 @@ def with_memory(
 ) -> Prices:
     """Return the prices with what waiting for caches and memory adds: they work at the
     same time as the core, as far as hardware fetches ahead."""
-    tile = {d: e.astype(np.float64) for d, e in _extents(family, counts).items()}
+    one: Cycles = np.ones(len(counts))
+    tile = {d: one * e for d, e in _extents(family, counts).items()}
     if family.vector is not None:
         most = float(max(family.walk.extents[family.vector], 1))
         tile[family.vector] = np.minimum(tile[family.vector] * family.lanes, most)
@@ -275,30 +289,34 @@ def with_memory(
     return Prices((*prices.parts, ("caches", waiting)), prices.fits, levels)
 
 
-def _extents(family: Family, counts: Counts) -> dict[str, Counts]:
+def _extents(family: Family, counts: Counts) -> dict[str, Amount]:
     """Return how many points (or vectors) of each index the tile holds."""
-    one = np.ones(len(counts), np.int64)
-    found = dict.fromkeys(family.extents, one)
-    found |= {d: one * family.extents[d] for d in family.taps}
-    found |= {d: counts[:, place] for place, d in enumerate(family.tile)}
-    return found
+    found: dict[str, Amount] = dict.fromkeys(family.extents, 1.0)
+    found |= {d: float(family.extents[d]) for d in family.taps}
+    sides = counts.T.astype(np.float64)
+    if len(counts) == 1:
+        return found | dict(zip(family.tile, sides[:, 0].tolist()))
+    return found | dict(zip(family.tile, sides))
 
 
-def _distinct(
-    operand: Operand, family: Family, extents: Mapping[str, Counts]
-) -> Cycles:
-    """Return how many vectors (or scalars) of an access the tile touches."""
-    total: Cycles = np.ones(1, np.float64)
+def _distinct(operand: Operand, extents: Mapping[str, Amount]) -> Amount:
+    """Return how many vectors (or scalars) of an access the tile touches, which holds
+    one point of the indices without *extents*."""
+    total: Amount = 1.0
     for axis, factors in enumerate(operand.axes):
-        every: Cycles = np.ones(1, np.float64)
-        reach: Cycles = np.ones(1, np.float64)
+        every: Amount = 1.0
+        reach: Amount = 1.0
         for d, factor in factors:
-            every = every * extents[d]
-            reach = reach + abs(factor) * (extents[d] - 1.0)
+            if d in extents:
+                every = every * extents[d]
+                reach = reach + abs(factor) * (extents[d] - 1.0)
         # Shifted by less than a vector, every shift is a vector of its own.
-        total = total * (
-            every if axis == operand.vector_axis else np.minimum(every, reach)
-        )
+        if axis == operand.vector_axis:
+            total = total * every
+        elif isinstance(every, float) and isinstance(reach, float):
+            total = total * min(every, reach)
+        else:
+            total = total * np.minimum(every, reach)
     return total
 
 
@@ -314,20 +332,24 @@ def _loads(operand: Operand, family: Family, machine: Machine) -> float:
     return each + operand.border
 
 
-def _live(operand: Operand, family: Family, extents: Mapping[str, Counts]) -> Cycles:
+def _live(operand: Operand, family: Family, extents: Mapping[str, Amount]) -> Amount:
     """Return the registers that hold what an access has loaded for later.
 
     That is what the loops inside of the outermost one that carries reuse touch: one
     that the access does not move with, or that moves an axis which another one inside
     of it moves, too.
     """
-    live: Cycles = np.ones(1, np.float64)
-    for place, d in reversed(tuple(enumerate(family.order))):
-        inner = family.order[place + 1 :]
-        axes = [dict(factors) for factors in operand.axes if d in dict(factors)]
-        slides = any(name in inner for factors in axes for name in factors)
-        if not axes or slides:
-            held = {n: e if n in inner else np.ones_like(e) for n, e in extents.items()}
-            inside = _distinct(operand, family, held)
-            live = np.where(extents[d] > 1, inside, live)
+    live: Amount = 1.0
+    inner: dict[str, Amount] = {}
+    for d in reversed(family.order):
+        side = extents[d]
+        if not isinstance(side, float) or side > 1.0:
+            moved_by = [f for f in operand.axes if any(name == d for name, _ in f)]
+            if not moved_by or any(name in inner for f in moved_by for name, _ in f):
+                inside = _distinct(operand, inner)
+                if isinstance(side, float):
+                    live = inside
+                else:
+                    live = np.where(side > 1.0, inside, live)
+        inner[d] = side
     return live
