@@ -104,4 +104,28 @@ FUSION_MUTATIONS: tuple[Mutation, ...] = (
         "    return first[0] < second[1] and second[0] < first[1]\n",
         "scratch",
     ),
+    Mutation(
+        "fusion",
+        "an index is summed that another factor has",
+        "polydsl/schedule/contraction_tree.py",
+        "            if moved & some and (moved & ~some or d in self.left)\n",
+        "            if moved & some and (moved & ~some > some or d in self.left)\n",
+        "order of contraction",
+    ),
+    Mutation(
+        "fusion",
+        "a step is shared by sums over different indices",
+        "polydsl/schedule/contraction_steps.py",
+        "frozenset(ranges), network.kept(some)\n",
+        "frozenset(ranges)\n",
+        "order of contraction",
+    ),
+    Mutation(
+        "fusion",
+        "products in recurrences are computed in steps",
+        "polydsl/schedule/contraction_order.py",
+        "    if update.tensor in _needed(scop, {access.tensor for access in read}):\n",
+        "    if update.tensor in {access.tensor for access in read}:\n",
+        "order of contraction",
+    ),
 )
