@@ -120,4 +120,28 @@ FUSION_MUTATIONS: tuple[Mutation, ...] = (
         "    form = linear_from(sizes, 0)\n",
         "row_blocks",
     ),
+    Mutation(
+        "fusion",
+        "an index is summed that another factor has",
+        "polydsl/schedule/contraction_tree.py",
+        "            if moved & some and (moved & ~some or d in self.left)\n",
+        "            if moved & some and (moved & ~some > some or d in self.left)\n",
+        "order of contraction",
+    ),
+    Mutation(
+        "fusion",
+        "a step is shared by sums over different indices",
+        "polydsl/schedule/contraction_steps.py",
+        "frozenset(ranges), network.kept(some)\n",
+        "frozenset(ranges)\n",
+        "order of contraction",
+    ),
+    Mutation(
+        "fusion",
+        "products in recurrences are computed in steps",
+        "polydsl/schedule/contraction_order.py",
+        "    if update.tensor in _needed(scop, {access.tensor for access in read}):\n",
+        "    if update.tensor in {access.tensor for access in read}:\n",
+        "order of contraction",
+    ),
 )

@@ -23,6 +23,7 @@ from polydsl.loops.nest import BatchReduceGemm, GuardedRows, Loop, LoopNest
 from polydsl.loops.verify_buffers import is_contracted
 from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.scop import Scop, Statement
+from polydsl.schedule.contraction_order import AT_ONCE
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_point import AXES
 from polydsl.schedule.schedule import Schedule
@@ -88,6 +89,7 @@ _OTHERS = (
     "follows a product", "follows the last of several blocks", "follows twice",
     "left in registers", "stored before what follows",
     "shared loops", "blocks of rows", "one row in memory", "factors moved out of a sum",
+    "product in steps",
 )  # fmt: skip
 
 WANTED = frozenset(
@@ -174,6 +176,8 @@ def _fusion(scop: Scop, schedule: Schedule, found: LoopNest) -> Iterator[str]:
                 yield "blocks of rows"
         if "does not sum over" in decision.chosen:
             yield "factors moved out of a sum"
+        if "order of " in decision.subject and decision.chosen != AT_ONCE:
+            yield "product in steps"
 
 
 def _case(case: Case) -> Iterator[str]:

@@ -235,6 +235,13 @@ def _integers(**options: Any) -> Case:
 
 BOUND = frozenset({"w"})
 
+CHAIN = """\
+kernel f(x: f32[B, I], w: f32[I, J], z: f32[J, K]):
+    y[b, k] += x[b, i] * w[i, j] * z[j, k]
+    u[b, k] = relu(y[b, k])
+    v[b, k] = tanh(u[b, k])
+    return u, v
+"""
 CONTINUED = """\
 kernel f(a: f32[M, K], b: f32[K, N], c: f32[M, N]):
     y[i, j] += a[i, k] * b[k, j]
@@ -377,6 +384,9 @@ EXAMPLES: tuple[Case, ...] = (
     *(_grouped(6, shuffle=n) for n in range(4)),
     # The last group is a part of one.
     *(_grouped(7, shuffle=n) for n in (None, 0, 1)),
+    _case(
+        CHAIN, ("x", "f32", (23, 17)), ("w", "f32", (17, 13)), ("z", "f32", (13, 19))
+    ),
     *(Case(RANGES[name], "", shuffle=1) for name in ("band wider", "two outer")),
     *(Case(RECURRENCES[name], "") for name in ORDERS),
     *(Case(SCATTERS[name], "") for name in ("two strides", IN_PLACE)),

@@ -185,6 +185,7 @@ def shuffled(seed: int | None) -> Iterator[None]:
         f"{vectors}PARALLEL_POINTS": int(rng.choice([0, 1 << 15])),
         f"{vectors}CHUNK": int(rng.choice([3, 8, 20])),
         "polydsl.loops.copies.PARALLEL_POINTS": int(rng.choice([0, 1 << 16])),
+        "polydsl.schedule.contraction_tree.START": float(rng.choice([-1e9, 200.0])),
     }
     with ExitStack() as stack:
         for target, value in changed.items():

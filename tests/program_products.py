@@ -1,5 +1,6 @@
 """Random contractions: products of two factors in any order of indices, with batches,
-windows (stride, dilation, padding) and groups, and with any inner product."""
+windows (stride, dilation, padding) and groups, and with any inner product; now and then
+with a third factor."""
 
 from __future__ import annotations
 
@@ -46,7 +47,11 @@ def product(b: Builder) -> Product:
     if b.chance(50):
         first, second = second, first
     if b.chance(60):
-        return Product(left, "+=", f"{first} * {second}")
+        value = f"{first} * {second}"
+        if b.chance(25):
+            some = [i for i in used if b.chance(50)] or used[:1]
+            value += f" * {_factor(b, some, [], [], 0, '')}"
+        return Product(left, "+=", value)
     value = b.pick(_TERMS).format(a=first, b=second)
     symbol = b.pick(("+=", "+=", "*=", "max", "min"))
     if symbol in ("max", "min"):

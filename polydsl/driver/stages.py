@@ -30,6 +30,7 @@ from polydsl.poly.prove import prove
 from polydsl.poly.scop import Scop
 from polydsl.schedule.contracted import contracted_layout
 from polydsl.schedule.contraction import is_product_in_place
+from polydsl.schedule.contraction_order import paired
 from polydsl.schedule.decision import Decision, settled
 from polydsl.schedule.epilogues import joined
 from polydsl.schedule.factors import factored
@@ -104,8 +105,9 @@ def _scop(state: Compilation) -> Compilation:
     fusions: tuple[Decision, ...] = ()
     if state.request.preference.fuse != "none":
         final, fusions = forwarded(final)
+        final, orders = paired(final, state.machine)
         final, moved = factored(final)
-        fusions += moved
+        fusions += (*orders, *moved)
     if final is not scop:
         ordered = ordered_scop(final, is_product_in_place)
     if state.request.preference.fuse != "none":

@@ -60,9 +60,9 @@ def leaving(scop: Scop, statement: Statement) -> Split | None:
     is_sum = statement.combine == "add" and value.dtype.is_float
     if not is_sum or not statement.reduced or statement.conditions:
         return None
-    if _is_plain_product(scop, statement) or _first(scop, statement) is None:
+    if _is_plain_product(scop, statement) or zeroing(scop, statement) is None:
         return None
-    split = _split(value, frozenset(statement.reduced))
+    split = take_out(value, frozenset(statement.reduced))
     inside = replace(statement, value=split.inside)
     return split if _is_plain_product(scop, inside) else None
 
@@ -72,7 +72,7 @@ def _is_plain_product(scop: Scop, statement: Statement) -> bool:
     return isinstance(found, Contraction) and found.inner == MULTIPLY_ADD
 
 
-def _first(scop: Scop, update: Statement) -> Statement | None:
+def zeroing(scop: Scop, update: Statement) -> Statement | None:
     """Return the assignment of zero to the elements of a sum, if these two statements
     alone define its tensor."""
     tensor = scop.tensor(update.tensor)
@@ -85,25 +85,25 @@ def _first(scop: Scop, update: Statement) -> Statement | None:
     return first if starts and is_alike(first, update) else None
 
 
-def _split(value: Expr, summed: frozenset[str]) -> Split:
+def take_out(value: Expr, summed: frozenset[str]) -> Split:
     """Take from a value what does not depend on the summed indices."""
     match value:
-        case Call("mul", (left, right)) if _is_one_type(value):
+        case Call("mul", (left, right)) if is_one_type(value):
             if _is_free(left, summed):
-                part = _split(right, summed)
+                part = take_out(right, summed)
                 return Split(part.inside, _then(part, value, left, first=True))
             if _is_free(right, summed):
-                part = _split(left, summed)
+                part = take_out(left, summed)
                 return Split(part.inside, _then(part, value, right, first=False))
-            one, other = _split(left, summed), _split(right, summed)
+            one, other = take_out(left, summed), take_out(right, summed)
             inside = replace(value, arguments=(one.inside, other.inside))
             return Split(inside, lambda total: other.after(one.after(total)))
-        case Call("div", (left, right)) if _is_one_type(value):
+        case Call("div", (left, right)) if is_one_type(value):
             if _is_free(right, summed):
-                part = _split(left, summed)
+                part = take_out(left, summed)
                 return Split(part.inside, _then(part, value, right, first=False))
         case Call("neg", (operand,)):
-            part = _split(operand, summed)
+            part = take_out(operand, summed)
             after = part.after
             return Split(
                 part.inside, lambda total: replace(value, arguments=(after(total),))
@@ -123,7 +123,8 @@ def _then(part: Split, call: Call, free: Expr, *, first: bool) -> Wrap:
     return after
 
 
-def _is_one_type(call: Call) -> bool:
+def is_one_type(call: Call) -> bool:
+    """Whether a function takes and gives numbers of one type."""
     return all(argument.dtype == call.dtype for argument in call.arguments)
 
 
@@ -136,10 +137,10 @@ def _is_free(expr: Expr, summed: frozenset[str]) -> bool:
 def _apart(scop: Scop, update: Statement, split: Split) -> Scop:
     """Return the scop with the sum in a tensor of its own, and an assignment of what is
     done to it."""
-    first = _first(scop, update)
+    first = zeroing(scop, update)
     assert first is not None
     tensor = scop.tensor(update.tensor)
-    scop, total = _with_tensor(scop, f"{tensor.name}_sum", tensor, update.subscripts)
+    scop, total = with_tensor(scop, f"{tensor.name}_sum", tensor, update.subscripts)
     names = [s.name for s in scop.statements]
     zero_name = fresh(f"{first.name}_sum", names)
     zero = replace(first, name=zero_name, tensor=total.tensor)
@@ -156,7 +157,7 @@ def _apart(scop: Scop, update: Statement, split: Split) -> Scop:
     return replace(scop, statements=tuple(statements))
 
 
-def _with_tensor(
+def with_tensor(
     scop: Scop, name: str, like: TensorInfo, subscripts: tuple[Expr, ...]
 ) -> tuple[Scop, Access]:
     """Return the scop with one more local tensor, and the access to its element."""
@@ -193,7 +194,7 @@ class _Rows:
         like = TensorInfo("", expr.dtype, shape, "local", after.span)
         places = tuple(Index(d, after.span) for d in dims)
         name = f"{after.tensor}_row"
-        self.scop, access = _with_tensor(self.scop, name, like, places)
+        self.scop, access = with_tensor(self.scop, name, like, places)
         row = replace(
             after,
             name=f"{after.name}_row{len(self.found)}",
