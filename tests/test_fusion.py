@@ -648,9 +648,8 @@ kernel f(x: f32[N, C], w: f32[C, K]) -> f32[N, K]:
     return y
 """,
         (("x", "f32", (7, 37)), ("w", "f32", (37, 19))),
-        ("s_max",),
-        ("s_max into e",),
-        (("e into y", "no index of a loop around them"),),
+        ("s_max", "e"),
+        ("s_max into e", "e into y"),
     ),
     "a name that is taken": Chained(
         """\

@@ -16,7 +16,7 @@ from math import prod
 
 from polydsl.base.machine import Machine
 from polydsl.poly.scop import Group, Scop, Statement
-from polydsl.schedule.contraction import boxed, is_product
+from polydsl.schedule.contraction import Contraction, boxed, is_product, match
 from polydsl.schedule.domain_tiles import gain_of_tiles
 from polydsl.schedule.epilogues import is_read_outside
 from polydsl.schedule.shared_indices import Shared
@@ -26,8 +26,11 @@ START = 40.0
 """The cycles that a group's loops take to begin and to end, once for each iteration of
 the shared loops."""
 
-ROWS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-"""How many rows of products are tried in an iteration of the shared loops."""
+ROWS = (1, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+"""How many values of what is shared are tried in an iteration of the shared loops."""
+
+SHORT_SIDE = 4.0
+"""A product whose side has n points takes so many n-ths of its time longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +124,9 @@ def profit_of(scop: Scop, machine: Machine, chain: Chain) -> Profit:
 
     def gain(name: str, between: Sequence[Mapping[str, _Touched]]) -> float:
         trips = _trips(between)
-        far = _load(machine, sum(size[n] for n in trips))
-        near = _load(machine, sum(size[n] / trips[n] for n in trips))
-        return size[name] * (1 / far - 1 / near) if trips[name] > 1 else 0.0
+        far = _each_byte(machine, sum(size[n] for n in trips))
+        near = _each_byte(machine, sum(size[n] / trips[n] for n in trips))
+        return size[name] * (far - near) if trips[name] > 1 else 0.0
 
     saved = sum(gain(name, touched) for name in contracted)
     for name in size:
@@ -144,8 +147,27 @@ def profit_of(scop: Scop, machine: Machine, chain: Chain) -> Profit:
         for name, each in group.items()
         if each.is_factor
     )
-    lost = START * starts * len(chain.groups) + anew / _load(machine, row)
+    lost = START * starts * len(chain.groups) + anew * _each_byte(machine, row)
+    lost += sum(_short(scop, machine, chain, place) for place in chain.groups)
     return Profit(row, saved, lost)
+
+
+def _short(scop: Scop, machine: Machine, chain: Chain, place: int) -> float:
+    """Return the cycles that a group's product takes longer since its sides are cut."""
+    cuts = {s[place]: s for s in chain.shared if s.is_side}
+    found = 0.0
+    for statement in map(scop.statement, chain.groups[place].statements):
+        product = match(scop, boxed(statement))
+        if not cuts or not isinstance(product, Contraction):
+            continue
+        rate = machine.lanes(statement.value.dtype) * machine.fma_per_cycle
+        for side in (product.rows, product.columns):
+            if not cuts.keys() & {*side}:
+                continue
+            whole = prod(product.sizes[d] for d in side)
+            left = prod(cuts[d].size if d in cuts else product.sizes[d] for d in side)
+            found += SHORT_SIDE * (1 / left - 1 / whole) * statement.points / rate
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +211,13 @@ def _bytes(scop: Scop, name: str) -> float:
     return float(prod(tensor.shape) * tensor.dtype.bytes)
 
 
-def _load(machine: Machine, size: float) -> float:
-    """Return the bytes in a cycle of the nearest cache that holds so many, beside as
-    much of something else."""
-    held = (c.load for c in machine.caches if c.capacity / 2 >= size)
-    return next(held, machine.memory.load)
+def _each_byte(machine: Machine, size: float) -> float:
+    """Return the cycles that a byte takes from where so many bytes lie: in the nearest
+    cache of which they fill half, beside something else; some of them farther away,
+    where they fill up to all of it."""
+    farther = [*(cache.load for cache in machine.caches[1:]), machine.memory.load]
+    for cache, load in zip(machine.caches, farther):
+        away = max(2 * size / cache.capacity - 1.0, 0.0)
+        if away < 1.0:
+            return (1.0 - away) / cache.load + away / load
+    return 1 / machine.memory.load

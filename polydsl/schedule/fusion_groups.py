@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from polydsl.base.machine import Machine
 from polydsl.base.quantities import bytes_text
@@ -30,6 +30,12 @@ from polydsl.schedule.fusion_loops import Changed, loop_names
 from polydsl.schedule.item_order import Units, units_of
 from polydsl.schedule.shared_indices import Shared, divided, shared_indices
 from polydsl.semantics.program import are_distinct
+
+Sides = Literal["rows", "vectors", "none"]
+"""Which sides of the tiles of products shared loops may cut: where both could be, that
+of their vectors or the other one."""
+
+SIDES: tuple[Sides, ...] = get_args(Sides)
 
 Notes: TypeAlias = dict[tuple[str, str], tuple[str, str]]
 """What was chosen for pairs of tensors, with the reasons."""
@@ -74,7 +80,7 @@ class _Grouping:
         first = self.units.by_place[place].item
         if not isinstance(first, Group) or self._misfit(first):
             return
-        longest = [self._chain(place, first, sides=sides) for sides in (True, False)]
+        longest = [self._chain(place, first, sides) for sides in SIDES]
         tried = [
             (profit_of(self.scop, self.machine, chain), chain, found)
             for found in longest
@@ -93,19 +99,16 @@ class _Grouping:
 
     # Chains
 
-    def _chain(self, place: int, first: Group, *, sides: bool) -> _Found:
-        """Return the longest chain from a group on; in blocks, if *sides* of the tiles
-        of products may be shared."""
+    def _chain(self, place: int, first: Group, sides: Sides) -> _Found:
+        """Return the longest chain from a group on."""
         found = _Found(Chain({place: first}), {})
         for other in sorted(self.units.by_place):
             item = self.units.by_place[other].item
             if other > place and isinstance(item, Group):
-                found = self._joined(found, other, item, sides=sides)
+                found = self._joined(found, other, item, sides)
         return found
 
-    def _joined(
-        self, found: _Found, place: int, group: Group, *, sides: bool
-    ) -> _Found:
+    def _joined(self, found: _Found, place: int, group: Group, sides: Sides) -> _Found:
         """Return a chain with one more group, or as it is where that cannot be."""
         longer = Chain({**found.chain.groups, place: group})
         pairs = {*longer.pairs(self.scop)} - {*found.chain.pairs(self.scop)}
@@ -114,28 +117,26 @@ class _Grouping:
         reason = self._misfit(group)
         reason = reason or self.units.between({*found.chain.groups}, place)
         if not reason:
-            shared = self._shared(longer.groups, sides=sides)
+            shared = self._shared(longer.groups, sides)
             if shared and len(shared) >= len(found.chain.shared):
                 return _Found(Chain(longer.groups, shared), found.refused)
             reason = "no index of a loop around them is the same for all"
         refused = dict.fromkeys(sorted(pairs), ("not fused", reason))
         return _Found(found.chain, {**found.refused, **refused})
 
-    def _shared(
-        self, groups: Mapping[int, Group], *, sides: bool
-    ) -> tuple[Shared, ...]:
+    def _shared(self, groups: Mapping[int, Group], sides: Sides) -> tuple[Shared, ...]:
         """Return the indices that groups share."""
         products = {
             place: found
             for place, group in groups.items()
             for s in self._all(group)
-            for found in [match(self.scop, boxed(s) if sides else s)]
+            for found in [match(self.scop, s if sides == "none" else boxed(s))]
             if isinstance(found, Contraction)
         }
         found = shared_indices(self.scop, tuple(groups.items()))
         for place, product in products.items():
-            found = divided(found, place, product)
-        return tuple(s for s in found if sides or not s.is_side)
+            found = divided(found, place, product, vectors=sides == "vectors")
+        return tuple(s for s in found if sides != "none" or not s.is_side)
 
     def _all(self, group: Group) -> Iterator[Statement]:
         return map(self.scop.statement, group.names)

@@ -129,9 +129,10 @@ def _placed(
     """Return how a factor is read inside of the loops around it."""
     if reading.how == "in place":
         return reading
-    if reading.loops:
-        return replace(reading, loops=len(fixed) + reading.loops)
-    place = next((n for n, d in enumerate(fixed) if d not in operand.dims), len(fixed))
+    others = (n for n, d in enumerate(fixed) if d not in operand.dims)
+    place = next(others, len(fixed))
     if operand.tensor in made_inside:
         place = len(fixed)
+    if reading.loops and place == len(fixed):
+        return replace(reading, loops=place + reading.loops)
     return Reading("packed" if place else reading.how, place)

@@ -152,23 +152,22 @@ def _is_vector(statements: Mapping[int, tuple[Statement, ...]], shared: Shared) 
 
 
 def divided(
-    found: tuple[Shared, ...], place: int, product: Contraction
+    found: tuple[Shared, ...], place: int, product: Contraction, *, vectors: bool
 ) -> tuple[Shared, ...]:
     """Return what groups share with a product among them, at a place: sides of its
     tiles are marked, what cannot be in a loop around it is left out.
 
     A loop over single values may be around it where these move all of its tensors. Of
-    its rows and columns only one side is cut into blocks: not that of its vectors,
-    where both could be.
+    its rows and columns only one side is cut: that of its *vectors*, or the other one.
     """
     sides = {s: _side(product, s[place]) for s in found}
     last = {d for d, _ in product.c.subscripts[-1].coefficients}
-    vectors = "columns" if last & {*product.columns} else "rows"
-    both = {"rows", "columns"} <= {*sides.values()}
+    kinds = ["rows", "columns"] if last & {*product.columns} else ["columns", "rows"]
+    both = {*kinds} <= {*sides.values()}
     return tuple(
         replace(s, is_side=s.is_side or side != "batch")
         for s, side in sides.items()
-        if side and not (both and side == vectors)
+        if side and not (both and side == kinds[not vectors])
     )
 
 
