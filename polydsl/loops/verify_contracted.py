@@ -3,9 +3,10 @@
     for i: t[i, :] = ...; y[i, :] = f(t[i, :])      with stride 0 along i
 
 Each access is in the same loops over the indices that have no memory, at just the
-values of their variables, and no other loop is around those: so an element is written
-and read in one iteration, in which no other element of its place is touched. Whether
-it is written before it is read is proved for elements, like that of any tensor.
+values of their variables, and no other loop that runs twice is around those: so an
+element is written and read in one iteration, in which no other element of its place is
+touched. Whether it is written before it is read is proved for elements, like that of
+any tensor.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from polydsl.base.diagnostics import bug
-from polydsl.loops.nest import BatchReduceGemm, Buffer
+from polydsl.loops.nest import BatchReduceGemm, Buffer, Literal, Loop
 from polydsl.loops.verify_bounds import accesses
 from polydsl.loops.verify_buffers import contracted_axes
 from polydsl.loops.verify_forms import Form, variable
@@ -74,13 +75,23 @@ def _check_frames(leaf: Leaf, buffer: Buffer, names: tuple[str, ...]) -> None:
     if any(f.loop.kind not in ("sequential", "parallel") for f in rows):
         bug(f"several rows of {buffer.name} are used at once, {leaf.place({})}")
     for frame in leaf.frames:
-        is_around = frame.depth <= depth
+        is_around = frame.depth <= depth and not _runs_once(frame.loop)
         if is_around and frame.counter not in names:
             bug(f"a row of {buffer.name} is used again, {leaf.place({})}")
     if buffer.private != any(_is_parallel(f) for f in leaf.frames if f.depth <= depth):
         bug(f"threads share a row of {buffer.name}, {leaf.place({})}")
     if buffer.private and any(_is_parallel(f) for f in leaf.frames if f.depth > depth):
         bug(f"a row of {buffer.name} is another thread's, {leaf.place({})}")
+
+
+def _runs_once(loop: Loop) -> bool:
+    """Whether a loop has one iteration at most, as over an index of one value, along
+    which a buffer is never contracted."""
+    ends = loop.lo, loop.hi
+    match ends:
+        case Literal(lo), Literal(hi):
+            return hi - lo <= loop.step
+    return False
 
 
 def _is_parallel(frame: Frame) -> bool:
