@@ -6,7 +6,7 @@ Each access is in the same loops over the indices that have no memory, at just t
 values of their variables, and no other loop that runs twice is around those: so an
 element is written and read in one iteration, in which no other element of its place is
 touched. Whether it is written before it is read is proved for elements, like that of
-any tensor.
+any tensor. What is used in other iterations, too, is a state (`verify_states`).
 """
 
 from __future__ import annotations
@@ -20,14 +20,22 @@ from polydsl.loops.verify_buffers import contracted_axes
 from polydsl.loops.verify_forms import Form, variable
 from polydsl.loops.verify_points import Frame, Leaf
 from polydsl.loops.verify_products import Memory, product_elements
+from polydsl.loops.verify_states import check_state
+from polydsl.loops.verify_told import Event
 from polydsl.loops.verify_translate import nest_form
 
 
-def check_contracted(memory: Memory, leaves: Sequence[Leaf]) -> None:
+def check_contracted(
+    memory: Memory, leaves: Sequence[Leaf], events: Sequence[Event]
+) -> None:
     """Raise where one row of a contracted buffer is not enough, or not a thread's."""
     for buffer in memory.buffers.values():
         axes = contracted_axes(buffer)
         if not axes:
+            continue
+        if not buffer.private and _is_state(memory, leaves, buffer, axes):
+            own = tuple(e for e in events if e.buffer == buffer.name)
+            check_state(buffer, axes, own)
             continue
         around: set[tuple[str, ...]] = set()
         for leaf in leaves:
@@ -37,6 +45,27 @@ def check_contracted(memory: Memory, leaves: Sequence[Leaf]) -> None:
                 _check_frames(leaf, buffer, names)
         if len(around) > 1:
             bug(f"{buffer.name} is used in several loops, {sorted(around)}")
+
+
+def _is_state(
+    memory: Memory, leaves: Sequence[Leaf], buffer: Buffer, axes: tuple[int, ...]
+) -> bool:
+    """Whether something needs another row than that of its iteration, the loop is in
+    parts, or threads have parts of one row."""
+    loops: set[tuple[Form | None, ...]] = set()
+    for leaf in leaves:
+        own = {variable(frame.counter): frame for frame in leaf.frames}
+        for name, forms in _elements(memory, leaf):
+            if name == buffer.name:
+                rows = tuple(forms[axis] for axis in axes)
+                found = [own[row] for row in rows if row in own]
+                if len(found) < len(rows):
+                    return True
+                depth = max(frame.depth for frame in found)
+                if any(_is_parallel(f) and f.depth <= depth for f in leaf.frames):
+                    return True
+                loops.add(rows)
+    return len(loops) > 1
 
 
 def _elements(
