@@ -59,6 +59,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "splits": ("test_split.py",),
     "fusion": ("test_fusion.py",),
     "scratch": ("test_scratch.py",),
+    "states": ("test_states.py",),
     "legality": ("test_legality.py", "test_legality_random.py"),
     "types": ("test_check_types.py",),
     "errors": ("test_docs.py", "-k", "test_documented_error"),

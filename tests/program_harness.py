@@ -171,6 +171,7 @@ def shuffled(seed: int | None) -> Iterator[None]:
         "polydsl.schedule.contraction.LEAST_DEPTH": int(rng.choice([1, 16])),
         "polydsl.schedule.forwarding.STORED": float(rng.choice([-1.0, 3.0, 1e9])),
         "polydsl.schedule.fusion_groups.START": float(rng.choice([-1e9, 40.0, 1e9])),
+        "polydsl.schedule.followers.START": float(rng.choice([-1e9, 40.0, 1e9])),
         "polydsl.schedule.schedule.LEAST_POINTS": int(rng.choice([0, 1 << 15])),
         "polydsl.schedule.schedule.LEAST_PRODUCT": int(rng.choice([0, 1 << 16])),
         "polydsl.schedule.matrix_search.SHORT": 0,
