@@ -172,6 +172,7 @@ def shuffled(seed: int | None) -> Iterator[None]:
         "polydsl.schedule.forwarding.STORED": float(rng.choice([-1.0, 3.0, 1e9])),
         "polydsl.schedule.fusion_chain.START": float(rng.choice([-1e9, 40.0, 1e9])),
         "polydsl.schedule.fusion_chain.ROWS": ((16, 64), (3,), (2, 5))[rng.choice(3)],
+        "polydsl.schedule.followers.START": float(rng.choice([-1e9, 40.0, 1e9])),
         "polydsl.schedule.schedule.LEAST_POINTS": int(rng.choice([0, 1 << 15])),
         "polydsl.schedule.schedule.LEAST_PRODUCT": int(rng.choice([0, 1 << 16])),
         "polydsl.schedule.matrix_search.SHORT": 0,

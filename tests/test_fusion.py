@@ -708,6 +708,22 @@ def test_loops_are_shared_where_rows_would_come_from_afar() -> None:
         assert words in text.partition("e into s")[2]
 
 
+def test_a_loop_over_one_batch_is_around_rows() -> None:
+    """What is shared along an index of one value has memory along it, and one row."""
+    kernel = polydsl.loads(
+        """\
+kernel f(x: f32[B, N, M]) -> f32[B, N, M]:
+    s[b, i] += x[b, i, j]
+    e[b, i, j] = exp(x[b, i, j] - s[b, i])
+    t[b, i] = max[j](e[b, i, j])
+    y[b, i, j] = e[b, i, j] / t[b, i]
+    return y
+"""
+    ).f
+    with patch("polydsl.schedule.fusion_chain.START", -1e9):
+        kernel.verify(np.ones((1, 5, 19), np.float32))
+
+
 def test_a_group_that_sums_over_what_another_one_shares() -> None:
     """The index of a sum is none that its own readers could share."""
     kernel = polydsl.stdlib.triangular.cholesky

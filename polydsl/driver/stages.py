@@ -34,10 +34,12 @@ from polydsl.schedule.contraction_order import paired
 from polydsl.schedule.decision import Decision, settled
 from polydsl.schedule.epilogues import joined
 from polydsl.schedule.factors import factored
+from polydsl.schedule.followers import followed
 from polydsl.schedule.forwarding import forwarded
 from polydsl.schedule.fusion_groups import grouped
 from polydsl.schedule.operand import Layout
 from polydsl.schedule.schedule import Schedule, schedule
+from polydsl.schedule.states import contracted_states
 from polydsl.schedule.tree import render as render_tree
 from polydsl.semantics.program import Program
 from polydsl.semantics.prune import drop_unused
@@ -114,6 +116,10 @@ def _scop(state: Compilation) -> Compilation:
         ordered, pairs = joined(ordered)
         fusions = settled(fusions, pairs)
     if state.request.preference.fuse == "all":
+        ordered, pairs = followed(ordered, state.machine)
+        fusions = settled(fusions, pairs)
+        ordered, pairs = contracted_states(ordered)
+        fusions = settled(fusions, pairs)
         ordered, pairs = grouped(ordered, state.machine)
         fusions = settled(fusions, pairs)
     return replace(state, scop=ordered, fusions=fusions)

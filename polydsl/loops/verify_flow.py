@@ -61,12 +61,13 @@ def check_flow(
     flow = _Flow(memory, chains(memory, found))
     check_alone(flow.chains, leaves)
     check_kept(memory, flow.chains, leaves)
-    check_contracted(memory, leaves)
     for leaf in leaves:
         flow.check_writable(leaf)
         flow.check(leaf)
         flow.check_lanes(leaf)
-    check_order(tuple(e for leaf in leaves for e in flow.events(leaf)))
+    events = tuple(e for leaf in leaves for e in flow.events(leaf))
+    check_order(events)
+    check_contracted(memory, leaves, events)
 
 
 def defined_extents(scop: Scop) -> dict[str, Defined]:

@@ -48,7 +48,7 @@ def check_order(events: Sequence[Event]) -> None:
     for group in by_buffer.values():
         for earlier, later in _ordered_pairs(group):
             _check_before(earlier, later)
-        for pair in _parallel_pairs(group):
+        for pair in parallel_pairs(group):
             _check_apart(*pair)
 
 
@@ -171,7 +171,7 @@ def _positions(
 # Threads
 
 
-def _parallel_pairs(
+def parallel_pairs(
     group: Sequence[Event],
 ) -> Iterator[tuple[Event, Event, Frame]]:
     """Yield each pair of events of a parallel loop of which one writes."""

@@ -115,12 +115,15 @@ class Group:
 @dataclass(frozen=True, slots=True)
 class Recurrence:
     """Tensors that need each other: `lo <= index <= hi`, one value after the other, and
-    for each value the items of the body. Every statement inside has the index."""
+    for each value the items of the body. Every statement inside has the index. Of the
+    `contracted` tensors, one step is in memory at a time: an element is written where
+    that of the step before was, when nothing needs this any more."""
 
     index: str
     lo: int
     hi: int
     body: tuple[Item, ...]
+    contracted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

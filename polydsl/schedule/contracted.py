@@ -4,15 +4,17 @@ A tensor that only the groups inside of a fused loop need has no memory for the 
 values of the loop's index: the stride along it is 0. Each thread has a row of its own.
 Rows of what is left do not begin in the same set of a cache, as they would with a
 stride of whole pages.
+The same holds for what only the steps of a recurrence need (`states.py`), but that
+threads which share the recurrence have parts of one row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from polydsl.poly.scop import Fused, Item, Scop
+from polydsl.poly.scop import Group, Item, Scop
 from polydsl.schedule.operand import Layout
-from polydsl.semantics.program import Index
+from polydsl.semantics.program import Index, walk
 
 SAME_SET = 4096
 """Bytes after which lines share a set of the nearest caches."""
@@ -36,7 +38,7 @@ def _around(
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield each contracted tensor with the indices that it is contracted along."""
     for item in items:
-        if isinstance(item, Fused):
+        if not isinstance(item, Group):
             within = (*outer, item.index)
             yield from ((name, within) for name in item.contracted)
             yield from _around(item.body, within)
@@ -45,7 +47,10 @@ def _around(
 def _strides(scop: Scop, name: str, along: tuple[str, ...]) -> tuple[int, ...]:
     writer = next(s for s in scop.statements if s.tensor == name)
     subscripts, shape = writer.subscripts, scop.tensor(name).shape
-    gone = [isinstance(s, Index) and s.name in along for s in subscripts]
+    gone = [
+        any(isinstance(e, Index) and e.name in along for e in walk(s))
+        for s in subscripts
+    ]
     bytes_each = scop.tensor(name).dtype.bytes
     strides: list[int] = []
     step = 1

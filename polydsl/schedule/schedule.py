@@ -29,6 +29,7 @@ from polydsl.schedule.share import LEAST_POINTS, Share, choose_share
 from polydsl.schedule.split import split
 from polydsl.schedule.tree import Tree
 from polydsl.schedule.vector_plan import VectorPlan
+from polydsl.semantics.program import Pad, Select, accesses, walk
 
 LEAST_PRODUCT = 65_536
 """Multiply-adds of a product in one iteration of a recurrence for which a microkernel
@@ -144,10 +145,18 @@ class _Planning:
     def _parts(
         self, item: Recurrence, inside: tuple[Step, ...]
     ) -> tuple[Interval, ...]:
-        """Return the parts of a recurrence's loop: several where it is innermost."""
-        if not all(isinstance(s, VectorPlan) and s.is_flat for s in inside):
-            return ((item.lo, item.hi),)
+        """Return the parts of a recurrence's loop: several where it is innermost, or
+        conditions are about a state that is so near that they would be felt."""
         statements = self.scop.statements_of(item.body)
+        is_near = any(
+            isinstance(e, Pad | Select)
+            and any(a.tensor in item.contracted for a in accesses(e))
+            for s in statements
+            for e in walk(s.value)
+        )
+        for step in inside:
+            if not isinstance(step, VectorPlan) or not (is_near or step.is_flat):
+                return ((item.lo, item.hi),)
         return split(self.scop, statements, item.index, item.lo, item.hi)
 
     def _share(self, item: Recurrence) -> Share | None:

@@ -3,13 +3,15 @@ else is cut into a block for each core.
 
     for t: A(t, b); B(t, b)    ->    for blocks of b [parallel]: for t: A(t, b); B(t, b)
 
-So threads meet once and not in every step, and each keeps its part of the state.
+So threads meet once and not in every step, and each keeps its part of the state. Where
+one step of that is in memory, blocks are so short that it stays in the nearest cache.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from polydsl.base.machine import Machine
 from polydsl.poly.scop import Recurrence, Scop, Statement
@@ -60,10 +62,20 @@ def choose_share(
         lo, hi = statements[0].ranges[d]
         lanes = machine.vector_bytes if d == statements[0].left[-1] else 1
         size = -(-(hi - lo + 1) // machine.cores)
+        size = min(size, _near(scop, item, hi - lo + 1, machine))
         size = -(-size // lanes) * lanes
         if size <= hi - lo:
             return Share(d, size, lo, hi)
     return None
+
+
+def _near(scop: Scop, item: Recurrence, extent: int, machine: Machine) -> int:
+    """Return for how many of the values of an index a step of the states stays in the
+    nearest cache, beside as much of something else; 1 if for none."""
+    steps = item.hi - item.lo + 1
+    sizes = (prod(t.shape) * t.dtype.bytes for t in map(scop.tensor, item.contracted))
+    each = sum(sizes) / (steps * extent)
+    return int(machine.caches[0].capacity / 2 / each) or 1 if each else extent
 
 
 def _is_free(

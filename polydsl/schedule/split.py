@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.substitute import resolve
 from polydsl.poly.terms import COMPARISONS, Interval, Linear, add_linear
-from polydsl.semantics.program import Call, Expr, Pad, Select, walk
+from polydsl.semantics.program import Call, Expr, Pad, Select, is_affine, walk
 
 MOST_PARTS = 4
 """The body is written out once for each part, so many times at most."""
@@ -56,6 +56,9 @@ def _comparison(
 ) -> Iterator[int]:
     match part:
         case Call(function, (left, right)) if function in COMPARISONS:
+            # What is compared with a number of data, an infinity say, is no index.
+            if not (is_affine(left) and is_affine(right)):
+                return
             one = resolve(left, scop.sizes, statement.ranges)
             other = resolve(right, scop.sizes, statement.ranges)
             form = add_linear(one, other, -1)

@@ -1,18 +1,12 @@
-"""Layers written as several lines, fused and unfused, beside what their data alone take
-and beside PyTorch.
+"""Layers of a few lines: convolutions, norms, softmax, attention, an LSTM.
 
-f32, one thread, interleaved in one process, minima over many rounds.
-
-    python -m tests.benchmarks.fusion [words of the names]
+What they cannot be faster than is the layer without what was fused into it: the
+convolution and one pass over the residual, the product alone, or a copy of the data.
 """
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,11 +14,7 @@ import torch
 from torch.nn import functional
 
 import polydsl
-from polydsl.base.quantities import seconds_text
-from tests.benchmarks.timing import interleave
-
-Array = np.ndarray[Any, Any]
-Run = Callable[[], object]
+from tests.benchmarks.fusion.case import Case, Draw, draws, torch_run
 
 KERNELS = polydsl.loads(
     """
@@ -101,26 +91,9 @@ kernel lstm(x: f32[T, B, I], w: f32[I, G], u: f32[U, G], b: f32[G]) -> f32[T, B,
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A layer: its arguments, those that are bound, what it cannot be faster than, if
-    that is anything short, and PyTorch's way of computing it, if there is one."""
-
-    name: str
-    kernel: Any
-    arguments: dict[str, Array]
-    bound: tuple[str, ...]
-    least: Run | None
-    theirs: Run | None = None
-
-
 def cases() -> Iterator[Case]:
     """Yield the layers."""
-    rng = np.random.default_rng(0)
-
-    def draw(*shape: int) -> Array:
-        return rng.standard_normal(shape, np.float32) / 4
-
+    draw = draws()
     for layout in ("nhwc", "nchw"):
         for size, c, k, r in ((56, 64, 256, 1), (28, 128, 128, 3), (14, 256, 1024, 1)):
             yield _convolution(layout, size, c, k, r, draw)
@@ -133,7 +106,7 @@ def cases() -> Iterator[Case]:
         KERNELS.rms_product,
         {"x": x, "w": w},
         ("w",),
-        lambda: plain(x=x, threads=1),
+        least=lambda threads: plain(x=x, threads=threads),
     )
     x, g = draw(512, 768), draw(768)
     copied = np.empty_like(x)
@@ -141,17 +114,19 @@ def cases() -> Iterator[Case]:
         "layer norm: 512 x 768",
         KERNELS.layer_norm,
         {"x": x, "g": g, "b": g},
-        (),
-        lambda: np.copyto(copied, x),
-        _torch(lambda x, g: functional.layer_norm(x, (768,), g, g), x, g),
+        least=lambda threads: np.copyto(copied, x),
+        theirs={
+            "PyTorch": torch_run(
+                lambda x, g: functional.layer_norm(x, (768,), g, g), x, g
+            )
+        },
     )
     yield Case(
         "softmax: 512 x 768",
         KERNELS.softmax,
         {"x": x},
-        (),
-        lambda: np.copyto(copied, x),
-        _torch(lambda x: functional.softmax(x, 1), x),
+        least=lambda threads: np.copyto(copied, x),
+        theirs={"PyTorch": torch_run(lambda x: functional.softmax(x, 1), x)},
     )
     image = draw(4, 32, 10, 32 * 32)
     other = np.empty_like(image)
@@ -159,31 +134,29 @@ def cases() -> Iterator[Case]:
         "group norm, swish: 4 x 320 x 32 x 32",
         KERNELS.group_norm_swish,
         {"x": image},
-        (),
-        lambda: np.copyto(other, image),
-        _torch(
-            lambda x: functional.silu(functional.group_norm(x, 32)),
-            image.reshape(4, 320, 32, 32),
-        ),
+        least=lambda threads: np.copyto(other, image),
+        theirs={
+            "PyTorch": torch_run(
+                lambda x: functional.silu(functional.group_norm(x, 32)),
+                image.reshape(4, 320, 32, 32),
+            )
+        },
     )
     q, k, v = draw(12, 512, 64), draw(12, 512, 64), draw(12, 512, 64)
     yield Case(
         "attention: 12 x 512 x 64",
         KERNELS.attention,
         {"q": q, "k": k, "v": v},
-        (),
-        None,
-        _torch(
-            lambda q, k, v: functional.scaled_dot_product_attention(q, k, v),
-            q[None], k[None], v[None],
-        ),
-    )  # fmt: skip
+        theirs={
+            "PyTorch": torch_run(
+                functional.scaled_dot_product_attention, q[None], k[None], v[None]
+            )
+        },
+    )
     yield _lstm(draw)
 
 
-def _convolution(
-    layout: str, size: int, c: int, k: int, r: int, draw: Callable[..., Array]
-) -> Case:
+def _convolution(layout: str, size: int, c: int, k: int, r: int, draw: Draw) -> Case:
     if layout == "nhwc":
         x, w, z = draw(1, size, size, c), draw(r, r, c, k), draw(1, size, size, k)
         order = (3, 2, 0, 1)
@@ -193,15 +166,16 @@ def _convolution(
     b, copied = draw(k), np.empty_like(z)
     plain = getattr(KERNELS, layout).bind(w=w)
 
-    def least() -> None:
+    def least(threads: int) -> None:
         # The convolution, and the residual once.
-        plain(x=x, threads=1)
+        plain(x=x, threads=threads)
         np.add(z, 0, out=copied)
 
     def theirs(x: Any, w: Any, b: Any, z: Any) -> Any:
         if layout == "nhwc":
             x, z = x.permute(0, 3, 1, 2), z.permute(0, 3, 1, 2)
-        return functional.relu(functional.conv2d(x, w, b, padding=r // 2) + z)
+        y = functional.relu(functional.conv2d(x, w, b, padding=r // 2) + z)
+        return y.permute(0, 2, 3, 1) if layout == "nhwc" else y
 
     return Case(
         f"convolution {r}x{r}, {c} to {k} at {size}x{size}, {layout}, and bias, "
@@ -209,12 +183,16 @@ def _convolution(
         getattr(KERNELS, f"{layout}_post"),
         {"x": x, "w": w, "b": b, "z": z},
         ("w", "b"),
-        least,
-        _torch(theirs, x, np.ascontiguousarray(w.transpose(order)), b, z),
+        least=least,
+        theirs={
+            "PyTorch": torch_run(
+                theirs, x, np.ascontiguousarray(w.transpose(order)), b, z
+            )
+        },
     )
 
 
-def _lstm(draw: Callable[..., Array]) -> Case:
+def _lstm(draw: Draw) -> Case:
     t, n, u = 128, 8, 256
     arguments = {
         "x": draw(t, n, u),
@@ -222,62 +200,15 @@ def _lstm(draw: Callable[..., Array]) -> Case:
         "u": draw(u, 4 * u) / 4,
         "b": draw(4 * u),
     }
-    theirs = _torch(torch.nn.LSTM(u, u).eval(), arguments["x"])
+    layer = torch.nn.LSTM(u, u).eval()
+    weights = (arguments["w"].T, arguments["u"].T, arguments["b"], 0 * arguments["b"])
+    with torch.no_grad():
+        for parameter, weight in zip(layer.parameters(), weights, strict=True):
+            parameter.copy_(torch.from_numpy(weight))
     return Case(
         f"LSTM: {t} steps, {n} x {u}",
         KERNELS.lstm,
         arguments,
         ("w", "u", "b"),
-        None,
-        theirs,
+        theirs={"PyTorch": torch_run(lambda x: layer(x)[0], arguments["x"])},
     )
-
-
-def _torch(run: Callable[..., Any], *arrays: Array) -> Run:
-    tensors = [torch.from_numpy(array) for array in arrays]
-
-    def timed() -> object:
-        with torch.inference_mode():
-            return run(*tensors)
-
-    return timed
-
-
-def _memory(kernel: Any, arguments: dict[str, Array]) -> tuple[str, str]:
-    """Return what the steps of a call touch, and its scratch memory."""
-    text = kernel.explain(**arguments)
-    touched = re.search(r"its steps touch (.*)", text)
-    scratch = re.search(r"scratch: (.*)", text)
-    assert touched and scratch
-    return touched[1], scratch[1]
-
-
-def main(words: list[str]) -> None:
-    """Print a table."""
-    torch.set_num_threads(1)
-    print(
-        "| layer | fused | unfused | at least | PyTorch | touched | unfused | scratch |"
-    )
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    for case in cases():
-        if words and not all(word in case.name for word in words):
-            continue
-        free = {n: a for n, a in case.arguments.items() if n not in case.bound}
-        bound = {n: case.arguments[n] for n in case.bound}
-        kernels = [case.kernel, case.kernel.configure(fuse="none")]
-        ready = [k.bind(**bound) if bound else k for k in kernels]
-        sides: list[Run] = [partial(k, **free, threads=1) for k in ready]
-        others = [run for run in (case.least, case.theirs) if run is not None]
-        taken = interleave([*sides, *others], seconds=4.0, rounds=12)
-        times = dict(zip([*sides, *others], map(seconds_text, taken)))
-        memory = [_memory(k, free) for k in ready]
-        print(
-            f"| {case.name} | {times[sides[0]]} | {times[sides[1]]} "
-            f"| {times.get(case.least, '')} | {times.get(case.theirs, '')} "
-            f"| {memory[0][0]} | {memory[1][0]} | {memory[0][1]} |",
-            flush=True,
-        )
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""Layers written as several lines, fused and unfused: `python -m` this package."""
