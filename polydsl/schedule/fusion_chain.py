@@ -29,7 +29,7 @@ the shared loops."""
 ROWS = (1, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 """How many values of what is shared are tried in an iteration of the shared loops."""
 
-SHORT_SIDE = 4.0
+SHORT_SIDE = 2.0
 """A product whose side has n points takes so many n-ths of its time longer."""
 
 
@@ -141,13 +141,16 @@ def profit_of(scop: Scop, machine: Machine, chain: Chain) -> Profit:
     )
     row = sum(size[n] / trips for n, trips in _trips(touched).items())
     starts = prod(s.count for s in chain.shared)
+    here = _each_byte(machine, row)
     anew = sum(
-        size[name] * (starts / each.trips - 1)
+        size[name]
+        * (starts / each.trips - 1)
+        * max(here - _each_byte(machine, size[name]), 0.0)
         for group in touched
         for name, each in group.items()
         if each.is_factor
     )
-    lost = START * starts * len(chain.groups) + anew * _each_byte(machine, row)
+    lost = START * starts * len(chain.groups) + anew
     lost += sum(_short(scop, machine, chain, place) for place in chain.groups)
     return Profit(row, saved, lost)
 
