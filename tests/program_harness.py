@@ -24,6 +24,7 @@ import pytest
 from emitter_harness import Worker
 from hypothesis import strategies as st
 from matrix_points import random_points
+from program_fusions import fusions
 from program_layouts import PLAIN, Array, Placing, placed, placings
 from programs import programs
 
@@ -170,8 +171,7 @@ def shuffled(seed: int | None) -> Iterator[None]:
         "polydsl.schedule.matrix_search.BUDGET": 1000,
         "polydsl.schedule.contraction.LEAST_DEPTH": int(rng.choice([1, 16])),
         "polydsl.schedule.forwarding.STORED": float(rng.choice([-1.0, 3.0, 1e9])),
-        "polydsl.schedule.fusion_chain.START": float(rng.choice([-1e9, 40.0, 1e9])),
-        "polydsl.schedule.fusion_chain.ROWS": ((16, 64), (3,), (2, 5))[rng.choice(3)],
+        **fusions(seed),
         "polydsl.schedule.followers.START": float(rng.choice([-1e9, 40.0, 1e9])),
         "polydsl.schedule.schedule.LEAST_POINTS": int(rng.choice([0, 1 << 15])),
         "polydsl.schedule.schedule.LEAST_PRODUCT": int(rng.choice([0, 1 << 16])),

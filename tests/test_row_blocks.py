@@ -169,6 +169,29 @@ kernel f(x: f32[N, C], w: f32[C, K], u: f32[K, M]) -> f32[N, M]:
         ("z",),
         "m_block (of 4)",
     ),
+    "many pieces of a triangle": Blocked(
+        """\
+kernel f(x: f64[M, N, C], w: f64[C, C], v: f64[M, N, C]) -> f64[M, N, M, N]:
+    q in range(p + 1)
+    j in range(i, N)
+    h[p, i, k] += x[p, i, c] * w[c, k]
+    s: f64[M, N, M, N]
+    s[p, i, q, j] += h[p, i, c] * v[q, j, c]
+    a in range(M)
+    b in range(N)
+    d in range(M)
+    e in range(N)
+    y[a, b, d, e] = pad(s[a, b, d, e])
+    return y
+""",
+        (
+            ("x", "f64", (8, 8, 2)),
+            ("w", "f64", (2, 2)),
+            ("v", "f64", (8, 8, 2)),
+        ),
+        ("h", "s"),
+        "a, b_block (of 4)",
+    ),
     "names that are taken": Blocked(
         """\
 kernel f(x: f32[N, C], w: f32[C, K], u: f32[K, M]) -> f32[N, M]:

@@ -17,6 +17,7 @@ from polydsl.loops.verify_forms import (
     interval,
     scale,
     shifted,
+    substituted,
     subtract,
     variables,
 )
@@ -201,6 +202,21 @@ def condition_variables(condition: Condition) -> frozenset[str]:
     for part in atoms_of(condition):
         found |= variables(part.form)
     return found
+
+
+def replaced(
+    condition: Condition, values: Mapping[str, Form], space: Space
+) -> Condition:
+    """Return a condition with variables replaced, as it is built within a space."""
+    match condition:
+        case Compare(form, relation):
+            return Compare(substituted(form, values, space), relation)
+        case All(parts):
+            return All(tuple(replaced(part, values, space) for part in parts))
+        case Any(parts):
+            return Any(tuple(replaced(part, values, space) for part in parts))
+        case _:
+            assert_never(condition)
 
 
 def mask(condition: Condition, space: Space, values: Mapping[str, Array]) -> Array:

@@ -27,9 +27,9 @@ from polydsl.loops.nest import (
     Var,
 )
 from polydsl.loops.verify_bounds import accesses
-from polydsl.loops.verify_conditions import condition_variables
+from polydsl.loops.verify_conditions import condition_variables, replaced
 from polydsl.loops.verify_cuts import Piece
-from polydsl.loops.verify_forms import Form
+from polydsl.loops.verify_forms import Form, constant, variable
 from polydsl.loops.verify_forms import Var as Counter
 from polydsl.loops.verify_points import Frame, Leaf
 from polydsl.loops.verify_translate import nest_form
@@ -226,27 +226,51 @@ def slot_boxes(scope: Scope, leaf: Leaf) -> Boxes:
 def check_same_slots(scope: Scope, leaf: Leaf, *, whole: bool) -> None:
     """Raise where a leaf touches a register element that was not filled, or (`whole`)
     leaves out one that was."""
-    ours, filled = slot_boxes(scope, leaf), slot_boxes(scope, scope.fill)
-    _check_held(scope, leaf, ours, filled, "is not filled")
+    _check_held(scope, leaf, scope.fill, "is not filled")
     if whole:
-        _check_held(scope, scope.fill, filled, ours, "is not stored")
+        _check_held(scope, scope.fill, leaf, "is not stored")
 
 
-def _check_held(
-    scope: Scope, leaf: Leaf, inner: Boxes, outer: Boxes, message: str
-) -> None:
-    for box, piece in inner:
+def _check_held(scope: Scope, inner: Leaf, outer: Leaf, message: str) -> None:
+    names = _counters(scope, outer, inner)
+    held_by = slot_boxes(scope, outer)
+    for box, piece in slot_boxes(scope, inner):
         held = any(
             all(a <= c and d <= b for (c, d), (a, b) in zip(box, other))
-            and _holds(part, piece, scope.outer)
-            for other, part in outer
+            and _holds(part, piece, scope.outer, names)
+            for other, part in held_by
         )
         if not held:
             point = {n: hi for n, (_, hi) in piece.space.box.items()}
-            bug(f"an element of {scope.buffer.name} {message} {leaf.place(point)}")
+            bug(f"an element of {scope.buffer.name} {message} {inner.place(point)}")
 
 
-def _holds(outer: Piece, inner: Piece, names: frozenset[str]) -> bool:
-    """Whether one piece holds another one's values of *names*."""
-    needed = (c for c in outer.conditions if condition_variables(c) & names)
-    return outer.has(inner, names) and all(c in inner.conditions for c in needed)
+def _counters(scope: Scope, outer: Leaf, inner: Leaf) -> dict[str, Form]:
+    """Return what one leaf's counters of register elements are in another leaf."""
+    pairs = zip(slots(scope, outer), slots(scope, inner))
+    return {
+        name: constant(own) if isinstance(own, int) else variable(own)
+        for name, own in pairs
+        if isinstance(name, str)
+    }
+
+
+def _holds(
+    outer: Piece, inner: Piece, names: frozenset[str], counters: Mapping[str, Form]
+) -> bool:
+    """Whether one piece holds another one's values of *names*, where its *counters* are
+    the other one's."""
+    if not outer.has(inner, names):
+        return False
+    needed = [c for c in outer.conditions if condition_variables(c) & names]
+    if all(c in inner.conditions for c in needed):
+        return True
+    # Where the last loops are not cut into boxes, conditions are about elements, too.
+    space = inner.space
+    moving = {n: variable(n) for n in space.box}
+    known = [replaced(c, moving, space) for c in inner.conditions]
+    values = {**moving, **counters}
+    return all(
+        condition_variables(c) <= values.keys() and replaced(c, values, space) in known
+        for c in needed
+    )

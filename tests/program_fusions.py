@@ -1,0 +1,73 @@
+"""Random fusions out of those that are legal.
+
+What follows on a tensor in its loops, what is computed where it is read, and which
+tensors share loops, in blocks of which size: the compiler asks first whether it may be
+and then whether it pays. Here chance says what pays. A number and the names of the
+tensors decide, so that a program has the same fusions whenever it is compiled.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from polydsl.base.machine import Machine
+from polydsl.poly.scop import Group, Scop, Statement
+from polydsl.schedule import epilogues, forwarding, fusion_groups
+from polydsl.schedule.fusion_chain import Chain, Profit, profit_of
+
+REFUSED = "chance is against it"
+ROWS = (2, 5), (3,), (1, 4), (16, 64)
+"""How many rows of products a block may have, out of which some are drawn."""
+
+
+def fusions(seed: int) -> dict[str, Any]:
+    """Return what to patch, by its name, for the fusions of a number."""
+    rng = np.random.default_rng(seed)
+    # A chain has several variants, of which the best is taken: often none may pay.
+    against = float(rng.choice([0.0, 0.0, 0.5, 0.9]))
+    apart, stored = rng.choice([0.0, 0.0, 0.3, 0.7], 2)
+    shorter = float(rng.choice([0.0, 0.0, 0.3]))
+    may_follow = epilogues._Joining._objection
+    may_be_forwarded = forwarding._objection
+    may_be_longer = fusion_groups._Grouping._joined
+
+    def chance(*names: object) -> float:
+        own = zlib.crc32(f"{seed} {names}".encode())
+        return float(np.random.default_rng(own).random())
+
+    def profit(scop: Scop, machine: Machine, chain: Chain) -> Profit:
+        # The true one is worked out, too: it must be possible for every chain.
+        profit_of(scop, machine, chain)
+        tensors = [group.tensor for group in chain.groups.values()]
+        shared = [(each.names, each.size) for each in chain.shared]
+        return Profit(0.0, chance("shared", tensors, shared), against)
+
+    def follows(joining: Any, root: Group, group: Group) -> str:
+        if reason := may_follow(joining, root, group):
+            return reason
+        return REFUSED if chance("follows", root.names, group.names) < apart else ""
+
+    def is_forwarded(
+        scop: Scop, producer: Statement, readers: Sequence[Statement]
+    ) -> str:
+        if reason := may_be_forwarded(scop, producer, readers):
+            return reason
+        return REFUSED if chance("forwarded", producer.tensor) < stored else ""
+
+    def longer(grouping: Any, found: Any, place: int, *given: Any, **named: Any) -> Any:
+        groups = [*found.chain.groups]
+        if chance("longer", groups, place) < shorter:
+            return found
+        return may_be_longer(grouping, found, place, *given, **named)
+
+    return {
+        "polydsl.schedule.fusion_chain.ROWS": ROWS[rng.choice(len(ROWS))],
+        "polydsl.schedule.fusion_groups.profit_of": profit,
+        "polydsl.schedule.epilogues._Joining._objection": follows,
+        "polydsl.schedule.forwarding._objection": is_forwarded,
+        "polydsl.schedule.fusion_groups._Grouping._joined": longer,
+    }
