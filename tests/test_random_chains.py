@@ -128,7 +128,7 @@ def chosen(seed: int) -> dict[str, str]:
 
 def test_one_program_has_several_fusions() -> None:
     """Whatever may be fused is and is not, and in blocks of several sizes."""
-    found = [chosen(seed) for seed in range(30)]
+    found = [chosen(seed) for seed in range(60)]
     for pair in ("d into r", "e into l", "e into y", "h into e", "y into r"):
         ways = {each.get(pair, "").partition(" (of")[0] for each in found}
         assert "not fused" in ways and len(ways) > 1, pair
