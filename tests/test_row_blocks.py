@@ -237,8 +237,8 @@ def test_chains_share_blocks_of_rows(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CHAINS)
-@pytest.mark.parametrize("seed", range(2))
-def test_any_tiles_in_blocks_of_rows(name: str, seed: int) -> None:
+def test_any_tiles_in_blocks_of_rows(name: str) -> None:
+    seed = [*CHAINS].index(name)
     run(name, seed % len(ROWS), points=seed)
 
 

@@ -262,7 +262,8 @@ def _holds(
     the other one's."""
     if not outer.has(inner, names):
         return False
-    needed = [c for c in outer.conditions if condition_variables(c) & names]
+    telling = names | counters.keys()
+    needed = [c for c in outer.conditions if condition_variables(c) & telling]
     if all(c in inner.conditions for c in needed):
         return True
     # Where the last loops are not cut into boxes, conditions are about elements, too.

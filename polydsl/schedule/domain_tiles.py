@@ -20,7 +20,7 @@ from polydsl.base.machine import Machine
 from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.defined import defined_on
 from polydsl.poly.isl import Set, count_points, domain_text, parse_set
-from polydsl.poly.polyhedra import is_polyhedron
+from polydsl.poly.polyhedra import is_polyhedron, ordered_dimensions
 from polydsl.poly.scop import Fused, Group, Item, Scop, Statement
 from polydsl.poly.set_conditions import condition_of
 from polydsl.poly.statements import rebuilt
@@ -30,8 +30,12 @@ from polydsl.schedule.contraction import Contraction, boxed, match
 from polydsl.schedule.strip_mining import Strip, strip_mined
 from polydsl.schedule.tree import fresh
 
-PLAIN_RATE = 0.4
+PLAIN_RATE = 0.45
 """The share of a core's multiply-adds that plain loops over a product reach."""
+
+RESULT = 12.0
+"""The cycles that each vector of a tile's result takes beside multiply-adds: it is
+loaded and stored, and the microkernel is called for a few of them."""
 
 MOST_PARTS = 4
 """Into so many parts at most the points beside whole tiles may come apart."""
@@ -75,15 +79,18 @@ def gain_of_tiles(
     blocks = Tiling(index + "'", lo, size, (hi - lo + 1) // size)
     tilings = {index: blocks, **_tilings(update, (index,), size)}
     found = tiled_domain(update, (), tilings)
-    inside = (hi - lo + 1 for d, (lo, hi) in update.ranges.items() if d not in tilings)
-    points = prod((*inside, *(t.size for t in tilings.values())))
-    each = points / machine.lanes(update.value.dtype) / machine.fma_per_cycle
+    sizes = {d: hi - lo + 1 for d, (lo, hi) in update.ranges.items()}
+    sizes |= {d: tiling.size for d, tiling in tilings.items()}
+    lanes = machine.lanes(update.value.dtype)
+    each = prod(sizes.values()) / lanes / machine.fma_per_cycle
+    plain = each / PLAIN_RATE
+    tile = each + RESULT * prod(sizes[d] for d in update.left) / lanes
     whole, touched = (
-        each * count_points(s.to_union_set()) for s in (found.whole, found.touched)
+        count_points(s.to_union_set()) for s in (found.whole, found.touched)
     )
     if {*tilings} <= {*update.left}:
-        return (whole + touched) / 2 / PLAIN_RATE - touched
-    return whole / PLAIN_RATE - whole
+        return (whole + touched) / 2 * plain - touched * tile
+    return whole * (plain - tile)
 
 
 def _bounded_product(scop: Scop, group: Group) -> Statement | None:
@@ -233,10 +240,15 @@ class _Tiles:
             if parts is None:
                 return None
             found[statement.name] = parts
-        if len({len(parts) for parts in found.values()}) > 1:
-            return None
         groups: list[InTiles] = []
-        for several in zip(*found.values()):
+        for part in next(iter(found.values())):
+            alike = [_over(part, parts) for parts in found.values()]
+            several = tuple(s for s in alike if s is not None)
+            if len(several) < len(found) or any(
+                len(parts) != len(found[self.group.names[0]])
+                for parts in found.values()
+            ):
+                return None
             names = dict(zip(found, (s.name for s in several)))
             groups.append(InTiles(several, (_renamed(self.group, names),)))
         return groups
@@ -273,6 +285,17 @@ class _Tiles:
             for subscript, extent in places:
                 lo, hi = interval(subscript, self.scop.sizes, statement.ranges)
                 yield lo >= 0 and hi < extent
+
+
+def _over(part: Statement, others: tuple[Statement, ...]) -> Statement | None:
+    """Return that of the parts of a statement which has the elements of a part of
+    another one, None if there is none."""
+    names = [isl_name(d) for d in part.dims]
+    own = ordered_dimensions(part.domain, names)
+    for other in others:
+        if ordered_dimensions(other.domain, names).is_equal(own):
+            return other
+    return None
 
 
 def _renamed(group: Group, names: Mapping[str, str]) -> Group:
