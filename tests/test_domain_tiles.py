@@ -110,6 +110,7 @@ def run(name: str, isa: int = 0, **changes: int) -> Compilation:
         patch("polydsl.schedule.fusion_chain.START", 0.0),
         patch("polydsl.schedule.fusion_chain.ROWS", (4,)),
         patch("polydsl.schedule.fusion_chain.SHORT_SIDE", 0.0),
+        patch("polydsl.schedule.domain_tiles.RESULT", 0.0),
         patch("polydsl.schedule.group_plan.PLAIN_MARGIN", 1e9),
     ):
         return run_case(Case(program, ROWS[isa], **changes)).state
