@@ -9,7 +9,7 @@ Sizes are folded into the sets; `binding` keeps their names.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Literal as OneOf
@@ -35,6 +35,11 @@ class TensorInfo:
     shape: tuple[int, ...]
     role: Role
     span: Span = field(compare=False, repr=False)
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of all elements."""
+        return prod(self.shape) * self.dtype.bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,14 @@ class Group:
     def names(self) -> tuple[str, ...]:
         """The names of all statements, in order."""
         return (*self.statements, *self.epilogue)
+
+    def renamed(self, names: Mapping[str, str]) -> Group:
+        """Return the group with other statements in the places of its own."""
+        return replace(
+            self,
+            statements=tuple(names[n] for n in self.statements),
+            epilogue=tuple(names[n] for n in self.epilogue),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,7 +227,7 @@ class _Tiles:
             chosen = found.touched if touched else found.whole
             made.append(self._tiled(statement, tilings, found, chosen, suffix))
             names[statement.name] = made[-1].name
-        inside = _renamed(self.group, names)
+        inside = self.group.renamed(names)
         return InTiles(tuple(made), _loops(tilings, inside))
 
     def _rest_groups(self) -> list[InTiles] | None:
@@ -250,7 +250,7 @@ class _Tiles:
             ):
                 return None
             names = dict(zip(found, (s.name for s in several)))
-            groups.append(InTiles(several, (_renamed(self.group, names),)))
+            groups.append(InTiles(several, (self.group.renamed(names),)))
         return groups
 
     # What may be computed
@@ -296,14 +296,6 @@ def _over(part: Statement, others: tuple[Statement, ...]) -> Statement | None:
         if ordered_dimensions(other.domain, names).is_equal(own):
             return other
     return None
-
-
-def _renamed(group: Group, names: Mapping[str, str]) -> Group:
-    return replace(
-        group,
-        statements=tuple(names[n] for n in group.statements),
-        epilogue=tuple(names[n] for n in group.epilogue),
-    )
 
 
 def _loops(tilings: Mapping[str, Tiling], inside: Group) -> tuple[Item, ...]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 
 from polydsl.base.machine import Machine
 from polydsl.base.quantities import bytes_text
@@ -25,6 +24,7 @@ from polydsl.schedule.contraction import is_product
 from polydsl.schedule.decision import Decision, pair_subject
 from polydsl.schedule.epilogues import joined
 from polydsl.schedule.item_order import Units, units_of
+from polydsl.schedule.shared_indices import is_vector
 from polydsl.schedule.states import Step, objection, step_of, tensors_of
 from polydsl.semantics.program import Index, are_distinct
 
@@ -100,7 +100,7 @@ class _Following:
         if reason:
             self._note(tensor, groups, "not fused", reason)
             return
-        size = bytes_text(self._bytes(tensor) / _steps(item))
+        size = bytes_text(self.scop.tensor(tensor).bytes / _steps(item))
         why = f"one step of {tensor}, {size}, is all that is in memory then"
         self._note(tensor, groups, f"fused, in the loop over {item.index}", why)
         self.moved.update({s.name: s for group in found for s in group})
@@ -139,7 +139,7 @@ class _Following:
         form = self._form(item, statements, index)
         if form is None:
             return f"{group.tensor} has other steps"
-        if _is_vector(statements, index):
+        if is_vector([(s, index) for s in statements]):
             return f"{group.tensor} has its vectors along {index}"
         time = Time(item.index, {s.name: form for s in statements}, (item.lo, item.hi))
         return retimed(self.scop, statements, time)
@@ -193,7 +193,7 @@ class _Following:
 
     def _loss(self, item: Recurrence, tensor: str, readers: int) -> str:
         """Return why it does not pay to keep one step of a tensor near, or nothing."""
-        size = self._bytes(tensor)
+        size = self.scop.tensor(tensor).bytes
         near, far = self._load(size / _steps(item)), self._load(size)
         saved = size * (1 + readers) * (1 / far - 1 / near)
         if saved <= START * _steps(item) * readers:
@@ -206,18 +206,6 @@ class _Following:
         held = (c.load for c in self.machine.caches if c.capacity / 2 >= size)
         return next(held, self.machine.memory.load)
 
-    def _bytes(self, name: str) -> float:
-        tensor = self.scop.tensor(name)
-        return float(prod(tensor.shape) * tensor.dtype.bytes)
-
 
 def _steps(item: Recurrence) -> int:
     return item.hi - item.lo + 1
-
-
-def _is_vector(statements: Sequence[Statement], index: str) -> bool:
-    """Whether the largest of some statements needs an index for its vectors."""
-    largest = max(statements, key=lambda s: s.points)
-    *_, last = largest.subscripts
-    is_last = isinstance(last, Index) and last.name == index
-    return is_last and not largest.reduced

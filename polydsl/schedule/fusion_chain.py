@@ -119,7 +119,7 @@ def profit_of(scop: Scop, machine: Machine, chain: Chain) -> Profit:
     that was touched since: the rows of one iteration, or without the loops everything.
     """
     touched = [_touched(scop, chain, place) for place in chain.groups]
-    size = {name: _bytes(scop, name) for group in touched for name in group}
+    size = {name: scop.tensor(name).bytes for group in touched for name in group}
     contracted = chain.contracted(scop)
 
     def gain(name: str, between: Sequence[Mapping[str, _Touched]]) -> float:
@@ -207,11 +207,6 @@ def _touched(scop: Scop, chain: Chain, place: int) -> dict[str, _Touched]:
             before = found.get(tensor, _Touched(trips, own))
             found[tensor] = _Touched(min(before.trips, trips), before.is_factor or own)
     return found
-
-
-def _bytes(scop: Scop, name: str) -> float:
-    tensor = scop.tensor(name)
-    return float(prod(tensor.shape) * tensor.dtype.bytes)
 
 
 def _each_byte(machine: Machine, size: float) -> float:

@@ -130,10 +130,8 @@ class Changed:
         self._mined(chain, shared, strip, tensors, statements)
         items = (
             replace(
-                item,
+                item.renamed(statements),
                 tensor=tensors.get(item.tensor, item.tensor),
-                statements=tuple(statements[n] for n in item.statements),
-                epilogue=tuple(statements[n] for n in item.epilogue),
             )
             for item in body
             if isinstance(item, Group)

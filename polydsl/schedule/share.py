@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 
 from polydsl.base.machine import Machine
 from polydsl.poly.scop import Recurrence, Scop, Statement
@@ -73,8 +72,7 @@ def _near(scop: Scop, item: Recurrence, extent: int, machine: Machine) -> int:
     """Return for how many of the values of an index a step of the states stays in the
     nearest cache, beside as much of something else; 1 if for none."""
     steps = item.hi - item.lo + 1
-    sizes = (prod(t.shape) * t.dtype.bytes for t in map(scop.tensor, item.contracted))
-    each = sum(sizes) / (steps * extent)
+    each = sum(scop.tensor(t).bytes for t in item.contracted) / (steps * extent)
     return int(machine.caches[0].capacity / 2 / each) or 1 if each else extent
 
 

@@ -85,7 +85,13 @@ def shared_indices(scop: Scop, groups: Numbered) -> tuple[Shared, ...]:
             place, name = next(iter(names.items()))
             lo, hi = statements[place][0].ranges[name]
             found.append(Shared(tuple(sorted(names.items())), lo, hi))
-    return tuple(s for s in found if not _is_vector(statements, s))
+    return tuple(
+        shared
+        for shared in found
+        if not is_vector(
+            [(s, shared[place]) for place, group in statements.items() for s in group]
+        )
+    )
 
 
 def _edges(statements: Mapping[int, tuple[Statement, ...]]) -> Iterator[_Edge]:
@@ -142,12 +148,12 @@ def _is_alike(
     return len({s.ranges[name] for s, name in found}) == 1
 
 
-def _is_vector(statements: Mapping[int, tuple[Statement, ...]], shared: Shared) -> bool:
-    """Whether the largest statement needs an index for its vectors."""
-    found = [(s, place) for place, group in statements.items() for s in group]
-    largest, place = max(found, key=lambda entry: entry[0].points)
-    last = largest.subscripts[-1]
-    is_last = isinstance(last, Index) and last.name == shared[place]
+def is_vector(statements: Sequence[tuple[Statement, str]]) -> bool:
+    """Whether the largest of some statements, each with an index of its own, needs that
+    for its vectors."""
+    largest, index = max(statements, key=lambda entry: entry[0].points)
+    *_, last = largest.subscripts
+    is_last = isinstance(last, Index) and last.name == index
     return is_last and not largest.reduced
 
 

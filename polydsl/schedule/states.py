@@ -152,11 +152,7 @@ def _decision(scop: Scop, item: Recurrence, tensor: str, reason: str) -> Decisio
     subject = f"{tensor} along {item.index}"
     if reason:
         return Decision(subject, "every step is in memory", reason)
-    info = scop.tensor(tensor)
-    step = info.dtype.bytes
-    for extent in info.shape:
-        step *= extent
-    step //= item.hi - item.lo + 1
+    step = scop.tensor(tensor).bytes // (item.hi - item.lo + 1)
     return Decision(
         subject,
         "one step is in memory",
