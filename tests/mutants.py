@@ -59,6 +59,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "splits": ("test_split.py",),
     "fusion": ("test_fusion.py",),
     "row_blocks": ("test_row_blocks.py",),
+    "halos": ("test_halos.py",),
     "scratch": ("test_scratch.py",),
     "order of contraction": ("test_contraction_order.py",),
     "states": ("test_states.py",),

@@ -22,6 +22,8 @@ from polydsl.schedule.fusion_chain import Chain, Profit, profit_of
 REFUSED = "chance is against it"
 ROWS = (2, 5), (3,), (1, 4), (16, 64)
 """How many rows of products a block may have, out of which some are drawn."""
+LINES = (2, 3, 5), (2,), (4,), (1, 3)
+"""The same for lines that are read through windows."""
 
 
 def fusions(seed: int) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def fusions(seed: int) -> dict[str, Any]:
         # The true one is worked out, too: it must be possible for every chain.
         profit_of(scop, machine, chain)
         tensors = [group.tensor for group in chain.groups.values()]
-        shared = [(each.names, each.size) for each in chain.shared]
+        shared = [(each.members, each.size) for each in chain.shared]
         return Profit(0.0, chance("shared", tensors, shared), against)
 
     def follows(joining: Any, root: Group, group: Group) -> str:
@@ -66,6 +68,7 @@ def fusions(seed: int) -> dict[str, Any]:
 
     return {
         "polydsl.schedule.fusion_chain.ROWS": ROWS[rng.choice(len(ROWS))],
+        "polydsl.schedule.fusion_chain.LINES": LINES[rng.choice(len(LINES))],
         "polydsl.schedule.fusion_groups.profit_of": profit,
         "polydsl.schedule.epilogues._Joining._objection": follows,
         "polydsl.schedule.forwarding._objection": is_forwarded,

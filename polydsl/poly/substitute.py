@@ -128,6 +128,13 @@ def _split(
     return Linear(tuple((n, c // divisor) for n, c in whole), quotient)
 
 
+def without_constants(form: Linear, box: Mapping[str, Interval]) -> Linear:
+    """Return a linear form without the indices that have a single value."""
+    kept = tuple((n, c) for n, c in form.coefficients if box[n][0] < box[n][1])
+    gone = (c * box[n][0] for n, c in form.coefficients if box[n][0] == box[n][1])
+    return Linear(kept, form.constant + sum(gone))
+
+
 def bounds(form: Linear, box: Mapping[str, Interval]) -> Interval:
     """Return the least and the greatest value of a linear form over a box."""
     ends = [sorted((c * box[n][0], c * box[n][1])) for n, c in form.coefficients]

@@ -9,18 +9,23 @@ what the loops do not move.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
+from typing import Literal, TypeAlias
 
 from polydsl.base.machine import Machine
 from polydsl.poly.scop import Group, Scop, Statement
+from polydsl.poly.terms import Linear, linear
+from polydsl.schedule.block_parts import parts_of
 from polydsl.schedule.contraction import Contraction, boxed, is_product, match
 from polydsl.schedule.domain_tiles import gain_of_tiles
 from polydsl.schedule.epilogues import is_read_outside
 from polydsl.schedule.shared_indices import Shared
-from polydsl.semantics.program import Index
+from polydsl.schedule.vector_model import INSTRUCTIONS_PER_CYCLE, LOADS_PER_CYCLE
+from polydsl.schedule.vector_operands import value_instructions
+from polydsl.schedule.windows import OWN
 
 START = 40.0
 """The cycles that a group's loops take to begin and to end, once for each iteration of
@@ -28,6 +33,10 @@ the shared loops."""
 
 ROWS = (1, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 """How many values of what is shared are tried in an iteration of the shared loops."""
+
+LINES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
+"""As `ROWS`, where something is read through a window: of these values each stands for
+a line of an image, or several."""
 
 SHORT_SIDE = 2.0
 """A product whose side has n points takes so many n-ths of its time longer."""
@@ -61,13 +70,29 @@ class Chain:
         inside = (t for t in computed if not is_read_outside(scop, Group(t, names)))
         return tuple(inside)
 
-    def variants(self) -> Iterator[Chain]:
+    def variants(self, scop: Scop) -> Iterator[Chain]:
         """Yield the chain with any sizes of blocks that leave rows to its products; as
         it is where these need none."""
+        lines = [s.extent for s in self.shared if s.has_windows]
         found = {
-            (*_values(self.shared), *_blocks(self.shared, rows)): None for rows in ROWS
+            (*_values(self.shared), *_blocks(self.shared, rows)): None
+            for rows in ([*LINES, *lines] if lines else ROWS)
         }
-        yield from (replace(self, shared=shared) for shared in found if shared)
+        for shared in filter(None, found):
+            if not any(self.objection(scop, each) for each in shared):
+                yield replace(self, shared=shared)
+
+    def objection(self, scop: Scop, shared: Shared) -> str:
+        """Return why an index is not shared, though all have it, or nothing: where its
+        blocks overlap, nothing outside may need what is computed twice."""
+        if not shared.has_windows:
+            return ""
+        twice = {m.place for m in shared.members if m.window != OWN}
+        tensors = [s.tensor for p, s in self.group_statements(scop) if p in twice]
+        needed = {*tensors} - {*self.contracted(scop)}
+        if needed:
+            return f"{min(needed)} is needed elsewhere, and blocks would overlap"
+        return "" if parts_of(shared) else "no two blocks would be alike"
 
 
 def _values(shared: Sequence[Shared]) -> Iterator[Shared]:
@@ -77,9 +102,12 @@ def _values(shared: Sequence[Shared]) -> Iterator[Shared]:
 
 def _blocks(shared: Sequence[Shared], rows: int) -> tuple[Shared, ...]:
     """Return what is shared in blocks that have about so many rows together: whole
-    inner indices, which are not shared then, a part of one, and single values."""
+    inner indices, which are not shared then, a part of one, and single values. What is
+    inside of an index with windows is whole."""
+    sides = [s for s in shared if s.is_side]
+    last = next((n for n, s in enumerate(sides) if s.has_windows), len(sides) - 1)
     found: list[Shared] = []
-    for each in reversed([s for s in shared if s.is_side]):
+    for each in reversed(sides[: last + 1]):
         size = _size(each.extent, max(rows, 1))
         if size < each.extent:
             found.append(replace(each, size=size))
@@ -122,13 +150,15 @@ def profit_of(scop: Scop, machine: Machine, chain: Chain) -> Profit:
     size = {name: scop.tensor(name).bytes for group in touched for name in group}
     contracted = chain.contracted(scop)
 
-    def gain(name: str, between: Sequence[Mapping[str, _Touched]]) -> float:
+    def gain(
+        name: str, between: Sequence[Mapping[str, _Touched]], way: _Way = "load"
+    ) -> float:
         trips = _trips(between)
-        far = _each_byte(machine, sum(size[n] for n in trips))
-        near = _each_byte(machine, sum(size[n] / trips[n] for n in trips))
+        far = _each_byte(machine, sum(size[n] for n in trips), way)
+        near = _each_byte(machine, sum(size[n] / trips[n] for n in trips), way)
         return size[name] * (far - near) if trips[name] > 1 else 0.0
 
-    saved = sum(gain(name, touched) for name in contracted)
+    saved = sum(gain(name, touched, "store") for name in contracted)
     for name in size:
         uses = [n for n, group in enumerate(touched) if name in group]
         pairs = pairwise(uses)
@@ -137,7 +167,7 @@ def profit_of(scop: Scop, machine: Machine, chain: Chain) -> Profit:
         gain_of_tiles(scop, machine, group, shared[place], shared.size)
         for shared in chain.shared
         for place, group in chain.groups.items()
-        if shared.size > 1
+        if shared.is_cut
     )
     row = sum(size[n] / trips for n, trips in _trips(touched).items())
     starts = prod(s.count for s in chain.shared)
@@ -152,12 +182,44 @@ def profit_of(scop: Scop, machine: Machine, chain: Chain) -> Profit:
     )
     lost = START * starts * len(chain.groups) + anew
     lost += sum(_short(scop, machine, chain, place) for place in chain.groups)
+    lost += sum(_twice(scop, machine, chain, place) for place in chain.groups)
     return Profit(row, saved, lost)
+
+
+def again_of(chain: Chain, place: int) -> float:
+    """Return which share of what a group computes is computed again, since blocks
+    overlap."""
+    times = 1.0
+    for shared in chain.shared:
+        member = shared.member(place)
+        if member.window != OWN:
+            strips = (part.strip(member, "") for part in parts_of(shared))
+            values = sum(strip.size * strip.count for strip in strips)
+            times *= values / (member.hi - member.lo + 1)
+    return times - 1.0
+
+
+def _twice(scop: Scop, machine: Machine, chain: Chain, place: int) -> float:
+    """Return the cycles for what a group computes again."""
+    again = again_of(chain, place)
+    if not again:
+        return 0.0
+    names = chain.groups[place].names
+    return again * sum(_cycles(scop, machine, scop.statement(n)) for n in names)
+
+
+def _cycles(scop: Scop, machine: Machine, statement: Statement) -> float:
+    """Return about how long a statement takes whose data are near."""
+    vectors = statement.points / machine.lanes(statement.value.dtype)
+    if is_product(scop, boxed(statement)):
+        return vectors / machine.fma_per_cycle
+    instructions = value_instructions(statement.value, None) / INSTRUCTIONS_PER_CYCLE
+    return vectors * max(len(statement.reads) / LOADS_PER_CYCLE, instructions)
 
 
 def _short(scop: Scop, machine: Machine, chain: Chain, place: int) -> float:
     """Return the cycles that a group's product takes longer since its sides are cut."""
-    cuts = {s[place]: s for s in chain.shared if s.is_side}
+    cuts = {s[place]: s.values(place) for s in chain.shared if s.is_side}
     found = 0.0
     for statement in map(scop.statement, chain.groups[place].statements):
         product = match(scop, boxed(statement))
@@ -168,9 +230,12 @@ def _short(scop: Scop, machine: Machine, chain: Chain, place: int) -> float:
             if not cuts.keys() & {*side}:
                 continue
             whole = prod(product.sizes[d] for d in side)
-            left = prod(cuts[d].size if d in cuts else product.sizes[d] for d in side)
+            left = prod(cuts.get(d, product.sizes[d]) for d in side)
             found += SHORT_SIDE * (1 / left - 1 / whole) * statement.points / rate
     return found
+
+
+_Way: TypeAlias = Literal["load", "store"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +258,7 @@ def _trips(touched: Sequence[Mapping[str, _Touched]]) -> dict[str, int]:
 
 def _touched(scop: Scop, chain: Chain, place: int) -> dict[str, _Touched]:
     """Return what a group of a chain touches."""
-    counts = {s[place]: s.count for s in chain.shared}
+    sizes = {s[place]: s.values(place) for s in chain.shared}
     is_side = any(s.is_side for s in chain.shared)
     found: dict[str, _Touched] = {}
     for statement in map(scop.statement, chain.groups[place].names):
@@ -201,21 +266,34 @@ def _touched(scop: Scop, chain: Chain, place: int) -> dict[str, _Touched]:
         reads = [read.access for read in statement.reads]
         places = [(a.tensor, a.subscripts, is_factor) for a in reads]
         places.append((statement.tensor, statement.subscripts, False))
+        lengths = {d: hi - lo + 1 for d, (lo, hi) in statement.ranges.items()} | sizes
         for tensor, subscripts, own in places:
-            names = {s.name for s in subscripts if isinstance(s, Index)}
-            trips = prod(count for d, count in counts.items() if d in names)
+            axes = zip(scop.tensor(tensor).shape, subscripts)
+            forms = ((extent, linear(s, scop.sizes)) for extent, s in axes)
+            trips = prod(_cut(e, f, lengths, sizes) for e, f in forms if f)
             before = found.get(tensor, _Touched(trips, own))
             found[tensor] = _Touched(min(before.trips, trips), before.is_factor or own)
     return found
 
 
-def _each_byte(machine: Machine, size: float) -> float:
-    """Return the cycles that a byte takes from where so many bytes lie: in the nearest
-    cache of which they fill half, beside something else; some of them farther away,
-    where they fill up to all of it."""
-    farther = [*(cache.load for cache in machine.caches[1:]), machine.memory.load]
-    for cache, load in zip(machine.caches, farther):
+def _cut(
+    extent: int, form: Linear, lengths: Mapping[str, int], cut: Container[str]
+) -> int:
+    """Return in how many parts an axis is cut where a subscript goes through it."""
+    if not any(d in cut for d, _ in form.coefficients):
+        return 1
+    span = 1 + sum(abs(c) * (lengths[d] - 1) for d, c in form.coefficients)
+    return max(-(-extent // max(span, 1)), 1)
+
+
+def _each_byte(machine: Machine, size: float, way: _Way = "load") -> float:
+    """Return the cycles that a byte takes from or to where so many bytes lie: in the
+    nearest cache of which they fill half, beside something else; some of them farther
+    away, where they fill up to all of it."""
+    levels = (*machine.caches, machine.memory)
+    near = [1 / (level.load if way == "load" else level.store) for level in levels]
+    for cache, here, farther in zip(machine.caches, near, near[1:]):
         away = max(2 * size / cache.capacity - 1.0, 0.0)
         if away < 1.0:
-            return (1.0 - away) / cache.load + away / load
-    return 1 / machine.memory.load
+            return (1.0 - away) * here + away * farther
+    return near[-1]

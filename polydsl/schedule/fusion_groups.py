@@ -25,7 +25,7 @@ from polydsl.base.quantities import bytes_text
 from polydsl.poly.scop import Group, Scop, Statement
 from polydsl.schedule.contraction import Contraction, boxed, match
 from polydsl.schedule.decision import Decision, pair_subject
-from polydsl.schedule.fusion_chain import Chain, Profit, profit_of
+from polydsl.schedule.fusion_chain import Chain, Profit, again_of, profit_of
 from polydsl.schedule.fusion_loops import Changed, loop_names
 from polydsl.schedule.item_order import Units, units_of
 from polydsl.schedule.shared_indices import Shared, divided, shared_indices
@@ -80,14 +80,18 @@ class _Grouping:
         first = self.units.by_place[place].item
         if not isinstance(first, Group) or self._misfit(first):
             return
-        longest = [self._chain(place, first, sides) for sides in SIDES]
+        longest = [each for s in SIDES for each in self._chains(place, first, s)]
         tried = [
             (profit_of(self.scop, self.machine, chain), chain, found)
             for found in longest
-            for chain in found.chain.variants()
+            for chain in found.chain.variants(self.scop)
         ]
         for found in longest:
             self.notes.update(found.refused)
+        for chain in (found.chain for found in longest):
+            for shared in chain.shared:
+                if reason := chain.objection(self.scop, shared):
+                    self._note(chain.pairs(self.scop), "not fused", reason)
         if tried:
             self._decide(*max(tried, key=lambda entry: self._net(entry[0])))
 
@@ -99,14 +103,20 @@ class _Grouping:
 
     # Chains
 
-    def _chain(self, place: int, first: Group, sides: Sides) -> _Found:
-        """Return the longest chain from a group on."""
-        found = _Found(Chain({place: first}), {})
+    def _chains(self, place: int, first: Group, sides: Sides) -> tuple[_Found, ...]:
+        """Return the longest chain from a group on; if something is read through a
+        window there, then also the shorter ones, for each window adds to what is
+        computed twice."""
+        found = [_Found(Chain({place: first}), {})]
         for other in sorted(self.units.by_place):
             item = self.units.by_place[other].item
             if other > place and isinstance(item, Group):
-                found = self._joined(found, other, item, sides)
-        return found
+                longer = self._joined(found[-1], other, item, sides)
+                is_new = longer.chain is not found[-1].chain
+                found = [*found, longer] if is_new else [*found[:-1], longer]
+        last = found[-1]
+        has_windows = any(s.has_windows for s in last.chain.shared)
+        return tuple(found[1:]) if has_windows else (last,)
 
     def _joined(self, found: _Found, place: int, group: Group, sides: Sides) -> _Found:
         """Return a chain with one more group, or as it is where that cannot be."""
@@ -161,7 +171,7 @@ class _Grouping:
         """Put a chain in shared loops where that pays."""
         pairs = [*chain.pairs(self.scop)]
         names = ", ".join(
-            name if shared.size == 1 else f"{name} (of {shared.size})"
+            f"{name} (of {shared.size})" if shared.is_cut else name
             for shared, name in loop_names(self.scop, chain).items()
         )
         if not self._is_near(profit):
@@ -173,6 +183,9 @@ class _Grouping:
         else:
             reason = f"one of {names} touches {bytes_text(profit.row)}, which stay near"
             self.notes.update(found.refused)
+            again = max(again_of(chain, place) for place in chain.groups)
+            if again > 0:
+                reason += f", and computes at most {again:.0%} of a tensor again"
             self._note(pairs, f"fused, in loops over {names}", reason)
             self.changed.put(chain, self.units)
 

@@ -16,9 +16,11 @@ from polydsl.poly.terms import Linear
 from polydsl.schedule.contraction import Contraction, NoContraction
 from polydsl.schedule.decision import Candidate, Decision
 from polydsl.schedule.matrix_builder import build
+from polydsl.schedule.matrix_choice import forced_matrix_plan
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_point import MatrixPoint, Reading, TileLoop, point_axis
 from polydsl.schedule.operand import Operand
+from polydsl.schedule.refused import Refused
 from polydsl.schedule.setting import Setting
 
 
@@ -66,15 +68,21 @@ def inside_loops(
     `made_inside` are the tensors that the loops compute; `threads` is the place of the
     loop among them that threads share, -1 for none.
     """
+    found: list[tuple[float, MatrixPlan, Candidate]] = []
     for candidate in decision.alternatives:
-        point = candidate.point
-        assert isinstance(point, MatrixPoint)
-        for variant in _variants(point):
-            moved = _moved(setting, whole, variant, made_inside, threads)
+        for variant in _variants(setting, whole, candidate, initialize):
+            assert isinstance(variant.point, MatrixPoint)
+            moved = _moved(setting, whole, variant.point, made_inside, threads)
             plan = build(setting, whole, moved, initialize)
             if isinstance(plan, MatrixPlan):
-                return plan, _about(decision, plan, candidate)
-    return NoContraction("no schedule is possible inside of the loops around it")
+                found.append((variant.cost.cycles, plan, variant))
+                break
+    if not found:
+        return NoContraction("no schedule is possible inside of the loops around it")
+    # By another ranker, the first one is the best.
+    by_cost = setting.ranker == "reuse"
+    _, plan, best = min(found, key=lambda entry: entry[0] if by_cost else 0.0)
+    return plan, _about(decision, plan, best)
 
 
 def _about(decision: Decision, plan: MatrixPlan, first: Candidate) -> Decision:
@@ -87,14 +95,20 @@ def _about(decision: Decision, plan: MatrixPlan, first: Candidate) -> Decision:
     )
 
 
-def _variants(point: MatrixPoint) -> Iterator[MatrixPoint]:
-    """Yield a point, and what it is with factors packed: where they are padded depends
-    on the loops around it."""
-    packed = Reading("packed")
-    yield point
-    yield replace(point, a=packed)
-    yield replace(point, b=packed)
-    yield replace(point, a=packed, b=packed)
+def _variants(
+    setting: Setting, whole: Contraction, candidate: Candidate, initialize: str | None
+) -> Iterator[Candidate]:
+    """Yield a candidate, and what it is with factors packed: where they are padded
+    depends on the loops around it."""
+    point, packed = candidate.point, Reading("packed")
+    assert isinstance(point, MatrixPoint)
+    yield candidate
+    product = one_iteration(whole, setting.fixed)
+    changes = ({"a": packed}, {"b": packed}, {"a": packed, "b": packed})
+    for changed in (replace(point, **change) for change in changes):
+        forced = forced_matrix_plan(setting, product, initialize, changed)
+        if not isinstance(forced, Refused):
+            yield from forced[1].alternatives
 
 
 def _moved(
@@ -129,6 +143,8 @@ def _placed(
     """Return how a factor is read inside of the loops around it."""
     if reading.how == "in place":
         return reading
+    if reading.how == "padded" and operand.tensor not in made_inside:
+        return Reading("padded")
     others = (n for n, d in enumerate(fixed) if d not in operand.dims)
     place = next(others, len(fixed))
     if operand.tensor in made_inside:

@@ -5,8 +5,9 @@
                                                0 <= i_block < 8,  0 <= i < 64
 
 A loop over the blocks can be around several statements, as one over single values can,
-and leaves rows for the tiles of a product. A tensor that is used at the own value of
-the index only may have an axis for blocks and one for what is in them, as `t` has here.
+and leaves rows for the tiles of a product. A tensor of which each block needs a strip
+of its own may have an axis for blocks and one for what is in them, as `t` has here.
+Blocks may overlap: then what lies in two of them is in memory twice.
 """
 
 from __future__ import annotations
@@ -17,19 +18,38 @@ from dataclasses import dataclass, replace
 from polydsl.poly.scop import Scop, Statement, TensorInfo
 from polydsl.poly.statements import rebuilt
 from polydsl.poly.substitute import linear_term, substitute, with_parts
-from polydsl.poly.terms import Interval, linear_from
-from polydsl.semantics.program import Access, Expr, Index
+from polydsl.poly.terms import Interval, Linear, add_linear, linear, linear_from
+from polydsl.semantics.program import Access, Expr, Index, Value
 
 
 @dataclass(frozen=True, slots=True)
 class Strip:
     """Values of an index, from `first` on: `count` blocks of `size` values, numbered by
-    the index `block`; or one block without a number."""
+    the index `block`; or one block without a number. Each begins `step` values after
+    the one before, with the value after that one's if nothing is said."""
 
     block: str | None
     first: int
     size: int
     count: int = 1
+    step: int | None = None
+
+    @property
+    def start(self) -> Linear:
+        """The value with which a block begins."""
+        if self.block is None:
+            return Linear((), self.first)
+        return linear_from({self.block: self.step or self.size}, self.first)
+
+    def form(self, index: str) -> Linear:
+        """Return the value that an index in a block stands for."""
+        return replace(self.start, coefficients=(*self.start.coefficients, (index, 1)))
+
+    def inside(self, form: Linear) -> Linear:
+        """Return the place in its block of a value given with the block's number."""
+        found = add_linear(form, self.start, -1)
+        assert found is not None and not found.coefficient(self.block or "")
+        return found
 
     def box(self, index: str) -> dict[str, Interval]:
         """Return the indices that stand for one, with their ranges."""
@@ -41,17 +61,29 @@ class Strip:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What a tensor that is cut along an axis has become."""
+    """What a tensor has become that is cut along an axis into strips."""
 
     tensor: TensorInfo
     axis: int
+    strip: Strip
+
+    def subscripts(
+        self, before: Expr, binding: Mapping[str, Value]
+    ) -> tuple[Expr, ...]:
+        """Return the subscripts in place of the one along the axis: the block, and the
+        place in it."""
+        form = linear(before, binding)
+        assert form is not None
+        inside = linear_term(self.strip.inside(form), before.span)
+        block = self.strip.block
+        return (inside,) if block is None else (Index(block, before.span), inside)
 
 
 def moved_tensor(tensor: TensorInfo, axis: int, strip: Strip, name: str) -> Moved:
     """Return a tensor for the values of a strip along an axis."""
     cut = (strip.size,) if strip.block is None else (strip.count, strip.size)
     shape = (*tensor.shape[:axis], *cut, *tensor.shape[axis + 1 :])
-    return Moved(replace(tensor, name=name, shape=shape), axis)
+    return Moved(replace(tensor, name=name, shape=shape), axis, strip)
 
 
 def strip_mined(
@@ -66,10 +98,7 @@ def strip_mined(
     `moved` are the tensors that are cut along the index, which are among those of the
     scop already.
     """
-    sizes = {index: 1} if strip.block is None else {strip.block: strip.size, index: 1}
-    form = linear_from(sizes, strip.first)
-    terms = {index: linear_term(form, statement.span)}
-    own = tuple(Index(name, statement.span) for name in strip.box(index))
+    terms = {index: linear_term(strip.form(index), statement.span)}
     box: dict[str, Interval] = {}
     for name, ends in statement.ranges.items():
         box |= strip.box(index) if name == index else {name: ends}
@@ -78,7 +107,7 @@ def strip_mined(
     )
 
     def changed(expr: Expr) -> Expr:
-        return _moved(substitute(expr, terms), own, moved)
+        return _moved(substitute(expr, terms), scop.sizes, moved)
 
     element = changed(left)
     assert isinstance(element, Access)
@@ -91,10 +120,13 @@ def strip_mined(
     return rebuilt(scop, made, {}, box, tuple(map(changed, statement.conditions)))
 
 
-def _moved(expr: Expr, own: tuple[Expr, ...], moved: Mapping[str, Moved]) -> Expr:
+def _moved(
+    expr: Expr, binding: Mapping[str, Value], moved: Mapping[str, Moved]
+) -> Expr:
     """Return an expression that reads what tensors have become."""
     if isinstance(expr, Access) and expr.tensor in moved:
         to = moved[expr.tensor]
+        cut = to.subscripts(expr.subscripts[to.axis], binding)
         before, after = expr.subscripts[: to.axis], expr.subscripts[to.axis + 1 :]
-        return replace(expr, tensor=to.tensor.name, subscripts=(*before, *own, *after))
-    return with_parts(expr, lambda part: _moved(part, own, moved))
+        return replace(expr, tensor=to.tensor.name, subscripts=(*before, *cut, *after))
+    return with_parts(expr, lambda part: _moved(part, binding, moved))
