@@ -118,7 +118,7 @@ FUSION_MUTATIONS: tuple[Mutation, ...] = (
         "polydsl/schedule/strip_mining.py",
         "linear_from({self.block: self.step or self.size}, self.first)\n",
         "linear_from({self.block: self.step or self.size}, 0)\n",
-        "row_blocks",
+        "halos",
     ),
     Mutation(
         "fusion",

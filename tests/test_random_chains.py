@@ -1,5 +1,6 @@
-"""Chains of products against the oracle: with any fusions, in blocks of any rows, with
-any tiles; and chance does give several fusions of one program."""
+"""Chains of products and of windows against the oracle: with any fusions, in blocks of
+any rows or lines, with any tiles; and chance does give several fusions of one program.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +18,21 @@ from program_chains import chains
 from program_fusions import fusions
 from program_harness import ROWS, Case, job_of, run_case, tools_for
 from program_layouts import PLAIN, placings
+from program_windows import windows
 
 from polydsl.driver.compiler import begin
 from polydsl.driver.stages import compile_until
 
-EXAMPLES = 16
+EXAMPLES = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """How products share blocks of rows, and what is enough for threads."""
+    """How products share blocks of rows, and what is read through windows of lines, and
+    what is enough for threads."""
 
     rows: tuple[int, ...]
+    lines: tuple[int, ...]
     start: float
     margin: float
     threads: bool
@@ -38,6 +42,7 @@ class Blocks:
         """Let chains be cut like that."""
         changed = {
             "fusion_chain.ROWS": self.rows,
+            "fusion_chain.LINES": self.lines,
             "fusion_chain.START": self.start,
             "group_plan.PLAIN_MARGIN": self.margin,
             **({"schedule.LEAST_POINTS": 0} if self.threads else {}),
@@ -51,17 +56,21 @@ class Blocks:
 BLOCKS = st.builds(
     Blocks,
     st.sampled_from(((4,), (3,), (2, 5), (1,))),
+    st.sampled_from(((2,), (3,), (1, 4))),
     st.sampled_from((-1e9, 0.0)),
     st.sampled_from((1e9, 2.0)),
     st.booleans(),
 )
 
 
+PROGRAMS = {"products": chains(), "windows": windows()}
+
+
 @st.composite
-def cases(draw: Any) -> Case:
+def cases(draw: Any, name: str) -> Case:
     """Draw a chain and the way it is called."""
     chance = st.one_of(st.none(), st.integers(0, 1 << 16))
-    program = draw(chains())
+    program = draw(PROGRAMS[name])
     names = [name for name, _, _ in program.arguments]
     return Case(
         program,
@@ -75,7 +84,8 @@ def cases(draw: Any) -> Case:
     )
 
 
-def test_random_chains(request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_random_chains(name: str, request: pytest.FixtureRequest) -> None:
     is_fuzz = request.config.getoption("--hypothesis-seed", default=None) is not None
 
     @settings(
@@ -85,7 +95,7 @@ def test_random_chains(request: pytest.FixtureRequest) -> None:
         database=None,
         suppress_health_check=[HealthCheck.too_slow],
     )
-    @given(cases(), BLOCKS)
+    @given(cases(name), BLOCKS)
     def check(case: Case, blocks: Blocks) -> None:
         with blocks.asked():
             run_case(case)
