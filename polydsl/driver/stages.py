@@ -40,6 +40,7 @@ from polydsl.schedule.forwarding import forwarded
 from polydsl.schedule.fusion_groups import grouped
 from polydsl.schedule.operand import Layout
 from polydsl.schedule.schedule import Schedule, schedule
+from polydsl.schedule.shared_values import shared
 from polydsl.schedule.states import contracted_states
 from polydsl.schedule.tree import render as render_tree
 from polydsl.semantics.program import Program
@@ -109,10 +110,11 @@ def _scop(state: Compilation) -> Compilation:
     if state.request.preference.fuse != "none":
         final, equal = united(final)
         final, values = forwarded(final)
+        final, again = shared(final, state.machine)
         final, orders = paired(final, state.machine)
         final, moved = factored(final)
         final, more = united(final)
-        fusions = (*equal, *values, *orders, *moved, *more)
+        fusions = (*equal, *values, *again, *orders, *moved, *more)
     if final is not scop:
         ordered = ordered_scop(final, is_product_in_place)
     if state.request.preference.fuse != "none":

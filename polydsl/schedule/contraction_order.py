@@ -51,6 +51,7 @@ from polydsl.schedule.contraction_tree import (
     written_cycles,
 )
 from polydsl.schedule.decision import Cost, Decision, Rejected
+from polydsl.schedule.elements import sources
 from polydsl.schedule.factors import Split, is_one_type, take_out, zeroing
 from polydsl.schedule.inner_product import widened_access
 from polydsl.schedule.vector_operands import value_instructions
@@ -148,22 +149,9 @@ def _objection(scop: Scop, product: Product) -> str:
         return "it reads at subscripts that depend on data"
     if not {*update.reduced} <= {*ordered_indices(*product.factors)}:
         return "an index that it sums over moves none of its factors"
-    if update.tensor in _needed(scop, {access.tensor for access in read}):
+    if update.tensor in sources(scop, {access.tensor for access in read}):
         return "it is part of a recurrence"
     return ""
-
-
-def _needed(scop: Scop, tensors: set[str]) -> set[str]:
-    """Return all tensors that some tensors are computed from, and these."""
-    found, pending = set(tensors), list(tensors)
-    while pending:
-        name = pending.pop()
-        for statement in scop.statements:
-            if statement.tensor == name:
-                new = {read.access.tensor for read in statement.reads} - found
-                found |= new
-                pending += new
-    return found
 
 
 def _network(scop: Scop, product: Product, machine: Machine, shared: Shared) -> Network:

@@ -21,6 +21,7 @@ from polydsl.poly.substitute import substitute
 from polydsl.poly.terms import Interval
 from polydsl.schedule.contraction_layout import Order, orders
 from polydsl.schedule.contraction_tree import Leaf, Network, Pair, Tree, members
+from polydsl.schedule.elements import taken_names
 from polydsl.schedule.factors import Split, with_tensor, zeroing
 from polydsl.schedule.tree import fresh
 from polydsl.semantics.program import Access, Call, Expr, Index, Literal, accesses
@@ -216,9 +217,7 @@ class _Steps:
             name = f"{name}_factor"
         if len(name) > LONGEST_NAME:
             name = f"{self.product.update.tensor}_part"
-        taken = {d for s in self.scop.statements for d in s.dims}
-        taken |= {t.name for t in self.scop.tensors} | {*self.scop.sizes}
-        return fresh(name, taken)
+        return fresh(name, taken_names(self.scop))
 
 
 def name_of(factor: Expr) -> str:

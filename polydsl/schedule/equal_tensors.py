@@ -24,6 +24,7 @@ from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.statements import rebuilt
 from polydsl.poly.substitute import with_parts
 from polydsl.schedule.decision import Decision
+from polydsl.schedule.elements import taken_names
 from polydsl.schedule.tree import fresh
 from polydsl.semantics.program import Access, Expr, Index
 
@@ -166,7 +167,7 @@ def _copy(scop: Scop, first: Statement, kept: str) -> Statement:
     """Return the assignment of a tensor's elements to another one, which *first* began
     to define."""
     tensor = scop.tensor(first.tensor)
-    taken = _names(scop)
+    taken = taken_names(scop)
     dims = [fresh(f"{tensor.name}_{n}", taken) for n in range(len(tensor.shape))]
     places = tuple(Index(d, first.span) for d in dims)
     copy = replace(
@@ -177,8 +178,3 @@ def _copy(scop: Scop, first: Statement, kept: str) -> Statement:
     )
     box = dict(zip(dims, ((0, extent - 1) for extent in tensor.shape)))
     return rebuilt(scop, copy, {}, box, ())
-
-
-def _names(scop: Scop) -> set[str]:
-    dims = {d for statement in scop.statements for d in statement.dims}
-    return dims | {t.name for t in scop.tensors} | {*scop.sizes}
