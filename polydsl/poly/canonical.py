@@ -82,6 +82,10 @@ class Texts:
             case Select(condition, then, otherwise):
                 parts = (self.of(e, names) for e in (condition, then, otherwise))
                 return f"if({', '.join(parts)})"
+            case Cast(Literal(value), dtype) if dtype.is_float:
+                return _number(value, dtype)
+            case Cast(Size(name), dtype) if dtype.is_float:
+                return _number(self.binding[name], dtype)
             case Cast(operand, dtype, explicit):
                 kind = "cast" if explicit else "as"
                 return f"{kind} {dtype}({self.of(operand, names)})"
