@@ -61,6 +61,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "row_blocks": ("test_row_blocks.py",),
     "scratch": ("test_scratch.py",),
     "order of contraction": ("test_contraction_order.py",),
+    "equal tensors": ("test_equal_tensors.py",),
     "states": ("test_states.py",),
     "legality": ("test_legality.py", "test_legality_random.py"),
     "types": ("test_check_types.py",),

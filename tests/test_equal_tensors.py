@@ -4,6 +4,7 @@ values are stored for several statements; and that the numbers stay right."""
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -51,10 +52,12 @@ def run(statements: str, results: str = "y, z", **named: Any) -> Compilation:
     return run_case(case_of(statements, results, **named)).state
 
 
-def looked_at(statements: str) -> Compilation:
-    """Compile a program as far as tensors are united."""
-    request = job_of(case_of(statements)).request
-    return compile_until(begin(request, tools_for(ROWS[0])), "scop")
+def looked_at(statements: str, near: int = 1 << 20) -> Compilation:
+    """Compile a program as far as tensors are united, for caches of so many bytes."""
+    begun = begin(job_of(case_of(statements)).request, tools_for(ROWS[0]))
+    caches = tuple(replace(c, capacity=near) for c in begun.machine.caches)
+    begun = replace(begun, machine=replace(begun.machine, caches=caches))
+    return compile_until(begun, "scop")
 
 
 def united(state: Compilation, head: str = "definition of ") -> dict[str, str]:
@@ -144,6 +147,10 @@ DIFFERENT = {
     "a shape": ("y[i] = n[i] + 1", "z[l] = n[l] + 1"),
     "a type": ("y: f16[N, N]; y[i, j] = x[i, j] / 3", "z[i, j] = x[i, j] / 3"),
     "a cast": ("y[i, j] = x[i, j] / 3", "z[i, j] = f32(f16(x[i, j] / 3))"),
+    "another cast": (
+        "y[i, j] = f32(f16(x[i, j] / 3))",
+        "z[i, j] = f32(bf16(x[i, j] / 3))",
+    ),
     "a condition": (
         "y[i, j] = x[i, j] if i < j else 0",
         "z[i, j] = x[i, j] if i <= j else 0",
@@ -291,6 +298,25 @@ def test_dear_values_are_computed_once(name: str) -> None:
 @pytest.mark.parametrize("name", APART)
 def test_other_values_are_not_stored(name: str) -> None:
     assert united(looked_at(APART[name]), "value in ") == {}
+
+
+ROWS_OF_VALUES = {
+    "rows": ("y[i, j] = exp(x[i, j]) / sum[p](exp(x[i, p])); z[i] = x[i, 0]", True),
+    "rows, and sums over them": ("y[i] += exp(x[i, j]); z[j] += exp(x[i, j])", True),
+    "all rows before the first": (
+        "y[i, j] = exp(x[i, j]) / sum[p](exp(x[p, j])); z[i] = x[i, 0]",
+        False,
+    ),
+    "columns": ("y[i, j] = exp(x[i, j]) + 1; z[j, i] = exp(x[i, j]) + 2", False),
+}
+
+
+@pytest.mark.parametrize("name", ROWS_OF_VALUES)
+def test_where_all_values_are_not_near_rows_are(name: str) -> None:
+    statements, are_shared = ROWS_OF_VALUES[name]
+    assert bool(united(looked_at(statements, near=19 * 4), "value in ")) == are_shared
+    assert not united(looked_at(statements, near=18 * 4), "value in ")
+    assert united(looked_at(statements, near=19 * 19 * 4), "value in ")
 
 
 def test_zeros_of_both_signs_are_two_numbers() -> None:
