@@ -39,7 +39,7 @@ kernel f(x: f32[N, N], w: f32[N, N], u: f64[N, N], n: i64[N]):
     {}
     return {}
 """
-EXAMPLES = 16
+EXAMPLES = 12
 
 
 def case_of(statements: str, results: str = "y, z", **named: Any) -> Case:
