@@ -62,6 +62,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "halos": ("test_halos.py",),
     "scratch": ("test_scratch.py",),
     "order of contraction": ("test_contraction_order.py",),
+    "equal tensors": ("test_equal_tensors.py",),
     "states": ("test_states.py",),
     "legality": ("test_legality.py", "test_legality_random.py"),
     "types": ("test_check_types.py",),

@@ -137,6 +137,61 @@ kernel f(x: f32[N, C, H, W], e: f32[E, K, C, R, S], g: f32[N, E]) -> f32[N, K, P
         ("e_g",),
         2,
     ),
+    "a step of two statements": Sum(
+        """\
+kernel f(x: f32[B, I], w: f32[K, I, J], z: f32[B, J],
+         v: f32[B, J]) -> (f32[B, K], f32[K, B]):
+    y[b, k] += x[b, i] * w[k, i, j] * z[b, j]
+    q[p, r] += v[r, t] * w[p, s, t] * x[r, s]
+    return y, q
+""",
+        (
+            ("x", "f32", (13, 17)),
+            ("w", "f32", (11, 17, 19)),
+            ("z", "f32", (13, 19)),
+            ("v", "f32", (13, 19)),
+        ),
+        ("(x * w) * z", "v * (w * x)"),
+        ("x_w",),
+        1,
+    ),
+    "a step that is a tensor": Sum(
+        """\
+kernel f(x: f32[B, I], w: f32[K, I, J], z: f32[B, J],
+         v: f32[B, J]) -> (f32[B, K], f32[K, J, B]):
+    q[k, s, p] += w[k, r, s] * x[p, r]
+    y[b, k] += x[b, i] * w[k, i, j] * z[b, j]
+    return y, q
+""",
+        (
+            ("x", "f32", (13, 17)),
+            ("w", "f32", (11, 17, 19)),
+            ("z", "f32", (13, 19)),
+            ("v", "f32", (13, 19)),
+        ),
+        ("(x * w) * z",),
+        ("q",),
+        1,
+    ),
+    "steps over other ranges": Sum(
+        """\
+kernel f(x: f32[B, I], w: f32[K, I, J], z: f32[B, J],
+         v: f32[B, J]) -> (f32[B, K], f32[B, K]):
+    s in range(I - 1)
+    y[b, k] += x[b, i] * w[k, i, j] * z[b, j]
+    q[p, r] += v[p, t] * w[r, s, t] * x[p, s]
+    return y, q
+""",
+        (
+            ("x", "f32", (13, 17)),
+            ("w", "f32", (11, 17, 19)),
+            ("z", "f32", (13, 19)),
+            ("v", "f32", (13, 19)),
+        ),
+        ("(x * w) * z", "v * (w * x)"),
+        ("x_w", "w_x"),
+        2,
+    ),
     "four matrices": Sum(
         """\
 kernel f(a: f32[N, I], b: f32[I, J], c: f32[J, K], d: f32[K, M]) -> f32[N, M]:

@@ -33,12 +33,14 @@ from polydsl.schedule.contraction import is_product_in_place
 from polydsl.schedule.contraction_order import paired
 from polydsl.schedule.decision import Decision, settled
 from polydsl.schedule.epilogues import joined
+from polydsl.schedule.equal_tensors import united
 from polydsl.schedule.factors import factored
 from polydsl.schedule.followers import followed
 from polydsl.schedule.forwarding import forwarded
 from polydsl.schedule.fusion_groups import grouped
 from polydsl.schedule.operand import Layout
 from polydsl.schedule.schedule import Schedule, schedule
+from polydsl.schedule.shared_values import shared
 from polydsl.schedule.states import contracted_states
 from polydsl.schedule.tree import render as render_tree
 from polydsl.semantics.program import Program
@@ -106,10 +108,13 @@ def _scop(state: Compilation) -> Compilation:
     final = scop if needed == state.program else extract(needed)
     fusions: tuple[Decision, ...] = ()
     if state.request.preference.fuse != "none":
-        final, fusions = forwarded(final)
+        final, equal = united(final)
+        final, values = forwarded(final)
+        final, again = shared(final, state.machine)
         final, orders = paired(final, state.machine)
         final, moved = factored(final)
-        fusions += (*orders, *moved)
+        final, more = united(final)
+        fusions = (*equal, *values, *again, *orders, *moved, *more)
     if final is not scop:
         ordered = ordered_scop(final, is_product_in_place)
     if state.request.preference.fuse != "none":

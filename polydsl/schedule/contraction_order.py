@@ -14,12 +14,13 @@ operations. In exact arithmetic nothing changes, which is the language's rule; i
 wrap around, and come out the same. Intermediates have the type in which the sum
 accumulates; as in `factors`, numbers at the ends of its range may overflow or vanish in
 one order and not in another. What does not depend on summed indices stays with the last
-step, for `factors` to move. Statements that take the same step share it.
+step, for `factors` to move. Statements that take the same step share it, also where it
+is a tensor of the program or has other names of indices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 from polydsl.base.dtypes import BOOL
@@ -30,12 +31,11 @@ from polydsl.poly.scatters import is_plain
 from polydsl.poly.scop import Scop, Statement
 from polydsl.schedule.contraction import is_product
 from polydsl.schedule.contraction_steps import (
-    Key,
     Product,
+    Shared,
     in_steps,
     is_one_step,
     is_stored,
-    key_of,
     name_of,
 )
 from polydsl.schedule.contraction_tree import (
@@ -51,7 +51,8 @@ from polydsl.schedule.contraction_tree import (
     written_cycles,
 )
 from polydsl.schedule.decision import Cost, Decision, Rejected
-from polydsl.schedule.factors import Split, is_one_type, take_out
+from polydsl.schedule.elements import sources
+from polydsl.schedule.factors import Split, is_one_type, take_out, zeroing
 from polydsl.schedule.inner_product import widened_access
 from polydsl.schedule.vector_operands import value_instructions
 from polydsl.semantics.program import (
@@ -73,7 +74,7 @@ def paired(scop: Scop, machine: Machine) -> tuple[Scop, tuple[Decision, ...]]:
     """Return the scop with products of several factors computed in steps where that
     takes less time, and a decision about each such product."""
     decisions: list[Decision] = []
-    known: dict[Key, Access] = {}
+    shared = _products(scop, machine)
     for update in scop.statements:
         product = _product(scop, update)
         if product is None:
@@ -84,13 +85,32 @@ def paired(scop: Scop, machine: Machine) -> tuple[Scop, tuple[Decision, ...]]:
             if len(product.factors) > 2:
                 decisions.append(Decision(subject, AT_ONCE, reason))
             continue
-        network = _network(scop, product, machine, known)
+        network = _network(scop, product, machine, shared)
         if not is_one_step(scop, product, network):
             tree = cheapest(network)
             decision, is_cut = _decision(scop, product, network, tree)
             decisions.append(replace(decision, subject=subject))
-            scop = in_steps(scop, product, network, tree, known) if is_cut else scop
+            scop = in_steps(scop, product, network, tree, shared) if is_cut else scop
     return scop, tuple(decisions)
+
+
+def _products(scop: Scop, machine: Machine) -> Shared:
+    """Return the sums of products that are tensors of the program, which are there for
+    others to begin with."""
+    shared = Shared(scop, {})
+    for update in scop.statements:
+        factors = tuple(_factors(update.value))
+        if len(factors) < 2 or update.combine != "add":
+            continue
+        product = Product(update, factors, Split(update.value, lambda total: total))
+        if zeroing(scop, update) is None or _objection(scop, product):
+            continue
+        network = _network_of(product, machine)
+        if network.kept(network.whole) == network.left:
+            span, dtype = update.span, update.value.dtype
+            access = Access(update.tensor, update.subscripts, dtype, span)
+            shared.add(product, network, network.whole, access)
+    return shared
 
 
 def _product(scop: Scop, update: Statement) -> Product | None:
@@ -129,38 +149,26 @@ def _objection(scop: Scop, product: Product) -> str:
         return "it reads at subscripts that depend on data"
     if not {*update.reduced} <= {*ordered_indices(*product.factors)}:
         return "an index that it sums over moves none of its factors"
-    if update.tensor in _needed(scop, {access.tensor for access in read}):
+    if update.tensor in sources(scop, {access.tensor for access in read}):
         return "it is part of a recurrence"
     return ""
 
 
-def _needed(scop: Scop, tensors: set[str]) -> set[str]:
-    """Return all tensors that some tensors are computed from, and these."""
-    found, pending = set(tensors), list(tensors)
-    while pending:
-        name = pending.pop()
-        for statement in scop.statements:
-            if statement.tensor == name:
-                new = {read.access.tensor for read in statement.reads} - found
-                found |= new
-                pending += new
-    return found
+def _network(scop: Scop, product: Product, machine: Machine, shared: Shared) -> Network:
+    network = _network_of(product, machine)
+    if not shared.found or len(network.factors) > MOST:
+        return network
+    sets = range(1, network.whole + is_stored(scop, product, network))
+    there = (s for s in sets if shared.get(product, network, s) is not None)
+    return replace(network, known=frozenset(there))
 
 
-def _network(
-    scop: Scop, product: Product, machine: Machine, known: Mapping[Key, Access]
-) -> Network:
+def _network_of(product: Product, machine: Machine) -> Network:
     update = product.update
     extents = {d: hi - lo + 1 for d, (lo, hi) in update.ranges.items()}
     factors = tuple(map(_factor, product.factors))
-    network = Network(
-        factors, frozenset(update.left), extents, update.value.dtype, machine
-    )
-    if not known or len(factors) > MOST:
-        return network
-    sets = range(1, network.whole + is_stored(scop, product, network))
-    there = frozenset(s for s in sets if key_of(product, network, s) in known)
-    return replace(network, known=there)
+    left, dtype = frozenset(update.left), update.value.dtype
+    return Network(factors, left, extents, dtype, machine)
 
 
 def _factor(factor: Expr) -> Factor:

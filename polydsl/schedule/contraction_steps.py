@@ -8,18 +8,20 @@ of their own to sum over, are stored first.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from polydsl.poly.canonical import Names, Texts, canonical
 from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.drafts import neutral
 from polydsl.poly.scop import Scop, Statement, TensorInfo
 from polydsl.poly.statements import rebuilt
+from polydsl.poly.substitute import substitute
 from polydsl.poly.terms import Interval
 from polydsl.schedule.contraction_layout import Order, orders
 from polydsl.schedule.contraction_tree import Leaf, Network, Pair, Tree, members
+from polydsl.schedule.elements import taken_names
 from polydsl.schedule.factors import Split, with_tensor, zeroing
 from polydsl.schedule.tree import fresh
 from polydsl.semantics.program import Access, Call, Expr, Index, Literal, accesses
@@ -27,8 +29,8 @@ from polydsl.semantics.program import Access, Call, Expr, Index, Literal, access
 LONGEST_NAME = 24
 """An intermediate is named after its factors if that is no longer."""
 
-Key: TypeAlias = tuple[object, ...]
-"""What an intermediate is: equal keys are equal values."""
+Tensors: TypeAlias = tuple[str, ...]
+"""The names of all tensors that are read, in alphabetical order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,58 @@ def is_stored(scop: Scop, product: Product, network: Network) -> bool:
     return is_wider or (is_changed and zeroing(scop, product.update) is None)
 
 
-def key_of(product: Product, network: Network, some: int) -> Key:
-    """Return what a set of factors gives, over which points."""
-    own = (f for n, f in enumerate(product.factors) if some >> n & 1)
-    dims = network.dims(some)
-    ranges = ((d, r) for d, r in product.update.ranges.items() if d in dims)
-    return frozenset(Counter(own).items()), frozenset(ranges), network.kept(some)
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What sets of factors give that is there already: for the tensors that such a set
+    reads, and its text, the element and its indices as the text numbers them."""
+
+    scop: Scop
+    found: dict[Tensors, dict[str, tuple[Access, Order]]]
+
+    def get(self, product: Product, network: Network, some: int) -> Expr | None:
+        """Return what a set of factors gives, None where it is not there."""
+        known = self.found.get(_tensors(product, some))
+        if known is None:
+            return None
+        text, dims = self._canonical(product, network, some)
+        if text not in known:
+            return None
+        access, places = known[text]
+        span = access.span
+        names = zip(places, dims)
+        return substitute(access, {then: Index(now, span) for then, now in names})
+
+    def add(
+        self, product: Product, network: Network, some: int, access: Access
+    ) -> None:
+        """Note the element that a set of factors gives, unless one is there."""
+        text, dims = self._canonical(product, network, some)
+        known = self.found.setdefault(_tensors(product, some), {})
+        known.setdefault(text, (access, dims))
+
+    def _canonical(
+        self, product: Product, network: Network, some: int
+    ) -> tuple[str, Order]:
+        """Return what a set of factors gives, over which points."""
+        texts = Texts(self.scop.sizes, {})
+        dims, kept = network.dims(some), network.kept(some)
+        box = {d: r for d, r in product.update.ranges.items() if d in dims}
+
+        def text(names: Names) -> str:
+            factors = sorted(texts.of(f, names) for f in _members(product, some))
+            summed = sorted(f"{names[d]} {r} {d in kept}" for d, r in box.items())
+            return f"{factors} {summed}"
+
+        return canonical(tuple(box), text)
+
+
+def _members(product: Product, some: int) -> list[Expr]:
+    return [f for n, f in enumerate(product.factors) if some >> n & 1]
+
+
+def _tensors(product: Product, some: int) -> Tensors:
+    factors = _members(product, some)
+    return tuple(sorted(a.tensor for f in factors for a in accesses(f)))
 
 
 def in_steps(
@@ -68,9 +116,9 @@ def in_steps(
     product: Product,
     network: Network,
     tree: Tree,
-    known: dict[Key, Access],
+    shared: Shared,
 ) -> Scop:
-    """Return the scop with a product in the steps of a tree. What is `known` is not
+    """Return the scop with a product in the steps of a tree. What is `shared` is not
     computed again; intermediates are added to it."""
     update = product.update
     given = tuple(ordered_indices(factor) for factor in product.factors)
@@ -78,7 +126,7 @@ def in_steps(
     places = (s.name for s in update.subscripts if isinstance(s, Index))
     result = tuple(d for d in places if d in kept)
     lies = {**orders(network, tree, given, result), network.whole: result}
-    steps = _Steps(scop, product, network, given, lies, known)
+    steps = _Steps(scop, product, network, given, lies, shared)
     if is_stored(scop, product, network) or isinstance(tree, Leaf):
         total = steps.value(tree)
     else:
@@ -104,7 +152,7 @@ class _Steps:
     network: Network
     given: Sequence[Order]
     lies: Mapping[int, Order]
-    known: dict[Key, Access]
+    shared: Shared
     found: list[Statement] = field(default_factory=list)
 
     def pair(self, tree: Pair) -> Expr:
@@ -117,9 +165,9 @@ class _Steps:
         """Return what a tree gives: a factor as it stands, or the element of an
         intermediate."""
         some = members(tree)
-        key = key_of(self.product, self.network, some)
-        if key in self.known:
-            return self.known[key]
+        there = self.shared.get(self.product, self.network, some)
+        if there is not None:
+            return there
         kept = self.network.kept(some)
         if isinstance(tree, Pair):
             value, lies = self.pair(tree), self.lies[some]
@@ -129,8 +177,9 @@ class _Steps:
             if factor.instructions is None and factor.dims == kept:
                 return value
             lies = tuple(d for d in self.given[tree.factor] if d in kept)
-        self.known[key] = self._stored(self._name(some), value, lies)
-        return self.known[key]
+        access = self._stored(self._name(some), value, lies)
+        self.shared.add(self.product, self.network, some, access)
+        return access
 
     def _stored(self, name: str, value: Expr, lies: Order) -> Access:
         """Add the statements of an intermediate, and return its element."""
@@ -162,15 +211,13 @@ class _Steps:
 
     def _name(self, some: int) -> str:
         """Return a name for what a set of factors gives: those of their tensors."""
-        factors = [f for n, f in enumerate(self.product.factors) if some >> n & 1]
+        factors = _members(self.product, some)
         name = "_".join(map(name_of, factors))
         if len(factors) == 1:
             name = f"{name}_factor"
         if len(name) > LONGEST_NAME:
             name = f"{self.product.update.tensor}_part"
-        taken = {d for s in self.scop.statements for d in s.dims}
-        taken |= {t.name for t in self.scop.tensors} | {*self.scop.sizes}
-        return fresh(name, taken)
+        return fresh(name, taken_names(self.scop))
 
 
 def name_of(factor: Expr) -> str:

@@ -1,10 +1,10 @@
-"""Which statements define a tensor element by element."""
+"""Which statements define a tensor element by element, and what they need."""
 
 from __future__ import annotations
 
 from polydsl.base.functions import identity
 from polydsl.poly.scatters import is_plain
-from polydsl.poly.scop import Statement
+from polydsl.poly.scop import Scop, Statement
 from polydsl.semantics.program import Literal
 
 
@@ -36,3 +36,22 @@ def is_neutral(first: Statement, update: Statement) -> bool:
     if update.combine is None or not isinstance(value, Literal):
         return False
     return bool(value.value == identity(update.combine, value.dtype))
+
+
+def sources(scop: Scop, tensors: set[str]) -> set[str]:
+    """Return all tensors that some tensors are computed from, and these."""
+    found, pending = set(tensors), list(tensors)
+    while pending:
+        name = pending.pop()
+        for statement in scop.statements:
+            if statement.tensor == name:
+                new = {read.access.tensor for read in statement.reads} - found
+                found |= new
+                pending += new
+    return found
+
+
+def taken_names(scop: Scop) -> set[str]:
+    """Return the names of tensors, indices and sizes."""
+    dims = {d for statement in scop.statements for d in statement.dims}
+    return dims | {t.name for t in scop.tensors} | {*scop.sizes}

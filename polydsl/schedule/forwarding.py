@@ -49,7 +49,7 @@ def forwarded(scop: Scop) -> tuple[Scop, tuple[Decision, ...]]:
     read, and for each that could be one of them and each reader why it is or is not."""
     found: dict[tuple[str, str], tuple[str, str]] = {}
     for tensor in scop.tensors:
-        producer = _producer(scop, tensor.name)
+        producer = producer_of(scop, tensor.name)
         if tensor.role != "local" or producer is None:
             continue
         readers = [s for s in scop.statements if _is_reader(s, tensor.name)]
@@ -125,7 +125,7 @@ def _without(scop: Scop, producer: Statement, readers: Sequence[Statement]) -> S
     )
 
 
-def _producer(scop: Scop, name: str) -> Statement | None:
+def producer_of(scop: Scop, name: str) -> Statement | None:
     """Return the one assignment that gives every element of a tensor its value."""
     writers = [s for s in scop.statements if s.tensor == name]
     if len(writers) != 1 or not is_whole(writers[0]):
