@@ -16,8 +16,8 @@ FORMS = (
 
 def followers(b: Builder, name: str) -> list[str]:
     """Draw what reads a tensor that is computed element by element: one or two
-    assignments that may follow on it, or what a row is divided by and its quotient.
-    Nothing where there is no such tensor."""
+    assignments that may follow on it, or what a row of it, or of those, is divided by
+    and its quotient. Nothing where there is no such tensor."""
     known = [n for n in b.of_kind("float") if n not in b.parameters]
     known = [n for n in known if b.tensors[n].dims and not b.tensors[n].partial]
     if not known:
@@ -38,6 +38,9 @@ def followers(b: Builder, name: str) -> list[str]:
     if b.chance(60):
         *rows, last = left
         of_rows = f"[{', '.join(rows)}]" if rows else ""
+        if len(lines) > 1:
+            # A sum of what an assignment makes, which the quotient needs, too.
+            element = f"{name}1[{target}]"
         total, own = f"{name}s", f"{name}q"
         lines.append(f"{total}{of_rows} = sum[{last}](abs({element}))")
         lines.append(f"{own}[{target}] = {element} / (1 + {total}{of_rows})")

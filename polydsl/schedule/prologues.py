@@ -41,7 +41,7 @@ def preceded(scop: Scop) -> tuple[Scop, tuple[Decision, ...]]:
 
 
 def prologue_subject(tensor: str, reader: str) -> str:
-    """Return the name of a decision: whether a tensor is computed where it is summed."""
+    """Return the name of a decision: whether a tensor is made where it is summed."""
     return f"{tensor} in the loops of {reader}"
 
 
@@ -129,7 +129,8 @@ class _Preceding:
         return [self.statements[name] for name in names]
 
     def _update(self, group: Group) -> Statement | None:
-        """Return the one update of a group, if it sums over loops of its own."""
+        """Return the one update of a group; None if there are several, or if it runs in
+        an order of its own."""
         updates = [s for s in self._all(group.statements) if s.combine is not None]
         if len(updates) != 1 or not is_plain(updates[0]):
             return None
@@ -138,14 +139,17 @@ class _Preceding:
     def _terms(
         self, root: Group, group: Group, fixed: tuple[str, ...]
     ) -> dict[str, str] | None:
-        """Return the indices of what a group assigns in those of the update that reads
-        it; None where that has not just one point for each element."""
+        """Return the indices of what one group assigns in those of another one's update
+        that reads it and sums in loops of its own; None where that has not just one
+        point for each element, or something else there reads it."""
         update, producers = self._update(group), self._all(root.names)
         if root is group or update is None or not {*update.reduced} - {*fixed}:
             return None
-        if not reads(update.value, root.tensor) or not all(map(is_each, producers)):
+        makers = [*self._all(group.names_before), update]
+        read = {r.access.tensor for s in makers for r in s.reads}
+        if not read & {p.tensor for p in producers} or not all(map(is_each, producers)):
             return None
-        own = {*group.names_before, update.name}
+        own = {s.name for s in makers}
         found: dict[str, str] = {}
         for producer in producers:
             for reader in self._all(group.names):

@@ -61,9 +61,9 @@ class _VectorTree:
             return bands
         first = 0 if self.plan.initialize is None else 1
         after = first + len(self.plan.prologue) + 1
-        joint: Tree = Sequence(bands[first:after])
-        if isinstance(bands[first], Band):
-            joint = fuse(joint, len(bands[first].members))
+        points = Sequence(bands[first:after])
+        outer = bands[first]
+        joint = fuse(points, len(outer.members)) if isinstance(outer, Band) else points
         return (*bands[:first], joint, *bands[after:])
 
     def _statement(self, part: Tree) -> Tree:
