@@ -6,12 +6,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from unittest.mock import Mock, patch
 
+import numpy as np
 import pytest
 from program_builder import Program
 from program_harness import ROWS, Case, Run, run_case
 
+import polydsl
+from polydsl.backend.arrays import layout_of
+from polydsl.base.diagnostics import ArgumentError
+from polydsl.driver.compiler import begin
+from polydsl.driver.request import Request
+from polydsl.driver.stages import compile_until
+from polydsl.driver.toolchain import toolchain
 from polydsl.schedule.decision import Decision
 from polydsl.schedule.vector_plan import VectorPlan
+from polydsl.schedule.vector_point import IndexLoop, Unrolled, VectorPoint
 
 Arguments = tuple[tuple[str, str, tuple[int, ...]], ...]
 
@@ -88,9 +97,9 @@ kernel f(x: f32[N, N]) -> (f32[N, N], f32[N]):
     "a sum that the next steps need": Sums(
         """\
 kernel f(x: f32[T, D]) -> f32[T]:
-    s[t, d] = 0.5 * pad(s[t - 1, d]) + x[t, d] * pad(m[t - 2]) + 1
+    s[t, d] = 0.5 * pad(s[t - 1, d]) + x[t, d] * pad(m[t - 2]) + pad(y[t - 1])
     m[t] += s[t, d] * 0.01
-    y[t] = m[t] + 1
+    y[t] = m[t] + 0.5
     return y
 """,
         (("x", "f32", (7, 29)),),
@@ -223,6 +232,23 @@ def test_any_plan(name: str) -> None:
     number = [*SUMS].index(name)
     program = Program(SUMS[name].text, SUMS[name].arguments)
     run_case(Case(program, ROWS[number % len(ROWS)], shuffle=number))
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        VectorPoint("j", 1, (Unrolled("i", 2),), loops=(IndexLoop("i"),)),
+        VectorPoint("i", 1, reduction=("j",), loops=(IndexLoop("i"),)),
+    ],
+)
+def test_what_is_made_is_not_masked(point: VectorPoint) -> None:
+    """A sum would be masked in a tile of several rows of a triangle."""
+    kernel = polydsl.loads(SUMS["rows of a triangle"].text).f
+    layouts = {"x": layout_of(np.ones((21, 21), np.float32))}
+    request = Request(kernel.library, "f", layouts, {})
+    request = request.choosing({"S1, S0, S2 (l)": point})
+    with pytest.raises(ArgumentError, match="i is in a condition of the domain"):
+        compile_until(begin(request, toolchain()), "nest")
 
 
 def test_nothing_is_made_there_for_who_wants_none() -> None:
