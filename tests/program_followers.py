@@ -13,6 +13,17 @@ FORMS = (
     "{0} - {0} * {0}",
 )
 
+SUMMED = """\
+kernel f(x: f32[N, M]) -> (f32[N, M], f32[M], f32[N, M]):
+    p[i, j] = tanh(x[i, j])
+    l[j] += p[i, j]
+    q[i, j] = exp(x[i, j])
+    r[i] += q[i, j]
+    y[i, j] = q[i, j] / r[i]
+    return p, l, y
+"""
+"""What several need is computed in the loops of a sum, over lanes and in them."""
+
 
 def followers(b: Builder, name: str) -> list[str]:
     """Draw what reads a tensor that is computed element by element: one or two
