@@ -88,10 +88,8 @@ class GroupPlanning:
         that is possible and good, and else in loops of its own; the same for its
         prologue; and all decisions."""
         choices, decisions = self._planned(item)
-        return tuple(plan for plan, _ in choices), (
-            *decisions,
-            *(d for _, d in choices),
-        )
+        decisions += [decision for _, decision in choices]
+        return tuple(plan for plan, _ in choices), tuple(decisions)
 
     def _planned(self, item: Group) -> tuple[list[Choice], list[Decision]]:
         """Return the choices for a group, and decisions about pairs of tensors."""
@@ -126,10 +124,10 @@ class GroupPlanning:
         together = self._summing(item)
         reason, is_better = self._comparison(together, apart)
         where = "computed where it is summed" if is_better else "not fused"
-        for name in item.names_before:
-            subject = prologue_subject(self.scop.statement(name).tensor, self.tensor)
-            pairs.append(Decision(subject, where, reason))
-        return (together if is_better else apart), pairs
+        tensors = (self.scop.statement(name).tensor for name in item.names_before)
+        subjects = (prologue_subject(tensor, self.tensor) for tensor in tensors)
+        made = [Decision(subject, where, reason) for subject in subjects]
+        return (together, made) if is_better else (apart, [*made, *pairs])
 
     def _comparison(
         self, together: list[Choice], apart: list[Choice]
