@@ -107,6 +107,17 @@ def row_sum(m: int, n: int, lanes: int) -> LoopNest:
     return nest(buffers, loop("i", m, *body))
 
 
+def made_and_summed(m: int, n: int, lanes: int) -> LoopNest:
+    """What is stored is summed in the same loop."""
+    square = call("mul", Load("x", (I, J), F32), Load("x", (I, J), F32))
+    made = Store("p", (I, J), square)
+    total = Accumulate("z", (I,), "max", Load("p", (I, J), F32))
+    body = (Store("z", (I,), Literal(0.0, F32)), vector("j", n, lanes, made, total))
+    buffers = [array("x", m, n)]
+    buffers += [array("p", m, n, written=True), array("z", m, written=True)]
+    return nest(buffers, loop("i", m, *body))
+
+
 def window(n: int, lanes: int) -> LoopNest:
     """Five taps, padded with zeros."""
     total: Expr | None = None

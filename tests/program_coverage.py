@@ -88,6 +88,7 @@ _OTHERS = (
     "follows a sum", "follows a sum in lanes", "follows an assignment",
     "follows a product", "follows the last of several blocks", "follows twice",
     "left in registers", "stored before what follows",
+    "made where it is summed", "made where it is summed in lanes",
     "shared loops", "blocks of rows", "one row in memory", "factors moved out of a sum",
     "product in steps",
 )  # fmt: skip
@@ -151,6 +152,9 @@ def seen(run: Run) -> set[str]:
 def _fusion(scop: Scop, schedule: Schedule, found: LoopNest) -> Iterator[str]:
     """Name the ways in which tensors are fused, but those that decisions say."""
     for plan in schedule.plans:
+        if isinstance(plan, VectorPlan) and plan.prologue:
+            is_in = plan.point.vector in scop.statement(plan.updates[-1]).reduced
+            yield f"made where it is summed{' in lanes' if is_in else ''}"
         if len(plan.epilogue) > 1:
             yield "follows twice"
         if not plan.epilogue:

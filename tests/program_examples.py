@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from program_builder import Program
+from program_followers import SUMMED
 from program_harness import Case
 from program_layouts import PLAIN, Placing
 from range_programs import PROGRAMS as RANGES
@@ -309,6 +310,7 @@ EXAMPLES: tuple[Case, ...] = (
         bound=BOUND,
     ),
     _case(PIECES, ("x", "f32", (19,)), ("y", "f64", (19, 3))),
+    _case(SUMMED, ("x", "f32", (40, 100))),
     _matmul(97, 131, 67),
     _matmul(13, 37, 1025, bound=frozenset({"b"})),
     _matmul(300, 16, 300, bound=frozenset({"a", "b"})),

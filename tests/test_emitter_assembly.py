@@ -109,6 +109,15 @@ def test_sums_run_in_as_many_vectors_as_the_loop_says() -> None:
     assert len(set(re.findall(r"vaddps\t.*(%zmm\d+)\n", body))) == 4
 
 
+@pytest.mark.parametrize("isa", [AVX2, AVX512], ids=lambda isa: isa.name)
+def test_what_is_stored_is_summed_from_a_register(isa: VectorISA) -> None:
+    nest = kernels.made_and_summed(30, 1003, isa.lanes(F32))
+    body = loops(code(nest, isa))[0]
+    assert len(re.findall(r"vmovups\t%[yz]mm\d+, .*\(", body)) == 4
+    assert len(re.findall(r"vmaxps\t%[yz]mm", body)) == 4
+    assert len(re.findall(r"\(%r.*\), %[yz]mm", body)) == 4
+
+
 def test_padding_needs_no_masks_inside() -> None:
     (body,) = loops(code(kernels.window(1003, 16), AVX512))
     assert "{%k" not in body and "vpcmp" not in body

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import pytest
 from program_builder import Program
@@ -13,6 +13,7 @@ from program_harness import ROWS, Case, run_case
 from polydsl.base.diagnostics import CompilerBug
 from polydsl.driver.stages import Compilation
 from polydsl.loops.nest import (
+    Accumulate,
     BatchReduceGemm,
     Buffer,
     Call,
@@ -42,6 +43,15 @@ kernel f(x: f32[N, K], w: f32[K, M], z: f32[N, M]) -> f32[N, M]:
     h[i, j] += x[i, k] * w[k, j]
     y[i, j] = max(h[i, j], z[i, j])
     return y
+"""
+
+
+SUMS = """\
+kernel f(x: f32[N, M]) -> (f32[N, M], f32[M], f32[M]):
+    p[i, j] = exp(x[i, j])
+    l[j] += p[i, j]
+    z[j] = l[j] * 0.5
+    return p, l, z
 """
 
 
@@ -89,6 +99,13 @@ def with_buffer(
 ) -> LoopNest:
     buffers = (change(b) if b.name == name else b for b in nest.buffers)
     return replace(nest, buffers=tuple(buffers))
+
+
+@pytest.fixture(scope="module")
+def sums() -> Compilation:
+    better = Mock(return_value=("it is asked for", True))
+    with patch("polydsl.schedule.group_plan.GroupPlanning._comparison", better):
+        return compiled(SUMS, (6, 40))
 
 
 def nest_of(state: Compilation) -> LoopNest:
@@ -205,3 +222,42 @@ def test_what_is_read_elsewhere_is_stored(tiles: Compilation) -> None:
         body=changed(nest.body, elsewhere),
     )
     refused(tiles, read, "S1_tile is filled and not stored")
+
+
+def _too_late(node: Node) -> tuple[Node, ...]:
+    """What is summed is made after it."""
+    if isinstance(node, Loop) and any(isinstance(n, Accumulate) for n in node.body):
+        return (replace(node, body=(*node.body[1:], node.body[0])),)
+    return (node,)
+
+
+def _another_row(node: Node) -> tuple[Node, ...]:
+    """The sum is over the first row, again and again."""
+    if isinstance(node, Accumulate) and isinstance(node.value, Load):
+        index = (ZERO, *node.value.index[1:])
+        return (replace(node, value=replace(node.value, index=index)),)
+    return (node,)
+
+
+def _never_made(node: Node) -> tuple[Node, ...]:
+    return () if isinstance(node, Store) and node.buffer == "p" else (node,)
+
+
+def _made_twice(node: Node) -> tuple[Node, ...]:
+    return (node, node) if isinstance(node, Store) and node.buffer == "p" else (node,)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_too_late, "p is read before it is finished"),
+        (_another_row, "not the value of the statement"),
+        (_never_made, "S0 is never executed"),
+        (_made_twice, "S0 is executed more than once"),
+    ],
+)
+def test_what_is_summed_is_made_before(
+    sums: Compilation, change: Change, message: str
+) -> None:
+    nest = nest_of(sums)
+    refused(sums, replace(nest, body=changed(nest.body, change)), message)

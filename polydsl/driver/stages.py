@@ -39,6 +39,7 @@ from polydsl.schedule.followers import followed
 from polydsl.schedule.forwarding import forwarded
 from polydsl.schedule.fusion_groups import grouped
 from polydsl.schedule.operand import Layout
+from polydsl.schedule.prologues import preceded
 from polydsl.schedule.schedule import Schedule, schedule
 from polydsl.schedule.shared_values import shared
 from polydsl.schedule.states import contracted_states
@@ -126,6 +127,9 @@ def _scop(state: Compilation) -> Compilation:
         ordered, pairs = contracted_states(ordered)
         fusions = settled(fusions, pairs)
         ordered, pairs = grouped(ordered, state.machine)
+        fusions = settled(fusions, pairs)
+    if state.request.preference.fuse != "none":
+        ordered, pairs = preceded(ordered)
         fusions = settled(fusions, pairs)
     return replace(state, scop=ordered, fusions=fusions)
 

@@ -47,13 +47,18 @@ class Group:
     def statements(self) -> tuple[Statement, ...]:
         """The statements in order of execution."""
         first = () if self.initialize is None else (self.initialize,)
-        return (*first, *self.updates)
+        return (*first, *self.prologue, *self.updates)
 
     @property
     def updates(self) -> tuple[Statement, ...]:
         """The statements that combine into it."""
         found = map(self.scop.statement, self.plan.updates)
         return tuple(statement.inside(self.plan.fixed) for statement in found)
+
+    @property
+    def prologue(self) -> tuple[Statement, ...]:
+        """The assignments that are made at each point of the update."""
+        return tuple(self.scop.statement(name) for name in self.plan.prologue)
 
     @property
     def model(self) -> Statement:

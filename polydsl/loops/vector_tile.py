@@ -101,15 +101,17 @@ class RegisterTile:
         )
 
     def update(self, update: Statement) -> tuple[Node, ...]:
-        """Return one step of the reduction for the whole tile."""
+        """Return one step of the reduction for the whole tile, the assignments that
+        are made at its points in front of each."""
         if self.vector is None or self.vector not in update.reduced:
-            return self.each(self._accumulate(update, {}))
+            return self.each(*self._point(update, {}))
         lo, hi = self.cuts.reduced(update, self._around(), self.tiled())[self.vector]
         points = product(*(range(count) for _, count in self.sides))
         names = [_unrolled(d) for d, _ in self.sides]
         body = tuple(
-            self._accumulate(update, dict(zip(names, map(number, point))))
+            node
             for point in points
+            for node in self._point(update, dict(zip(names, map(number, point))))
         )
         loop = Loop(
             self.vector,
@@ -121,6 +123,13 @@ class RegisterTile:
             vectors=self.group.plan.point.vectors,
         )
         return (loop,)
+
+    def _point(self, update: Statement, fixed: Mapping[str, Expr]) -> tuple[Node, ...]:
+        made = (
+            self.group.translation(self._values(s, fixed)).assignment(s)
+            for s in self.group.prologue
+        )
+        return (*made, self._accumulate(update, fixed))
 
     def _accumulate(self, update: Statement, fixed: Mapping[str, Expr]) -> Node:
         values = self._values(update, fixed)

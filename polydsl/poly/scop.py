@@ -105,16 +105,24 @@ class Statement:
 @dataclass(frozen=True, slots=True)
 class Group:
     """The statements that define one tensor, by name, and the `epilogue`: assignments
-    to other tensors that follow at each of its elements, in the same loops."""
+    to other tensors that follow at each of its elements, in the same loops. The groups
+    of the `prologue`, all of them assignments, come before the update, at each of its
+    points."""
 
     tensor: str
     statements: tuple[str, ...]
     epilogue: tuple[str, ...] = ()
+    prologue: tuple[Group, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of all statements, in order."""
-        return (*self.statements, *self.epilogue)
+        return (*self.names_before, *self.statements, *self.epilogue)
+
+    @property
+    def names_before(self) -> tuple[str, ...]:
+        """The names of the statements of the prologue, in order."""
+        return tuple(name for group in self.prologue for name in group.names)
 
     def renamed(self, names: Mapping[str, str]) -> Group:
         """Return the group with other statements in the places of its own."""
@@ -122,6 +130,7 @@ class Group:
             self,
             statements=tuple(names[n] for n in self.statements),
             epilogue=tuple(names[n] for n in self.epilogue),
+            prologue=tuple(group.renamed(names) for group in self.prologue),
         )
 
 

@@ -1,11 +1,15 @@
-"""Which statements define a tensor element by element, and what they need."""
+"""Which statements define a tensor element by element, read it so, and need what."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from polydsl.base.functions import identity
+from polydsl.poly.polyhedra import ordered_dimensions
 from polydsl.poly.scatters import is_plain
 from polydsl.poly.scop import Scop, Statement
-from polydsl.semantics.program import Literal
+from polydsl.poly.terms import isl_name
+from polydsl.semantics.program import Access, Index, Literal, are_distinct
 
 
 def is_each(statement: Statement) -> bool:
@@ -55,3 +59,31 @@ def taken_names(scop: Scop) -> set[str]:
     """Return the names of tensors, indices and sizes."""
     dims = {d for statement in scop.statements for d in statement.dims}
     return dims | {t.name for t in scop.tensors} | {*scop.sizes}
+
+
+def has_points_of(
+    reader: Statement, first: Statement, terms: Mapping[str, str]
+) -> bool:
+    """Whether a statement has the points of another one, with other names of their
+    coordinates."""
+    if any(reader.ranges[d] != first.ranges[e] for d, e in terms.items()):
+        return False
+    if not (reader.conditions or first.conditions):
+        return True
+    names = {e: d for d, e in terms.items()}
+    order = [isl_name(names[e]) for e in first.dims]
+    own = ordered_dimensions(first.domain, [isl_name(e) for e in first.dims])
+    return bool(ordered_dimensions(reader.domain, order).is_equal(own))
+
+
+def renaming(access: Access, writer: Statement) -> dict[str, str] | None:
+    """Return the index of the writer that each index of an access is, None where the
+    access has others than plain indices."""
+    if not are_distinct(access.subscripts):
+        return None
+    pairs = zip(access.subscripts, writer.subscripts)
+    return {
+        d.name: e.name
+        for d, e in pairs
+        if isinstance(d, Index) and isinstance(e, Index)
+    }

@@ -14,14 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from polydsl.poly.polyhedra import ordered_dimensions
 from polydsl.poly.scop import Group, Item, Recurrence, Scop, Statement
 from polydsl.poly.statements import rebuilt
-from polydsl.poly.terms import isl_name
 from polydsl.schedule.decision import Decision, pair_subject
-from polydsl.schedule.elements import is_alike, is_each
+from polydsl.schedule.elements import has_points_of, is_alike, is_each, renaming
 from polydsl.schedule.item_order import Units, units_of
-from polydsl.semantics.program import Access, Index, accesses, are_distinct, reads
+from polydsl.semantics.program import Index, accesses, reads
 
 
 def joined(scop: Scop) -> tuple[Scop, tuple[Decision, ...]]:
@@ -50,7 +48,7 @@ def is_read_outside(scop: Scop, group: Group) -> bool:
         read.access.tensor == group.tensor
         for s in scop.statements
         for read in s.reads
-        if s.name not in group.names
+        if s.name not in group.names or s.name in group.names_before
     )
 
 
@@ -132,7 +130,7 @@ class _Joining:
         terms = self._terms(root, reader)
         if terms is None:
             return f"{reader.tensor} reads it at other elements than its own"
-        if not _has_points_of(reader, first, terms):
+        if not has_points_of(reader, first, terms):
             return f"{reader.tensor} has other points"
         if _last(reader, terms) != _last(first, {}):
             return f"{reader.tensor} is stored in another order"
@@ -148,7 +146,7 @@ class _Joining:
                     return None
                 if access.tensor != writer.tensor:
                     continue
-                terms = _renaming(access, writer)
+                terms = renaming(access, writer)
                 if terms is None or terms.keys() != {*reader.dims}:
                     return None
                 if found not in (None, terms):
@@ -167,34 +165,6 @@ class _Joining:
             self.statements[root.statements[0]].ranges,
             self.statements[root.statements[0]].conditions,
         )
-
-
-def _has_points_of(
-    reader: Statement, first: Statement, terms: Mapping[str, str]
-) -> bool:
-    """Whether a statement has the points of another one, with other names of their
-    coordinates."""
-    if any(reader.ranges[d] != first.ranges[e] for d, e in terms.items()):
-        return False
-    if not (reader.conditions or first.conditions):
-        return True
-    names = {e: d for d, e in terms.items()}
-    order = [isl_name(names[e]) for e in first.dims]
-    own = ordered_dimensions(first.domain, [isl_name(e) for e in first.dims])
-    return bool(ordered_dimensions(reader.domain, order).is_equal(own))
-
-
-def _renaming(access: Access, writer: Statement) -> dict[str, str] | None:
-    """Return the index of the writer that each index of an access is, None where the
-    access has others than plain indices."""
-    if not are_distinct(access.subscripts):
-        return None
-    pairs = zip(access.subscripts, writer.subscripts)
-    return {
-        d.name: e.name
-        for d, e in pairs
-        if isinstance(d, Index) and isinstance(e, Index)
-    }
 
 
 def _last(statement: Statement, terms: Mapping[str, str]) -> str:

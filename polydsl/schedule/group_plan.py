@@ -14,6 +14,7 @@ from polydsl.base.diagnostics import ArgumentError
 from polydsl.base.dtypes import widen
 from polydsl.base.machine import Machine
 from polydsl.base.providers import BUILT_IN
+from polydsl.base.quantities import seconds_text
 from polydsl.poly.loop_bounds import fits
 from polydsl.poly.scop import Group, Scop, Statement
 from polydsl.schedule.contraction import Contraction, NoContraction, match
@@ -33,6 +34,7 @@ from polydsl.schedule.plan_tree import (
     statements_of,
 )
 from polydsl.schedule.preference import Preference
+from polydsl.schedule.prologues import prologue_subject
 from polydsl.schedule.refused import Refused
 from polydsl.schedule.setting import Setting
 from polydsl.schedule.share import Share
@@ -83,11 +85,18 @@ class GroupPlanning:
 
     def plan(self, item: Group) -> tuple[tuple[Plan, ...], tuple[Decision, ...]]:
         """Return the plans of a group, its epilogue in the loops of the last of them if
-        that is possible and good, and else in loops of its own; and all decisions."""
-        *before, (plan, decision) = self._choose()
+        that is possible and good, and else in loops of its own; the same for its
+        prologue; and all decisions."""
+        choices, decisions = self._planned(item)
+        decisions += [decision for _, decision in choices]
+        return tuple(plan for plan, _ in choices), tuple(decisions)
+
+    def _planned(self, item: Group) -> tuple[list[Choice], list[Decision]]:
+        """Return the choices for a group, and decisions about pairs of tensors."""
+        choices, pairs = self._preceded(item)
+        *before, (plan, decision) = choices
         reason = self._apart(plan, item) if item.epilogue else ""
         others: list[Choice] = []
-        pairs: list[Decision] = []
         if reason:
             for statement in map(self.scop.statement, item.epilogue):
                 subject = pair_subject(self.tensor, statement.tensor)
@@ -98,9 +107,46 @@ class GroupPlanning:
             is_stored = is_read_outside(self.scop, item)
             plan = replace(plan, epilogue=item.epilogue, is_stored=is_stored)
             decision = replace(decision, chosen=plan.describe())
-        choices = [*before, (plan, decision), *others]
-        decisions = (*pairs, *(made for _, made in choices))
-        return tuple(chosen for chosen, _ in choices), decisions
+        return [*before, (plan, decision), *others], pairs
+
+    def _preceded(self, item: Group) -> tuple[list[Choice], list[Decision]]:
+        """Return the choices for a group and its prologue, without the epilogue, and
+        where each assignment of the prologue is made."""
+        if not item.prologue:
+            return self._choose(), []
+        apart = self._choose()
+        pairs: list[Decision] = []
+        for group in reversed(item.prologue):
+            statements = tuple(self.scop.statement(n) for n in group.statements)
+            alone = replace(self, tensor=group.tensor, statements=statements)
+            choices, more = alone._planned(group)
+            apart, pairs = [*choices, *apart], [*more, *pairs]
+        together = self._summing(item)
+        reason, is_better = self._comparison(together, apart)
+        where = "computed where it is summed" if is_better else "not fused"
+        tensors = (self.scop.statement(name).tensor for name in item.names_before)
+        subjects = (prologue_subject(tensor, self.tensor) for tensor in tensors)
+        made = [Decision(subject, where, reason) for subject in subjects]
+        return (together, made) if is_better else (apart, [*made, *pairs])
+
+    def _comparison(
+        self, together: list[Choice], apart: list[Choice]
+    ) -> tuple[str, bool]:
+        """Return whether a prologue is better computed where it is summed, and why: a
+        schedule is given for it, or it takes less time."""
+        for choices, is_better in ((apart, False), (together, True)):
+            subjects = {d.subject for _, d in choices}
+            others = {d.subject for _, d in (together if choices is apart else apart)}
+            if any(self.preference.point(s) for s in subjects - others):
+                return "a schedule is given for its loops", is_better
+        costs = [sum(d.cycles for _, d in choices) for choices in (together, apart)]
+        texts = [seconds_text(self.machine.seconds(cycles)) for cycles in costs]
+        has_product = not all(isinstance(plan, VectorPlan) for plan, _ in apart)
+        margin = PLAIN_MARGIN if has_product else 1.0
+        return (
+            f"a pass of its own and the sum take {texts[1]}, one pass {texts[0]}",
+            costs[0] * margin < costs[1],
+        )
 
     def _apart(self, plan: Plan, item: Group) -> str:
         """Return why an epilogue has loops of its own, or nothing."""
@@ -118,6 +164,17 @@ class GroupPlanning:
         if work <= SINGLE:
             return ""
         return "the lanes are partial sums, so that it would be computed one by one"
+
+    def _summing(self, item: Group) -> list[Choice]:
+        """Return the choices for the one update with its prologue."""
+        *first, update = self.statements
+        initialize = self._absorbed(first[0] if first else None, update)
+        before = [self._vector(s, (), ()) for s in first if s is not initialize]
+        setting = replace(
+            self._loops(initialize, (update,)),
+            prologue=tuple(map(self.scop.statement, item.names_before)),
+        )
+        return [*before, self._in_loops(setting, ())]
 
     def _choose(self) -> list[Choice]:
         """Plan products first: the first one may set the tensor to zero itself."""
@@ -261,7 +318,10 @@ class GroupPlanning:
         updates: tuple[Statement, ...],
         reasons: tuple[str, ...],
     ) -> Choice:
-        setting = self._loops(initialize, updates)
+        return self._in_loops(self._loops(initialize, updates), reasons)
+
+    def _in_loops(self, setting: VectorSetting, reasons: tuple[str, ...]) -> Choice:
+        """Return the plan of some statements in loops."""
         subject = loops_subject(setting)
         point = self.preference.point(subject)
         if isinstance(point, VectorPoint):

@@ -78,7 +78,7 @@ def statements_of(plan: Plan) -> tuple[str, ...]:
         case MatrixPlan():
             return (*first, plan.contraction.statement, *plan.epilogue)
         case VectorPlan():
-            return (*first, *plan.updates, *plan.epilogue)
+            return (*first, *plan.prologue, *plan.updates, *plan.epilogue)
         case _:
             assert_never(plan)
 

@@ -29,7 +29,8 @@ MOST_COPIES = 1024
 @dataclass(frozen=True)
 class VectorSetting:
     """What is planned: the statements that define one tensor, and on what machine;
-    where it `is_inside_threads`, they share a loop around it."""
+    where it `is_inside_threads`, they share a loop around it. Assignments of the
+    `prologue` are made at each point of the one update."""
 
     scop: Scop
     layout: Layout
@@ -40,12 +41,13 @@ class VectorSetting:
     fixed: tuple[str, ...] = ()
     share: Share | None = None
     is_inside_threads: bool = False
+    prologue: tuple[Statement, ...] = ()
 
     @cached_property
     def statements(self) -> tuple[Statement, ...]:
         """The statements in order of execution."""
         first = () if self.initialize is None else (self.initialize,)
-        return (*first, *self.updates)
+        return (*first, *self.prologue, *self.updates)
 
     @property
     def model(self) -> Statement:
@@ -81,8 +83,10 @@ class VectorSetting:
 
     @cached_property
     def untiled(self) -> frozenset[str]:
-        """The left-hand indices of which a register tile holds one point."""
-        fixed = self.bounded if self.is_exact else self.conditioned
+        """The left-hand indices of which a register tile holds one point. A sum can be
+        masked where it has several, and stores of a prologue cannot."""
+        is_masked = self.is_exact and not self.prologue
+        fixed = self.bounded if is_masked else self.conditioned
         return fixed | self.colliding
 
     @cached_property
@@ -95,6 +99,8 @@ class VectorSetting:
         cut exactly, and if its own loop is cut, nothing further in may depend on it."""
         if d not in self.conditioned or d in self.colliding:
             return d not in self.colliding
+        if self.prologue and d in self.left:
+            return False
         inside = {e for s in self.updates for e in s.reduced}
         conditions = (ordered_indices(c) for s in self.statements for c in s.conditions)
         tied = d in self.bounded and any(
@@ -144,6 +150,7 @@ def build(setting: VectorSetting, point: VectorPoint) -> VectorPlan | Refused:
         setting.fixed,
         setting.share,
         "" if has_vector or not setting.left else _SCALAR,
+        prologue=tuple(s.name for s in setting.prologue),
     )
     taps = prod(setting.extent(d) for d in point.taps)
     copies = plan.bodies * plan.accumulators * taps

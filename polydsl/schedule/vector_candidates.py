@@ -21,6 +21,7 @@ from polydsl.schedule.vector_model import Counts, Family
 from polydsl.schedule.vector_operands import (
     instructions_of,
     operands_of,
+    passing_registers,
     step_of,
     units,
     walk_of,
@@ -67,6 +68,7 @@ def families(setting: VectorSetting) -> Iterator[Family]:
             walk_of(setting, statement, vector, plain),
             tuple((d, part) for d, part in spread.items() if d in statement.dims),
             mask_instructions(statement),
+            passing_registers(setting),
         )
         tiles = tuple(_tiles(setting, vector, 1 if few else 2))
         for taps in ((),) if few else _tap_sets(setting, statement, vector):

@@ -46,6 +46,8 @@ DIVISION_INSTRUCTIONS = 10.0
 """A division or a square root of one vector, in instructions of the same time."""
 FUNCTION_INSTRUCTIONS = 24.0
 """A transcendental function, for one vector."""
+FUNCTION_REGISTERS = 2.0
+"""The registers that it takes on its way for each vector of a tile that stores it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,8 @@ class Family:
     `extents` are those of every index in points, or in vectors; `tile` are the indices
     of the counts, in their order; `taps` are written out whole around them. Sums run
     longer where a tile has several points of an index in `spreads`, by a part for each
-    of them, and take `mask` more instructions then.
+    of them, and take `mask` more instructions then. A vector of the tile has `passing`
+    registers for values on their way.
     """
 
     extents: Mapping[str, int]
@@ -89,6 +92,7 @@ class Family:
     walk: Walk
     spreads: tuple[tuple[str, float], ...] = ()
     mask: float = 0.0
+    passing: float = 0.0
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -166,7 +170,7 @@ def _limits(family: Family, tiling: _Tiling, machine: Machine) -> Limits:
     # Partial sums that begin and end in one body are combined as they come.
     kept = np.where(bodies == tiles, 2.0 * rows, kept)
     live = [_live(o, family, extents) for o in family.operands]
-    needed: Cycles = kept + 1.0
+    needed: Cycles = kept + 1.0 + size * family.passing
     for held in live:
         needed = needed + held
     loads = loaded = 0.0 * size

@@ -20,6 +20,7 @@ from polydsl.schedule.vector_memory import Walk
 from polydsl.schedule.vector_model import (
     DIVISION_INSTRUCTIONS,
     FUNCTION_INSTRUCTIONS,
+    FUNCTION_REGISTERS,
     Factors,
     Operand,
 )
@@ -66,11 +67,19 @@ def step_of(
 def operands_of(
     setting: VectorSetting, statement: Statement, vector: str | None
 ) -> Iterator[Operand]:
-    """Yield the accesses that a point of a statement makes in memory."""
-    for read in statement.reads:
-        yield _operand(setting, statement, read.access, vector, read.is_padded)
-    if not setting.updates:
-        yield _operand(setting, statement, written(setting, statement), vector, False)
+    """Yield the accesses that a point of a statement makes in memory, and those of what
+    is made there before it."""
+    for maker in (*setting.prologue, statement):
+        for read in maker.reads:
+            if not _is_held(setting, read.access):
+                yield _operand(setting, maker, read.access, vector, read.is_padded)
+        if maker.combine is None:
+            yield _operand(setting, maker, written(setting, maker), vector, False)
+
+
+def _is_held(setting: VectorSetting, access: Access) -> bool:
+    """Whether an access is to the element that the prologue has made at the point."""
+    return any(access == written(setting, s) for s in setting.prologue)
 
 
 def _operand(
@@ -118,7 +127,10 @@ def walk_of(
     outer: tuple[str, ...],
 ) -> Walk:
     """Return the loops around register tiles of one point and what they touch."""
-    reads = tuple(_reference(setting, statement, r.access) for r in statement.reads)
+    reads = [_reference(setting, statement, r.access) for r in statement.reads]
+    for maker in setting.prologue:
+        made = (*(r.access for r in maker.reads), written(setting, maker))
+        reads += [_reference(setting, maker, access) for access in made]
     store = _reference(setting, statement, written(setting, statement))
     inner = (d for d in statement.reduced if d != vector)
     last = (vector,) if vector in statement.reduced and vector else ()
@@ -188,14 +200,21 @@ def _border_share(setting: VectorSetting, access: Access) -> float:
 def instructions_of(
     setting: VectorSetting, statement: Statement, vector: str | None
 ) -> float:
-    """Return the vector instructions of one point."""
-    total = value_instructions(statement.value, vector)
+    """Return the vector instructions of one point, with what is made there before."""
+    makers = (*setting.prologue, statement)
+    total = sum(value_instructions(maker.value, vector) for maker in makers)
     if statement.combine is None:
         return total
     value = statement.value
     is_product = isinstance(value, Call) and value.function == "mul"
     is_fused = is_product and statement.combine == "add" and setting.machine.has_fma
     return total if is_fused else total + 1.0
+
+
+def passing_registers(setting: VectorSetting) -> float:
+    """Return the registers of each vector of a tile for what the prologue computes."""
+    made = sum(value_instructions(s.value, None) for s in setting.prologue)
+    return FUNCTION_REGISTERS if made >= FUNCTION_INSTRUCTIONS else 0.0
 
 
 def value_instructions(expr: Expr, vector: str | None) -> float:

@@ -42,7 +42,8 @@ class VectorPlan:
     but of those that are `bounded`: their loops are cut by the domain where they run.
     Indices that are `fixed` have loops around the whole plan, which runs over a block
     of one index if there is a `share`. The assignments of the `epilogue` follow at each
-    element when it is finished; where it is not `is_stored`, they alone need it.
+    element when it is finished; where it is not `is_stored`, they alone need it. Those
+    of the `prologue` are made at each point of the one update, right before it.
     """
 
     tensor: str
@@ -57,6 +58,7 @@ class VectorPlan:
     scalar_reason: str = ""
     epilogue: tuple[str, ...] = ()
     is_stored: bool = True
+    prologue: tuple[str, ...] = ()
 
     @property
     def accumulators(self) -> int:
@@ -101,7 +103,8 @@ class VectorPlan:
             how += f", written out {', '.join(point.taps)}"
         loops = ", ".join(_loop_text(e.index, e.tiles) for e in point.loops) or "none"
         threads = f"; parallel {self.parallel}" if self.parallel else ""
-        then = f"; then {', '.join(self.epilogue)}" if self.epilogue else ""
+        then = f"; at each point {', '.join(self.prologue)}" if self.prologue else ""
+        then += f"; then {', '.join(self.epilogue)}" if self.epilogue else ""
         return f"loops {loops}; {how}{threads}{then}"
 
 

@@ -44,7 +44,7 @@ class _VectorTree:
 
     def build(self, part: Tree) -> Tree:
         """Return the plan's tree: outer loops, then vectors or a reduction."""
-        bands = tuple(self._statement(p) for p in parts(part))
+        bands = self._with_prologue(tuple(self._statement(p) for p in parts(part)))
         tree = bands[0]
         if self.plan.updates:
             tree = self._accumulated(bands)
@@ -54,6 +54,17 @@ class _VectorTree:
                 tree = fuse(tree, len(bands[0].members))
         check_order(tree, self.known)
         return drop_single(tree)
+
+    def _with_prologue(self, bands: tuple[Tree, ...]) -> tuple[Tree, ...]:
+        """Return the bands with those of the prologue and of the update as one."""
+        if not self.plan.prologue:
+            return bands
+        first = 0 if self.plan.initialize is None else 1
+        after = first + len(self.plan.prologue) + 1
+        points = Sequence(bands[first:after])
+        outer = bands[first]
+        joint = fuse(points, len(outer.members)) if isinstance(outer, Band) else points
+        return (*bands[:first], joint, *bands[after:])
 
     def _statement(self, part: Tree) -> Tree:
         """Return the loops of one statement, those over tiles outermost."""
@@ -123,7 +134,7 @@ class _VectorTree:
         if vector is not None and self._vectors(vector) not in loops:
             # Partial results of the rows of a tile are combined row by row.
             rows = sum(u.count > 1 for u in point.unrolled)
-            place = len(inner) - (rows if vector in leaf.reduced else 0)
+            place = len(inner) - (rows if self._is_summed(vector) else 0)
             inner.insert(place, self._vectors(vector))
         return (*loops, *inner, *(() if vector is None else (vector,)))
 
@@ -131,9 +142,15 @@ class _VectorTree:
         point = self.plan.point
         yield from (d for d in point.taps if d in leaf.dims)
         yield from (u.index for u in point.unrolled if u.count > 1)
-        is_side = point.vector in leaf.dims and point.vector not in leaf.reduced
-        if point.vector and is_side and point.vectors > 1:
+        if point.vector is None or point.vector not in leaf.dims:
+            return
+        if point.vectors > 1 and not self._is_summed(point.vector):
             yield self._vectors(point.vector)
+
+    def _is_summed(self, d: str) -> bool:
+        """Whether an index is reduced: it has no loop around register tiles then."""
+        looped = {loop.index for loop in self.plan.point.loops}
+        return bool(self.plan.updates) and d not in looped
 
     def _accumulated(self, bands: tuple[Tree, ...]) -> Tree:
         """Join the statements of a reduction in the loops that they share."""
