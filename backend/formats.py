@@ -37,9 +37,8 @@ class Format:
     @property
     def magic_bits(self) -> int:
         """The bits of `magic`."""
-        return ((self.fraction + self.bias) << self.fraction) | (
-            1 << (self.fraction - 1)
-        )
+        one_and_a_half = (1 << (self.fraction - 1)) + 2 * self.bias
+        return ((self.fraction + self.bias) << self.fraction) + one_and_a_half
 
     @property
     def sqrt_half_bits(self) -> int:
@@ -51,7 +50,7 @@ _F32 = Format(
     name="f32",
     fraction=23,
     bias=127,
-    magic=1.5 * 2.0**23,
+    magic=1.5 * 2.0**23 + 254,
     ln2_hi=0.69317626953125,
     ln2_lo=-2.9088971132296138e-05,
     ln2=(0.6931471824645996, -1.9046542121259336e-09),
@@ -68,7 +67,7 @@ _F64 = Format(
     name="f64",
     fraction=52,
     bias=1023,
-    magic=1.5 * 2.0**52,
+    magic=1.5 * 2.0**52 + 2046,
     ln2_hi=0.6931471805598903,
     ln2_lo=5.497923018708371e-14,
     ln2=(0.6931471805599453, 2.3190468138462996e-17),
@@ -93,8 +92,19 @@ def nearest(x: Real) -> tuple[Real, Whole]:
 
     The magnitude of *x* must be below a quarter of `magic`.
     """
-    f = format_of(x)
-    shifted = x + f.magic
+    return _integers(x + format_of(x).magic)
+
+
+def nearest_multiple(x: Real, factor: float) -> tuple[Real, Whole]:
+    """Return `x * factor` rounded to an integer, as `nearest` does.
+
+    Just beside the middle of two integers it may be either.
+    """
+    return _integers(x.fma(factor, format_of(x).magic))
+
+
+def _integers(shifted: Real) -> tuple[Real, Whole]:
+    f = format_of(shifted)
     return shifted - f.magic, shifted.as_whole() - f.magic_bits
 
 
@@ -115,8 +125,21 @@ def scaled(x: Real, k: Whole) -> Real:
 
     In two steps, each by a normal number: the first is exact for x in 1/2 .. 2.
     """
-    half = k >> 1
-    return x * power_of_two(half) * power_of_two(k - half)
+    first, second = power_halves(k)
+    return x * first * second
+
+
+def power_halves(k: Whole) -> tuple[Real, Real]:
+    """Return normal numbers with the product 2**k, for twice their exponents.
+
+    Twice the bias is added to k, and what is above the last bit of the sum is the
+    exponent field of 2**(k // 2). In sums of `nearest` it stands at the end already.
+    """
+    fraction, bias = (23, 127) if k.bits == 32 else (52, 1023)
+    doubled = (k + 2 * bias) << (fraction - 1)
+    upper = -(1 << fraction)
+    rounded_up = doubled + (1 << (fraction - 1))
+    return (doubled & upper).as_real(), (rounded_up & upper).as_real()
 
 
 def split_exponent(x: Real) -> tuple[Whole, Real]:

@@ -67,7 +67,7 @@ def _erf_far(x: Real) -> Real:
 def gelu(x: Real) -> Real:
     """Return x * Phi(x), with Phi the distribution function of the normal law.
 
-    Measured: 1.13 ulp (f32), 1.01 ulp (f64).
+    Measured: 1.21 ulp (f32), 1.01 ulp (f64).
     """
     most = 14.5 if x.bits == 32 else 39.5
     magnitude = clamped(x.abs(), 0.0, most)

@@ -68,10 +68,15 @@ def two_product(a: Real, b: Real) -> Pair:
 def quotient(numerator: Pair, denominator: Pair) -> Real:
     """Return the quotient of two pairs, nearly correctly rounded.
 
-    One division: the residual of the first quotient corrects it.
+    One division: what it leaves corrects it.
     """
     inverse = 1.0 / denominator.hi
     first = numerator.hi * inverse
+    if first.context.has_fma:
+        # What the inverse leaves of 1 is known while `first` is still computed.
+        left = inverse.fma(-denominator.lo, inverse.fma(-denominator.hi, 1.0))
+        rest = first.fma(left, numerator.lo * inverse)
+        return numerator.hi.fma(inverse, rest)
     product = two_product(first, denominator.hi)
     residual = (numerator.hi - product.hi) - product.lo
     residual = residual + (numerator.lo - first * denominator.lo)
@@ -79,7 +84,23 @@ def quotient(numerator: Pair, denominator: Pair) -> Real:
 
 
 def polynomial(x: Real, coefficients: tuple[float, ...]) -> Real:
-    """Return the polynomial with *coefficients*, lowest power first, by Horner."""
+    """Return the polynomial with *coefficients*, lowest power first.
+
+    By Horner's rule, where each step waits for the one before. So of a long one, the
+    even and the odd powers are apart but for the lowest two, whose rounding counts.
+    """
+    if len(coefficients) < 8:
+        return _horner(x, coefficients)
+    lowest, others = coefficients[:2], coefficients[2:]
+    square = x * x
+    odd = _horner(square, others[1::2])
+    value = odd.fma(x, _horner(square, others[::2]))
+    for coefficient in reversed(lowest):
+        value = value.fma(x, coefficient)
+    return value
+
+
+def _horner(x: Real, coefficients: tuple[float, ...]) -> Real:
     value = x.constant(coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
         value = value.fma(x, coefficient)

@@ -118,6 +118,12 @@ def test_what_is_stored_is_summed_from_a_register(isa: VectorISA) -> None:
     assert len(re.findall(r"\(%r.*\), %[yz]mm", body)) == 4
 
 
+def test_long_functions_run_in_two_vectors_side_by_side() -> None:
+    exponentials, divisions = loops(code(kernels.softmax(1, 1000, 8), AVX2))[1::2]
+    assert len(set(re.findall(r"vpslld\t.*(%ymm\d+)\n", exponentials))) == 2
+    assert divisions.count("vdivps") == 1
+
+
 def test_padding_needs_no_masks_inside() -> None:
     (body,) = loops(code(kernels.window(1003, 16), AVX512))
     assert "{%k" not in body and "vpcmp" not in body

@@ -17,7 +17,7 @@ from polydsl.base.dtypes import BOOL, DTYPES, F32, F64, I32, I64, U8, DType
 from polydsl.base.functions import Combine
 from polydsl.loops.interpret import interpret
 from polydsl.loops.memory import Array
-from polydsl.loops.nest import Expr, Literal, Load, LoopNest, Node, Store, Var
+from polydsl.loops.nest import Call, Expr, Literal, Load, LoopNest, Node, Store, Var
 
 ROWS = tuple(isa.name for isa in ISAS[ISAS.index(host_target().isa) :])
 TARGET = host_target()
@@ -71,6 +71,21 @@ def test_softmax_on_any_number_of_threads(
     arguments = kernels.random_arguments(nest)
     alone = worker.run(nest, isa, arguments, 1)["z"]
     np.testing.assert_array_equal(worker.run(nest, isa, arguments, threads)["z"], alone)
+
+
+def test_long_functions_have_the_same_bits_in_every_copy_of_a_loop(
+    worker: Worker, isa: str
+) -> None:
+    """Two vectors side by side, one that is left, and a masked rest."""
+    value = Call("sigmoid", (Load("x", (Var("i"),), F32),), F32)
+    body = (Store("z", (Var("i"),), value),)
+    found = []
+    for n in (8, 61):
+        buffers = [kernels.array("x", n), kernels.array("z", n, written=True)]
+        nest = kernels.nest(buffers, kernels.vector("i", n, 8, *body))
+        x = np.resize(np.linspace(-90, 9, 8, dtype=np.float32), n)
+        found.append(worker.run(nest, isa, {"x": x, "z": np.zeros_like(x)}, 1)["z"])
+    np.testing.assert_array_equal(np.resize(found[0], 61), found[1])
 
 
 @settings(max_examples=6, deadline=None)

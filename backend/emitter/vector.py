@@ -13,7 +13,7 @@ latency of addition.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llvmlite import ir
 
@@ -47,10 +47,12 @@ from polydsl.backend.emitter.vector_checks import (
     lanes_of,
     names_registers,
     open_conditions,
+    parts_of,
     scalar_reason,
     statements_of,
 )
-from polydsl.loops.nest import Accumulate, Loop
+from polydsl.base.functions import FUNCTIONS
+from polydsl.loops.nest import Accumulate, Call, Loop
 
 _BORDERS = ((0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (0, 2), (2, 1), (1, 2), (2, 2))
 """How many blocks may be written out before and after the loop, fewest first."""
@@ -59,6 +61,12 @@ _BORDERS = ((0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (0, 2), (2, 1), (1, 2), (2, 
 SHORT_LOOP = 2
 """A loop of at most so many blocks is written out, all of them masked: testing how many
 there are would take longer."""
+
+
+LONG_CHAINS = 2
+"""So many blocks of an assignment are computed side by side where each instruction
+waits for the one before, in functions that take dozens. A core holds a few of these at
+a time if they come one after the other, since what is finished leaves in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,10 @@ class Plan:
     def stride(self) -> int:
         """How far the variable moves in one block."""
         return self.loop.lanes * self.loop.step
+
+    def widened(self, blocks: int) -> Plan:
+        """Return the plan with blocks that are so many of these side by side."""
+        return replace(self, loop=replace(self.loop, lanes=self.lanes * blocks))
 
 
 def emit_vector_loop(scope: Scope, loop: Loop) -> None:
@@ -122,7 +134,7 @@ def _plan(lanes: Lanes, loop: Loop, extent: Extent) -> Plan:
     statements = statements_of(scope, loop)
     is_reduced = [is_reduction(lanes, node) for node in statements]
     most = max(1, extent.most // loop.lanes)
-    unroll = min(loop.vectors, most) if any(is_reduced) else 1
+    unroll = min(_unroll(loop, reduces=any(is_reduced)), most)
     reductions = [
         open_reduction(scope, node, loop.lanes, unroll)
         if reduced and isinstance(node, Accumulate)
@@ -131,6 +143,18 @@ def _plan(lanes: Lanes, loop: Loop, extent: Extent) -> Plan:
     ]
     is_written_out = extent.trips is not None and names_registers(lanes, loop)
     return Plan(loop, extent, statements, tuple(reductions), unroll, is_written_out)
+
+
+def _unroll(loop: Loop, *, reduces: bool) -> int:
+    if reduces:
+        return loop.vectors
+    calls = (
+        part.function
+        for node in loop.body
+        for part in parts_of(node)
+        if isinstance(part, Call)
+    )
+    return LONG_CHAINS if any(FUNCTIONS[name].is_long for name in calls) else 1
 
 
 # Blocks
@@ -248,15 +272,19 @@ def _first_lanes(builder: ir.IRBuilder, plan: Plan, count: ir.Value) -> Mask:
 def _emit_groups(
     scope: Scope, plan: Plan, bounds: tuple[ir.Value, ir.Value], blocks: int
 ) -> None:
-    """Emit the loop over groups of *blocks*, each with its own partial sums."""
+    """Emit the loop over groups of *blocks*: each with its own partial sums, or all as
+    one wide block, so that LLVM emits them instruction by instruction."""
     var, lo, hi = plan.loop.var, *(constant_of(end) for end in bounds)
     ends = plan.extent.ends
     if lo is not None and hi is not None:
         ends = lo, hi - plan.loop.step
 
     def body(inner: Scope) -> None:
+        first = inner.variable(var)
+        if not any(plan.reductions):
+            _emit_block(inner, plan.widened(blocks), first, ends, None, 0)
+            return
         for block in range(blocks):
-            first = inner.variable(var)
             at = add(inner.builder, first, number(block * plan.stride))
             _emit_block(inner, plan, at, ends, None, block)
 

@@ -72,6 +72,11 @@ class Function:
         """Whether programs call it by its name."""
         return not (self.symbol or self.internal)
 
+    @property
+    def is_long(self) -> bool:
+        """Whether it takes dozens of instructions, most of which wait for another."""
+        return self.rule == "float" and self.name not in ("div", "sqrt")
+
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])

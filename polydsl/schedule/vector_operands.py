@@ -229,8 +229,7 @@ def value_instructions(expr: Expr, vector: str | None) -> float:
         case Call("div" | "sqrt"):
             own = DIVISION_INSTRUCTIONS
         case Call(function):
-            is_long = FUNCTIONS[function].rule == "float"
-            own = FUNCTION_INSTRUCTIONS if is_long else 1.0
+            own = FUNCTION_INSTRUCTIONS if FUNCTIONS[function].is_long else 1.0
         case _:
             own = 1.0
     return own + sum(value_instructions(e, vector) for e in children(expr))
