@@ -1,4 +1,7 @@
-"""Copies of a factor: padded, or packed in tiles, and in the type of the product."""
+"""Copies of a factor: padded, or packed in tiles, and in the type of the product.
+
+A factor that is computed has its value in the place of an element of a tensor.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from math import prod
 
 from polydsl.base.dtypes import I64, DType
 from polydsl.base.source import Span
+from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.substitute import bounds, linear_term, substitute
 from polydsl.poly.terms import Interval, Linear
 from polydsl.schedule.inner_product import widened_access
@@ -39,10 +43,15 @@ def arranged(copy: Copy, layout: Layout) -> Copy:
     return replace(copy, order=tuple(outer))
 
 
+def main_access(value: Expr) -> Access:
+    """Return the access of a copied value that most indices move."""
+    return max(accesses(value), key=lambda a: len(ordered_indices(a)))
+
+
 def _moved(copy: Copy, dim: str, layout: Layout) -> int | None:
     """Return how far the source moves, in elements, when a dimension moves by one:
     along a line where it moves the lanes. None if irregular."""
-    (access, *_) = accesses(copy.value)
+    access = main_access(copy.value)
     own = step(access, dim, layout, {}, copy.box)
     factor = 0 if copy.runs is None else copy.runs.position.coefficient(dim)
     if own is None or not factor:
@@ -72,7 +81,6 @@ def pad_copy(
     name: str,
     source: DType,
     dtype: DType,
-    shape: tuple[int, ...],
     box: Mapping[str, Interval],
     span: Span,
     prepared: bool,
@@ -84,11 +92,11 @@ def pad_copy(
         x[h + r - 1]  ->  x_pad[i] = pad(x[i - 1]);  x_pad[h + r]
     """
     ends = [bounds(s, box) for s in operand.subscripts]
-    dims = tuple(f"{name}_{axis}" for axis in range(len(shape)))
+    dims = tuple(f"{name}_{axis}" for axis in range(len(ends)))
     subscripts = tuple(
         linear_term(Linear(((d, 1),), lo), span) for d, (lo, _) in zip(dims, ends)
     )
-    value = _element(operand.tensor, subscripts, operand.pad, source, dtype, span)
+    value = _element(operand, subscripts, source, dtype, span)
     shifted = tuple(
         Linear(s.coefficients, s.constant - lo)
         for s, (lo, _) in zip(operand.subscripts, ends)
@@ -186,7 +194,7 @@ def pack_copy(
         dtype,
         tuple(d for d, _ in extents),
         tuple(n for _, n in extents),
-        _element(operand.tensor, subscripts, operand.pad, source, dtype, span),
+        _element(operand, subscripts, source, dtype, span),
         tuple(axis for _, _, axis in around),
         prepared,
         is_pack=True,
@@ -259,18 +267,21 @@ def _cut(dims: tuple[str, ...], held: int, sizes: Mapping[str, int]) -> int:
 
 
 def _element(
-    tensor: str,
+    operand: Operand,
     subscripts: tuple[Expr, ...],
-    padding: Expr | None,
     source: DType,
     dtype: DType,
     span: Span,
 ) -> Expr:
-    """Return an element of a tensor of type *source* as *dtype*, padding included."""
+    """Return an element of an operand of type *source* as *dtype*, padding included."""
+    if operand.computed is not None:
+        return substitute(
+            operand.computed.value, dict(zip(operand.computed.dims, subscripts))
+        )
     value: Expr
-    access = value = Access(tensor, subscripts, source, span)
-    if padding is not None:
-        value = Pad(access, padding, padding.dtype, span)
+    access = value = Access(operand.tensor, subscripts, source, span)
+    if operand.pad is not None:
+        value = Pad(access, operand.pad, operand.pad.dtype, span)
     return value if value.dtype == dtype else Cast(value, dtype, False, span)
 
 

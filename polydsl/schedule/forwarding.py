@@ -20,7 +20,7 @@ from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.statements import rebuilt
 from polydsl.poly.substitute import substitute
 from polydsl.poly.terms import interval, linear, within
-from polydsl.schedule.contraction import is_product
+from polydsl.schedule.contraction import is_stored_product
 from polydsl.schedule.decision import Decision, pair_subject
 from polydsl.schedule.elements import is_whole
 from polydsl.schedule.factors import STORED, leaving
@@ -79,7 +79,7 @@ def _objection(scop: Scop, producer: Statement, readers: Sequence[Statement]) ->
     for reader in readers:
         if _length_with(producer, reader) > LONGEST:
             return f"the value of {reader.tensor} would be too long with it"
-    products = [s for s in readers if is_product(scop, s)]
+    products = [s for s in readers if is_stored_product(scop, s)]
     for reader in readers:
         if reason := _needed_by(scop, reader, name):
             return reason

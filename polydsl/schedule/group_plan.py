@@ -16,7 +16,12 @@ from polydsl.base.machine import Machine
 from polydsl.base.providers import BUILT_IN
 from polydsl.poly.loop_bounds import fits
 from polydsl.poly.scop import Group, Scop, Statement
-from polydsl.schedule.contraction import Contraction, NoContraction, match
+from polydsl.schedule.contraction import (
+    Contraction,
+    NoContraction,
+    match,
+    match_stored,
+)
 from polydsl.schedule.decision import Decision, Rejected, pair_subject
 from polydsl.schedule.elements import is_neutral
 from polydsl.schedule.epilogues import is_read_outside
@@ -156,7 +161,9 @@ class GroupPlanning:
         fixed = self.around.fixed
         if self.around.share is not None:
             return NoContraction("threads share blocks of an index around it")
-        matched = match(self.scop, update, fixed)
+        # To compute a factor while it is copied is to fuse.
+        matching = match_stored if self.preference.fuse == "none" else match
+        matched = matching(self.scop, update, fixed)
         if isinstance(matched, NoContraction):
             return matched
         whole = whole_product(matched, fixed)

@@ -131,7 +131,7 @@ def _placed(
         return reading
     others = (n for n, d in enumerate(fixed) if d not in operand.dims)
     place = next(others, len(fixed))
-    if operand.tensor in made_inside:
+    if any(read.tensor in made_inside for read in operand.reads):
         place = len(fixed)
     if reading.loops and place == len(fixed):
         return replace(reading, loops=place + reading.loops)
