@@ -88,7 +88,8 @@ class InnerProduct:
     @property
     def has_sided_part(self) -> bool:
         """Whether a part of the function is one of a single factor, but not it."""
-        return any(_sides(part) == 1 for part in _applied(self.function))
+        parts = (t for t in _terms(self.function) if isinstance(t, Apply))
+        return any(len(_sides(part)) == 1 for part in parts)
 
     @property
     def adds_products(self) -> bool:
@@ -139,25 +140,6 @@ def ordered(term: Term) -> Term:
         return Apply(function, arguments)
 
     return fold(term, Factor, Number, apply)
-
-
-def _applied(term: Term) -> Iterator[Term]:
-    """Yield every function in a term."""
-    if isinstance(term, Apply):
-        yield term
-        for argument in term.arguments:
-            yield from _applied(argument)
-
-
-def _sides(term: Term) -> int:
-    """Return how many of the two factors a term has."""
-    found = fold(
-        term,
-        lambda side: frozenset((side,)),
-        lambda _: frozenset(),
-        lambda _, parts: frozenset().union(*parts),
-    )
-    return len(found)
 
 
 def _exchange(term: Term) -> Term:

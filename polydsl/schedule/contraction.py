@@ -133,19 +133,29 @@ def match(
     scop: Scop, statement: Statement, fixed: Container[str] = ()
 ) -> Contraction | NoContraction:
     """Return the contraction that a statement is, or why it is none; inside of loops
-    over the indices that are fixed, on which conditions may depend.
+    over the indices that are fixed, on which conditions may depend."""
+    found = matches(scop, statement, fixed)
+    return found if isinstance(found, NoContraction) else found[0]
 
-    Where tensors hold its factors, it is that contraction, unless its function has
-    something to do for each factor alone, which is better done while that is copied.
-    """
+
+def matches(
+    scop: Scop, statement: Statement, fixed: Container[str] = ()
+) -> tuple[Contraction, ...] | NoContraction:
+    """Return the contractions that a statement is, or why it is none: the one whose
+    factors tensors hold, and where there is none, or its function has something to do
+    for one factor alone, the one in which that is computed while it is copied."""
     stored = match_stored(scop, statement, fixed)
     if isinstance(stored, Contraction) and not stored.inner.has_sided_part:
+        return (stored,)
+    factors = computed_product(statement, scop.sizes)
+    if isinstance(factors, str):
+        return stored if isinstance(stored, NoContraction) else (stored,)
+    computed = _matched(scop, statement, fixed, *factors, may_compute=True)
+    found = tuple(c for c in (stored, computed) if isinstance(c, Contraction))
+    if not found:
+        assert isinstance(stored, NoContraction)
         return stored
-    found = computed_product(statement, scop.sizes)
-    if isinstance(found, str):
-        return stored
-    computed = _matched(scop, statement, fixed, *found, may_compute=True)
-    return computed if isinstance(computed, Contraction) else stored
+    return found
 
 
 def match_stored(

@@ -19,8 +19,8 @@ from polydsl.poly.scop import Group, Scop, Statement
 from polydsl.schedule.contraction import (
     Contraction,
     NoContraction,
-    match,
     match_stored,
+    matches,
 )
 from polydsl.schedule.decision import Decision, Rejected, pair_subject
 from polydsl.schedule.elements import is_neutral
@@ -158,15 +158,31 @@ class GroupPlanning:
     def _matrix(
         self, update: Statement, initialize: Statement | None
     ) -> Choice | NoContraction:
-        fixed = self.around.fixed
         if self.around.share is not None:
             return NoContraction("threads share blocks of an index around it")
-        # To compute a factor while it is copied is to fuse.
-        matching = match_stored if self.preference.fuse == "none" else match
-        matched = matching(self.scop, update, fixed)
+        matched = self._contractions(update)
         if isinstance(matched, NoContraction):
             return matched
-        whole = whole_product(matched, fixed)
+        choices = [self._product(update, initialize, found) for found in matched]
+        plans = [c for c in choices if not isinstance(c, NoContraction)]
+        return min(plans, key=_cycles) if plans else choices[0]
+
+    def _contractions(
+        self, update: Statement
+    ) -> tuple[Contraction, ...] | NoContraction:
+        """Return the products that an update is. To compute a factor while it is copied
+        is to fuse."""
+        fixed = self.around.fixed
+        if self.preference.fuse != "none":
+            return matches(self.scop, update, fixed)
+        found = match_stored(self.scop, update, fixed)
+        return found if isinstance(found, NoContraction) else (found,)
+
+    def _product(
+        self, update: Statement, initialize: Statement | None, found: Contraction
+    ) -> Choice | NoContraction:
+        fixed = self.around.fixed
+        whole = whole_product(found, fixed)
         if isinstance(whole, NoContraction):
             return whole
         matched = one_iteration(whole, fixed)
@@ -291,6 +307,11 @@ class GroupPlanning:
             self.around.share,
             self.around.is_fused,
         )
+
+
+def _cycles(choice: Choice) -> float:
+    cost = choice[1].cost
+    return 0.0 if cost is None else cost.cycles
 
 
 def _possible(subject: str, choice: Choice | Refused) -> Choice:
