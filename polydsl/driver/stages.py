@@ -31,6 +31,7 @@ from polydsl.poly.scop import Scop
 from polydsl.schedule.contracted import contracted_layout
 from polydsl.schedule.contraction import is_product_in_place
 from polydsl.schedule.contraction_order import paired
+from polydsl.schedule.copied_values import copied
 from polydsl.schedule.decision import Decision, settled
 from polydsl.schedule.epilogues import joined
 from polydsl.schedule.factors import factored
@@ -110,6 +111,8 @@ def _scop(state: Compilation) -> Compilation:
         final, orders = paired(final, state.machine)
         final, moved = factored(final)
         fusions += (*orders, *moved)
+        final, pairs = copied(final, state.request.bound)
+        fusions = settled(fusions, pairs)
     if final is not scop:
         ordered = ordered_scop(final, is_product_in_place)
     if state.request.preference.fuse != "none":

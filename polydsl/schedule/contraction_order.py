@@ -130,12 +130,12 @@ def _objection(scop: Scop, product: Product) -> str:
         return "it reads at subscripts that depend on data"
     if not {*update.reduced} <= {*ordered_indices(*product.factors)}:
         return "an index that it sums over moves none of its factors"
-    if update.tensor in _needed(scop, {access.tensor for access in read}):
+    if update.tensor in needed(scop, {access.tensor for access in read}):
         return "it is part of a recurrence"
     return ""
 
 
-def _needed(scop: Scop, tensors: set[str]) -> set[str]:
+def needed(scop: Scop, tensors: set[str]) -> set[str]:
     """Return all tensors that some tensors are computed from, and these."""
     found, pending = set(tensors), list(tensors)
     while pending:

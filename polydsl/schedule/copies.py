@@ -64,15 +64,22 @@ def _turned(copy: Copy, layout: Layout) -> Copy:
     """Return the copy with the dimension along which its source is contiguous, if that
     is not the last and nothing is padded."""
     longest = min(copy.extents[-1], copy.box[copy.along][1] + 1)
-    access = widened_access(copy.value)
-    if not isinstance(access, Access) or longest < copy.lanes:
+    if isinstance(widened_access(copy.value), Pad) or longest < copy.lanes:
         return copy
-    names = (*copy.stored[:-1], copy.along)
-    steps = {d: step(access, d, layout, {}, copy.box) for d in names}
-    if steps[copy.along] in (None, 0, 1):
+    access = main_access(copy.value)
+    if step(access, copy.along, layout, {}, copy.box) in (0, 1):
         return copy
+    found = [*accesses(copy.value)]
+
+    def is_along(d: str) -> bool:
+        """Whether rows of the source lie along a dimension, and nothing is scattered
+        there."""
+        moves = [step(a, d, layout, {}, copy.box) for a in found]
+        own = step(access, d, layout, {}, copy.box)
+        return own == 1 and all(move in (0, 1) for move in moves)
+
     stored = zip(copy.stored[:-1], copy.shape)
-    along = [d for d, n in stored if steps[d] == 1 and n >= copy.lanes]
+    along = [d for d, n in stored if n >= copy.lanes and is_along(d)]
     return replace(copy, turned=along[0]) if along else copy
 
 

@@ -224,6 +224,9 @@ class Factor:
 
 
 def _kind(value: Expr) -> str:
+    """Return what a copy in the order of its source is made for."""
+    if isinstance(value, Access):
+        return "gathered"
     match widened_access(value):
         case None:
             return "computed"
