@@ -13,7 +13,7 @@ from polydsl.base.dtypes import I64, DType
 from polydsl.base.source import Span
 from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.substitute import bounds, linear_term, substitute
-from polydsl.poly.terms import Interval, Linear
+from polydsl.poly.terms import Linear
 from polydsl.schedule.inner_product import widened_access
 from polydsl.schedule.matrix_plan import Copy, Limit, Runs, Side
 from polydsl.schedule.matrix_point import Axis, point_axis
@@ -88,31 +88,60 @@ def pad_copy(
     name: str,
     source: DType,
     dtype: DType,
-    box: Mapping[str, Interval],
+    sizes: Mapping[str, int],
+    around: tuple[str, ...],
+    loops: int,
     span: Span,
     prepared: bool,
     lanes: int,
 ) -> tuple[Copy, Operand]:
     """Return a copy of all that *operand* touches, padding included, and the access
-    to it. *source* is the type of the tensor, *dtype* that of the copy.
+    to it. *source* is the type of the tensor, *dtype* that of the copy. It is made
+    inside of so many loops, of which those over the dimensions *around* move it.
 
         x[h + r - 1]  ->  x_pad[i] = pad(x[i - 1]);  x_pad[h + r]
     """
-    ends = [bounds(s, box) for s in operand.subscripts]
-    dims = tuple(f"{name}_{axis}" for axis in range(len(ends)))
-    subscripts = tuple(
-        linear_term(Linear(((d, 1),), lo), span) for d, (lo, _) in zip(dims, ends)
-    )
-    value = _element(operand, subscripts, source, dtype, span)
-    shifted = tuple(
-        Linear(s.coefficients, s.constant - lo)
-        for s, (lo, _) in zip(operand.subscripts, ends)
-    )
-    extents = operand.reach(box)
+    outer = {d: f"{name}_{d}" for d in around}
+    box = {d: (0, n - 1) for d, n in sizes.items()}
+    subscripts: list[Expr] = []
+    stored: list[tuple[str, int]] = []
+    shifted: list[Linear] = []
+    for axis, subscript in enumerate(operand.subscripts):
+        moved, rest = _parted(subscript, outer)
+        if rest.coefficients:
+            (lo, hi), d = bounds(rest, box), f"{name}_{axis}"
+            shifted.append(Linear(rest.coefficients, rest.constant - lo))
+            stored.append((d, hi - lo + 1))
+            rest = Linear(((d, 1),), lo)
+        place = Linear((*moved, *rest.coefficients), rest.constant)
+        subscripts.append(linear_term(place, span))
+    value = _element(operand, tuple(subscripts), source, dtype, span)
+    dims = (*((outer[d], sizes[d]) for d in around), *stored)
     copy = Copy(
-        name, operand.tensor, dtype, dims, extents, value, (), prepared, False, lanes
+        name,
+        operand.tensor,
+        dtype,
+        tuple(d for d, _ in dims),
+        tuple(n for _, n in dims),
+        value,
+        tuple(map(point_axis, around)),
+        prepared,
+        is_pack=False,
+        lanes=lanes,
+        loops=loops,
     )
-    return copy, Operand(name, shifted)
+    return copy, Operand(name, tuple(shifted))
+
+
+def _parted(
+    subscript: Linear, outer: Mapping[str, str]
+) -> tuple[tuple[tuple[str, int], ...], Linear]:
+    """Return what loops around a copy move a subscript by, with the copy's names for
+    them, and the rest."""
+    terms = subscript.coefficients
+    moved = tuple((outer[d], c) for d, c in terms if d in outer)
+    rest = tuple((d, c) for d, c in terms if d not in outer)
+    return moved, Linear(rest, subscript.constant)
 
 
 @dataclass(frozen=True, slots=True)

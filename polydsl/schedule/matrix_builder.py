@@ -76,21 +76,6 @@ def plan_for_any(
         return Refused(str(impossible))
 
 
-def overhanging_dims(
-    setting: Setting, contraction: Contraction, operand: Operand
-) -> frozenset[str]:
-    """Return the indices that decide whether an access is inside its tensor."""
-    sizes = contraction.sizes
-    overhang = setting.overhangs(operand, contraction.box)
-    return frozenset(
-        d
-        for subscript, leaves in zip(operand.subscripts, overhang)
-        if leaves
-        for d, _ in subscript.coefficients
-        if sizes[d] > 1
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class _Builder:
     setting: Setting
@@ -273,9 +258,10 @@ class _Frame:
                 pack = self._pack(operand, reading.loops, axis)
                 return Factor(operand, None, pack, "strided")
             case "padded":
-                if reading.loops:
+                outer = self.loops[: reading.loops]
+                if not {o.dimension for o in outer} <= {*self.setting.fixed}:
                     raise _Impossible("a padded copy is made before all loops")
-                copy, operand = self._padded(operand, axis)
+                copy, operand = self._padded(operand, reading.loops, axis)
                 return self._in_place(operand, copy, axis)
             case "in place" if operand.computed is not None:
                 raise _Impossible(f"what is computed of {operand.tensor} is copied")
@@ -308,7 +294,7 @@ class _Frame:
         name = operand.tensor
         if axis == "columns":
             raise _Impossible(f"the borders of {name} cannot be read as a vector")
-        deciding = overhanging_dims(self.setting, self.contraction, operand)
+        deciding = self.setting.deciding(operand, self.contraction)
         offset = operand.offset(self._strides(operand, None))
         self._check_depth(operand, offset)
         if deciding & {*self.sides["depth"].dims}:
@@ -340,25 +326,25 @@ class _Frame:
         """Return the name of a copy: both factors may be of one tensor."""
         return f"{self.setting.statement.name}_{operand.tensor}_{axis}_{suffix}"
 
-    def _padded(self, operand: Operand, axis: Axis) -> tuple[Copy, Operand]:
+    def _padded(self, operand: Operand, loops: int, axis: Axis) -> tuple[Copy, Operand]:
+        """Return the copy in one piece of what the loops inside a place need."""
+        self._check_place(operand, loops, axis)
         return pad_copy(
             operand,
             self._name(operand, axis, "pad"),
             self._dtype(operand),
             self.contraction.dtype,
-            self.contraction.box,
+            self.contraction.sizes,
+            tuple(self._points(operand, self.loops[:loops])),
+            loops,
             self.setting.span,
-            self.setting.is_bound(operand),
+            self.setting.is_bound(operand) and not loops,
             self.setting.machine.lanes(self.contraction.dtype),
         )
 
     def _pack(self, operand: Operand, loops: int, axis: Axis) -> Copy:
         """Return the copy in tiles of what the loops inside a place need."""
-        if loops and not self._moves(operand, axis, self.loops[loops - 1]):
-            raise _Impossible(
-                f"the loop over {self.loops[loops - 1]} would only repeat the packing "
-                f"of {operand.tensor}"
-            )
+        self._check_place(operand, loops, axis)
         pack = pack_copy(
             operand,
             self._name(operand, axis, "pack"),
@@ -378,6 +364,14 @@ class _Frame:
             lanes=self.setting.machine.lanes(self.contraction.dtype),
         )
         return arranged(pack, self.setting.layout)
+
+    def _check_place(self, operand: Operand, loops: int, axis: Axis) -> None:
+        """The last of the loops around a copy changes what it holds."""
+        if loops and not self._moves(operand, axis, self.loops[loops - 1]):
+            raise _Impossible(
+                f"the loop over {self.loops[loops - 1]} would only repeat the packing "
+                f"of {operand.tensor}"
+            )
 
     def _moves(self, operand: Operand, axis: Axis, loop: TileLoop) -> bool:
         """Whether another part of a factor is read in every iteration of a loop."""

@@ -15,7 +15,7 @@ from math import prod
 
 from polydsl.poly.terms import Linear
 from polydsl.schedule.contraction import Contraction
-from polydsl.schedule.matrix_builder import overhanging_dims, plan_for_any
+from polydsl.schedule.matrix_builder import plan_for_any
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_point import (
     How,
@@ -224,7 +224,7 @@ def _depth_chains(
     # Where a row's padding depends on an index, it is no depth.
     fixed: frozenset[str] = frozenset()
     if how_a == "in place":
-        fixed = overhanging_dims(setting, contraction, contraction.a)
+        fixed = setting.deciding(contraction.a, contraction)
     allowed = [d for d in contraction.depth if sizes[d] > 1 and d not in fixed]
     if not allowed:
         yield ()

@@ -88,8 +88,8 @@ def _about(decision: Decision, plan: MatrixPlan, first: Candidate) -> Decision:
 
 
 def _variants(point: MatrixPoint) -> Iterator[MatrixPoint]:
-    """Yield a point, and what it is with factors packed: where they are padded depends
-    on the loops around it."""
+    """Yield a point, and what it is with factors packed: where they can be padded
+    depends on the loops around it."""
     packed = Reading("packed")
     yield point
     yield replace(point, a=packed)
@@ -135,4 +135,4 @@ def _placed(
         place = len(fixed)
     if reading.loops and place == len(fixed):
         return replace(reading, loops=place + reading.loops)
-    return Reading("packed" if place else reading.how, place)
+    return replace(reading, loops=place)

@@ -10,6 +10,7 @@ from polydsl.base.providers import BUILT_IN
 from polydsl.base.source import Span
 from polydsl.poly.scop import Scop, Statement, TensorInfo
 from polydsl.poly.terms import Interval
+from polydsl.schedule.contraction import Contraction
 from polydsl.schedule.operand import Layout, Operand
 from polydsl.schedule.preference import Ranker
 
@@ -50,6 +51,18 @@ class Setting:
         if tensor is None:
             return (False,) * len(operand.subscripts)
         return operand.overhangs(tensor.shape, box)
+
+    def deciding(self, operand: Operand, contraction: Contraction) -> frozenset[str]:
+        """Return the indices that decide whether an access is inside its tensor."""
+        sizes = contraction.sizes
+        overhang = self.overhangs(operand, contraction.box)
+        return frozenset(
+            d
+            for subscript, leaves in zip(operand.subscripts, overhang)
+            if leaves
+            for d, _ in subscript.coefficients
+            if sizes[d] > 1
+        )
 
     @property
     def span(self) -> Span:
