@@ -38,7 +38,7 @@ class Comparison:
             self._once_padded(have, want)
             return
         if have.dtype != want.dtype:
-            self.differ(f"{self.name} holds {want.dtype} as {have.dtype}")
+            self.differ(f"{self.name} holds {_label(want)} in another type")
         ours, theirs = self.held.form(have), self.source.form(want)
         if ours is not None and theirs is not None:
             self.equal(ours, theirs, f"{self.name} holds another term")

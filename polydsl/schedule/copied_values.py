@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from math import prod
 
 from polydsl.poly.scop import Scop, Statement
-from polydsl.schedule.contraction import Contraction, is_stored_product, match
+from polydsl.schedule.contraction import Contraction, is_product, match
 from polydsl.schedule.contraction_order import needed
 from polydsl.schedule.decision import Decision, pair_subject
 from polydsl.schedule.factors import STORED
@@ -48,7 +48,7 @@ def copied(scop: Scop, bound: frozenset[str]) -> tuple[Scop, tuple[Decision, ...
         if tensor.role != "local" or producer is None:
             continue
         readers = readers_of(scop, tensor.name)
-        products = [s for s in readers if is_stored_product(scop, s)]
+        products = [s for s in readers if is_product(scop, s)]
         if not products:
             continue
         copying = _Copying(scop, bound, producer, readers, products)
@@ -106,7 +106,9 @@ class _Copying:
                 return f"{product.tensor} would be no product with it"
             if product.tensor in needed(self.scop, {*self._sources}):
                 return f"it is part of a recurrence with {product.tensor}"
-            evaluations += self._copied_points(found)
+            before = match(self.scop, product)
+            assert isinstance(before, Contraction)
+            evaluations += _copied_points(before, found)
         if self._is_bound and len(self.products) == len(self.readers):
             return ""
         if len(self.products) > 1:
@@ -130,7 +132,10 @@ class _Copying:
             if access.tensor in sums and all(map(is_affine, access.subscripts)):
                 yield f"it follows on {access.tensor}, in the same rows"
 
-    def _copied_points(self, product: Contraction) -> int:
-        """Return of how many points a value is computed that is new in a product."""
-        computed = [o.computed for o in (product.a, product.b) if o.computed]
-        return sum(prod(product.sizes[d] for d in c.dims) for c in computed)
+
+def _copied_points(before: Contraction, product: Contraction) -> int:
+    """Return at how many points the factors are computed that a product had not
+    before."""
+    new = {product.a, product.b} - {before.a, before.b}
+    computed = [operand.computed for operand in new if operand.computed]
+    return sum(prod(product.sizes[d] for d in c.dims) for c in computed)
