@@ -3,212 +3,20 @@ and as numbers on every ISA row."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
-from program_builder import Program
+from copied_programs import VALUES
 from program_harness import Case, run_case
 from test_emitter import ROWS
+from verify_harness import Shapes, case
 
+from polydsl.poly.substitute import with_parts
 from polydsl.schedule.matrix_plan import Copy, MatrixPlan
+from polydsl.semantics import program as typed
 
 FUSED = "fused, computed while it is copied for the product"
-
-
-@dataclass(frozen=True)
-class Value:
-    """A program, the pairs that are fused in a copy, and what subscripts keep to.
-
-    `bounded` are the extents of what arguments subscript."""
-
-    text: str
-    arguments: tuple[tuple[str, str, tuple[int, ...]], ...]
-    fused: tuple[str, ...]
-    products: int = 1
-    bounded: tuple[tuple[str, int], ...] = ()
-
-    @property
-    def program(self) -> Program:
-        """The program as the harness runs it."""
-        return Program(self.text, self.arguments, bounded=self.bounded)
-
-
-X = ("x", "f32", (37, 29))
-W = ("w", "f32", (29, 43))
-VALUES = {
-    "rows of a table": Value(
-        """\
-kernel f(ids: i32[N], e: f32[V, C], w: f32[C, K]) -> f32[N, K]:
-    h[i, c] = e[ids[i], c]
-    y[i, k] += h[i, c] * w[c, k]
-    return y
-""",
-        (("ids", "i32", (37,)), ("e", "f32", (11, 29)), W),
-        ("h into y",),
-        bounded=(("ids", 11),),
-    ),
-    "columns of a table, some of them outside": Value(
-        """\
-kernel f(x: f32[N, C], e: f32[V, C], ids: i64[K]) -> f32[N, K]:
-    y[i, k] += x[i, c] * pad(e[ids[k] - 1, c], 0.5)
-    return y
-""",
-        (X, ("e", "f32", (11, 29)), ("ids", "i64", (43,))),
-        (),
-        bounded=(("ids", 11),),
-    ),
-    "a table of narrow floats by three": Value(
-        """\
-kernel f(ids: u8[B, N], e: bf16[V, C], s: f16[C], w: f32[B, C, K]) -> f32[B, N, K]:
-    h[b, i, c] = e[ids[b, i], c] * s[c]
-    y[b, i, k] += h[b, i, c] * w[b, c, k]
-    return y
-""",
-        (
-            ("ids", "u8", (2, 9)),
-            ("e", "bf16", (11, 29)),
-            ("s", "f16", (29,)),
-            ("w", "f32", (2, 29, 43)),
-        ),
-        ("h into y",),
-        bounded=(("ids", 11),),
-    ),
-    "weights with zero points and scales": Value(
-        """\
-kernel f(x: f32[N, C], q: i8[C, K], z: i8[K], s: f32[G, K]) -> f32[N, K]:
-    h[c, k] = (q[c, k] - z[k]) * s[c // 8, k]
-    y[i, k] += x[i, c] * h[c, k]
-    return y
-""",
-        (X, ("q", "i8", (29, 43)), ("z", "i8", (43,)), ("s", "f32", (4, 43))),
-        ("h into y",),
-    ),
-    "weights that lie the other way": Value(
-        """\
-kernel f(x: f64[N, C], q: u8[K, C], z: f32[K]) -> f64[N, K]:
-    h[k, c] = f64(q[k, c]) - z[k]
-    y[i, k] += x[i, c] * h[k, c]
-    return y
-""",
-        (("x", "f64", (37, 29)), ("q", "u8", (43, 29)), ("z", "f32", (43,))),
-        ("h into y",),
-    ),
-    "both factors": Value(
-        """\
-kernel f(x: i16[N, C], w: f16[C, K]) -> f32[N, K]:
-    a[i, c] = tanh(f32(x[i, c]) / 3)
-    b[c, k] = exp(w[c, k])
-    y[i, k] += a[i, c] * b[c, k]
-    return y
-""",
-        (("x", "i16", (37, 29)), ("w", "f16", (29, 43))),
-        ("a into y", "b into y"),
-    ),
-    "a mask, in a batch": Value(
-        """\
-kernel f(x: f32[B, N, C], m: bool[B, C], w: f32[B, C, K]) -> f32[B, N, K]:
-    h[b, i, c] = x[b, i, c] if c <= i + 3 and m[b, c] else -0.5
-    y[b, i, k] = max[c](h[b, i, c] + w[b, c, k])
-    return y
-""",
-        (("x", "f32", (2, 17, 29)), ("m", "bool", (2, 29)), ("w", "f32", (2, 29, 43))),
-        ("h into y_max",),
-    ),
-    "neighbours, padded": Value(
-        """\
-kernel f(x: f32[N, C], w: f32[C, K]) -> f32[N, K]:
-    h[i, c] = pad(x[i, c - 1]) + x[i, c] / 3 + pad(x[i - 2, c + 1], 2)
-    y[i, k] += h[i, c] * w[c, k]
-    return y
-""",
-        (X, W),
-        ("h into y",),
-    ),
-    "borders that are repeated": Value(
-        """\
-kernel f(x: f32[N, C], w: f32[R, C, K]) -> f32[N, K]:
-    y[i, k] += x[clamp(i + r - 1, 0, N - 1), c] * w[r, c, k]
-    return y
-""",
-        (X, ("w", "f32", (3, 29, 43))),
-        (),
-    ),
-    "a factor of what is summed": Value(
-        """\
-kernel f(x: f32[N, C], w: f32[C, K], g: f32[C], r: f32[N]) -> f32[N, K]:
-    y[i, k] += x[i, c] * g[c] * w[c, k] / r[i]
-    return y
-""",
-        (X, W, ("g", "f32", (29,)), ("r", "f32", (37,))),
-        ("x_g into y_sum",),
-    ),
-    "a scatter": Value(
-        """\
-kernel f(x: f32[P, C], s: f32[C], w: f32[R, C, K]) -> f32[2*P + R - 2, K]:
-    h[p, c] = exp(x[p, c] * s[c])
-    y[2*p + r, k] += h[p, c] * w[r, c, k]
-    return y
-""",
-        (("x", "f32", (13, 29)), ("s", "f32", (29,)), ("w", "f32", (3, 29, 43))),
-        ("h into y",),
-    ),
-    "the weights of a recurrence": Value(
-        """\
-kernel f(x: f32[T, B, C], q: i8[C, C], s: f32[C]) -> f32[T, B, C]:
-    u[c, k] = q[c, k] * s[k] / 64
-    h[t, b, k] += pad(y[t - 1, b, c]) * u[c, k]
-    y[t, b, k] = tanh(h[t, b, k] + x[t, b, k])
-    return y
-""",
-        (("x", "f32", (3, 33, 47)), ("q", "i8", (47, 47)), ("s", "f32", (47,))),
-        ("u into h",),
-    ),
-    "between two products": Value(
-        """\
-kernel f(x: f32[N, C], s: f32[C], w: f32[C, K], v: f32[K, C]) -> f32[N, C]:
-    h[i, c] = relu(x[i, c] * s[c])
-    y[i, k] += h[i, c] * w[c, k]
-    g[i, k] = gelu(y[i, k])
-    z[i, c] += g[i, k] * v[k, c]
-    return z
-""",
-        (X, ("s", "f32", (29,)), W, ("v", "f32", (43, 29))),
-        ("h into y",),
-        products=2,
-    ),
-    "what several products read is stored": Value(
-        """\
-kernel f(x: f32[N, C], w: f32[C, K], u: f32[C, K]) -> (f32[N, K], f32[N, K]):
-    h[i, c] = exp(x[i, c])
-    y[i, k] += h[i, c] * w[c, k]
-    z[i, k] += h[i, c] * u[c, k]
-    return y, z
-""",
-        (X, W, ("u", "f32", (29, 43))),
-        (),
-        products=2,
-    ),
-    "what a window would compute again is stored": Value(
-        """\
-kernel f(x: f32[N, C], w: f32[R, C, K]) -> f32[N, K]:
-    h[i, c] = exp(x[i, c])
-    y[i, k] += pad(h[i + r - 2, c]) * w[r, c, k]
-    return y
-""",
-        (X, ("w", "f32", (5, 29, 43))),
-        (),
-    ),
-    "what follows on a sum stays with it": Value(
-        """\
-kernel f(x: f32[N, C], w: f32[C, K]) -> f32[N, K]:
-    e[i, c] = exp(x[i, c] - max[d](x[i, d]))
-    y[i, k] += e[i, c] * w[c, k]
-    return y
-""",
-        (X, W),
-        (),
-    ),
-}
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -257,3 +65,68 @@ def _copies(plans: object) -> list[Copy]:
     assert isinstance(plans, tuple)
     matrix = (p for p in plans if isinstance(p, MatrixPlan))
     return [c for p in matrix for f in (p.a, p.b) for c in f.copies]
+
+
+DEQUANTISED = """\
+kernel f(x: f32[N, C], q: i8[C, K], z: f32[K], t: f32[K], ids: i32[K]) -> f32[N, K]:
+    y[i, k] += x[i, c] * (exp(q[c, ids[k]] - z[k]) * 3 if c < k else z[K - 1 - k])
+    return y
+"""
+SHAPES: Shapes = {
+    "x": (12, 40),
+    "q": ("i8", (40, 32)),
+    "z": (32,),
+    "t": (32,),
+    "ids": ("i32", (32,)),
+}
+
+
+def _with(old: typed.Expr, new: typed.Expr) -> Callable[[typed.Expr], typed.Expr]:
+    def change(expr: typed.Expr) -> typed.Expr:
+        return new if expr == old else with_parts(expr, change)
+
+    return change
+
+
+def _parts(value: typed.Expr) -> Iterator[tuple[str, typed.Expr, typed.Expr]]:
+    """Yield what is wrong in an altered value, the part and what is there instead."""
+    for part in typed.walk(value):
+        match part:
+            case typed.Call("exp"):
+                yield "holds a exp2", part, replace(part, function="exp2")
+            case typed.Call("inside", (subscript, _)):
+                yield "q has extent 32", part, subscript
+            case typed.Access("z", (typed.Index(),)):
+                yield "holds t, not z", part, replace(part, tensor="t")
+            case typed.Access("z", (reverse,)):
+                index = next(
+                    n for n in typed.walk(reverse) if isinstance(n, typed.Index)
+                )
+                yield "another element of z", part, replace(part, subscripts=(index,))
+            case typed.Literal(3.0):
+                yield "holds the number 4.0", part, replace(part, value=4.0)
+            case typed.Call("lt", (left, right)):
+                yield "another term", part, replace(part, arguments=(right, left))
+            case _:
+                pass
+
+
+def test_another_value_in_a_copy_is_refused() -> None:
+    """The nest fills the copy with what the plan says, which is not the factor."""
+    found = case(DEQUANTISED, SHAPES)
+    found.verify()
+    (copy,) = _copies(found.schedule.plans)
+    altered = [*_parts(copy.value)]
+    assert len({message for message, _, _ in altered}) == 6
+    for message, old, new in altered:
+        changed = replace(copy, value=_with(old, new)(copy.value))
+
+        def other(copies: Copy | None, changed: Copy = changed) -> Copy | None:
+            return None if copies is None else changed
+
+        def planned(plan: MatrixPlan) -> MatrixPlan:
+            padded, pack = other(plan.b.padded), other(plan.b.pack)
+            return replace(plan, b=replace(plan.b, padded=padded, pack=pack))
+
+        wrong = found.planned(planned)
+        wrong.refuses(wrong.nest, message)

@@ -10,11 +10,19 @@ from collections.abc import Iterator, Mapping
 from math import prod
 
 from polydsl.poly.conditions import ordered_indices
-from polydsl.poly.substitute import resolve, substitute
+from polydsl.poly.substitute import resolve, substitute, with_parts
 from polydsl.poly.terms import Interval, Linear
 from polydsl.schedule.inner_product import factor_access, widened_access
 from polydsl.schedule.operand import Computed, Operand
-from polydsl.semantics.program import Access, Expr, Pad, Value, accesses
+from polydsl.semantics.program import (
+    Access,
+    Expr,
+    Literal,
+    Pad,
+    Size,
+    Value,
+    accesses,
+)
 
 
 def stored_operand(
@@ -43,7 +51,7 @@ def computed_operand(
 ) -> Operand:
     """Return a factor whose elements are computed. It moves with its indices, in the
     order in which most of what it reads lies."""
-    value = substitute(factor, terms)
+    value = _with_numbers(substitute(factor, terms), sizes)
     reads = [_read(access, sizes, box) for access in accesses(value)]
     reads.sort(key=lambda r: -prod(box[d][1] + 1 for d in r.dims))
     lying = [d for s in reads[0].subscripts for d in _outer_first(s)]
@@ -55,6 +63,13 @@ def computed_operand(
         None,
         Computed(value, dims, tuple(reads)),
     )
+
+
+def _with_numbers(expr: Expr, sizes: Mapping[str, Value]) -> Expr:
+    """Return a value with numbers for sizes, as all other operands have them."""
+    if isinstance(expr, Size) and expr.dtype.is_int:
+        return Literal(sizes[expr.name], expr.dtype, expr.span)
+    return with_parts(expr, lambda part: _with_numbers(part, sizes))
 
 
 def _outer_first(subscript: Linear) -> Iterator[str]:
