@@ -244,7 +244,9 @@ def _copy_cycles(copy: Copy, setting: Setting) -> CopyCycles:
     own = value_instructions(copy.value, copy.along) / rate
     for access in dict.fromkeys(accesses(copy.value)):
         if access != main and copy.along in ordered_indices(access):
-            own += _moved_cycles(copy, access, setting)[1]
+            # A load more, if it is one, and no store.
+            _, moved, _ = _moved_cycles(copy, access, setting)
+            own += 1 / rate + moved - CONTIGUOUS_COPY_CYCLES
     return short + own, whole + own, begin
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from polydsl.base.quantities import seconds_text
-from tests.benchmarks.fusion import attention, factored, layers, scans
+from tests.benchmarks.fusion import attention, copied, factored, layers, scans
 from tests.benchmarks.fusion.case import Array, Case, Run, limit_threads
 from tests.benchmarks.timing import interleave
 
@@ -57,7 +57,8 @@ def main() -> None:
 
 
 def _cases() -> Iterator[Case]:
-    return chain(layers.cases(), attention.cases(), scans.cases(), factored.cases())
+    parts = (layers, attention, scans, factored, copied)
+    return chain.from_iterable(part.cases() for part in parts)
 
 
 def _row(case: Case, threads: int) -> tuple[str, ...]:
