@@ -156,6 +156,16 @@ kernel f(x: f32[T, B, C], q: i8[C, C], s: f32[C]) -> f32[T, B, C]:
         (("x", "f32", (3, 33, 47)), ("q", "i8", (47, 47)), ("s", "f32", (47,))),
         ("u into h",),
     ),
+    "a factor of each step": Value(
+        """\
+kernel f(x: f32[T, B, C], u: f32[C, C]) -> f32[T, B, C]:
+    q[t, b, k] += (pad(h[t - 1, b, c]) + x[t, b, c]) * u[c, k]
+    h[t, b, k] = cos(q[t, b, k])
+    return h
+""",
+        (("x", "f32", (3, 33, 47)), ("u", "f32", (47, 47))),
+        (),
+    ),
     "between two products": Value(
         """\
 kernel f(x: f32[N, C], s: f32[C], w: f32[C, K], v: f32[K, C]) -> f32[N, C]:

@@ -19,6 +19,7 @@ from typing import Literal as OneOf
 
 from polydsl.base.dtypes import BOOL, I64, DType
 from polydsl.base.providers import BUILT_IN
+from polydsl.poly.indirect import is_indirect
 from polydsl.poly.substitute import linear_term, substitute
 from polydsl.poly.terms import Interval, Linear
 from polydsl.schedule.contraction import Contraction
@@ -28,6 +29,7 @@ from polydsl.schedule.operand import Operand
 from polydsl.semantics.program import (
     Access,
     Call,
+    Cast,
     Expr,
     Literal,
     Pad,
@@ -225,15 +227,15 @@ class Factor:
 
 def _kind(value: Expr) -> str:
     """Return what a copy in the order of its source is made for."""
-    if isinstance(value, Access):
+    if is_indirect(value):
         return "gathered"
     match widened_access(value):
-        case None:
-            return "computed"
         case Pad():
             return "padded"
-        case Access():
+        case Access() if isinstance(value, Cast):
             return "widened"
+        case _:
+            return "computed"
 
 
 @dataclass(frozen=True, slots=True)
