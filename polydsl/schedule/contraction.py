@@ -225,11 +225,18 @@ def is_product_in_place(scop: Scop, statement: Statement) -> bool:
     """Whether a scatter is better left as the product that it is, whose tiles are added
     to the result in place, than turned round into a sum for each element: where tiles
     have contiguous columns, and sums enough to do."""
-    if not isinstance(statement.subscripts[-1], Index):
-        return False
-    found = match(scop, statement)
+    return _is_in_place(statement, match(scop, statement))
+
+
+def is_stored_product_in_place(scop: Scop, statement: Statement) -> bool:
+    """Whether it is so, and the scatter's factors are accesses."""
+    return _is_in_place(statement, match_stored(scop, statement))
+
+
+def _is_in_place(statement: Statement, found: Contraction | NoContraction) -> bool:
     return (
         isinstance(found, Contraction)
+        and isinstance(statement.subscripts[-1], Index)
         and prod(found.sizes[d] for d in found.depth) >= LEAST_DEPTH
     )
 

@@ -163,9 +163,15 @@ class GroupPlanning:
         matched = self._contractions(update)
         if isinstance(matched, NoContraction):
             return matched
-        choices = [self._product(update, initialize, found) for found in matched]
-        plans = [c for c in choices if not isinstance(c, NoContraction)]
-        return min(plans, key=_cycles) if plans else choices[0]
+        setting = self._setting(update)
+        choices = [self._product(setting, initialize, found) for found in matched]
+        plans = [c for c in choices if not isinstance(c, NoContraction | Refused)]
+        if plans:
+            return min(plans, key=_cycles)
+        first = choices[0]
+        if isinstance(first, Refused):
+            return _possible(subject_of(setting), first)
+        return first
 
     def _contractions(
         self, update: Statement
@@ -178,18 +184,8 @@ class GroupPlanning:
         found = match_stored(self.scop, update, fixed)
         return found if isinstance(found, NoContraction) else (found,)
 
-    def _product(
-        self, update: Statement, initialize: Statement | None, found: Contraction
-    ) -> Choice | NoContraction:
-        fixed = self.around.fixed
-        whole = whole_product(found, fixed)
-        if isinstance(whole, NoContraction):
-            return whole
-        matched = one_iteration(whole, fixed)
-        loops = loops_subject(self._loops(initialize, (update,)))
-        if isinstance(self.preference.point(loops), VectorPoint):
-            return NoContraction("loops are given for it")
-        setting = Setting(
+    def _setting(self, update: Statement) -> Setting:
+        return Setting(
             self.scop,
             update,
             self.layout,
@@ -197,13 +193,27 @@ class GroupPlanning:
             self.bound,
             self.preference.microkernel or BUILT_IN,
             self.preference.ranker,
-            fixed,
+            self.around.fixed,
         )
+
+    def _product(
+        self, setting: Setting, initialize: Statement | None, found: Contraction
+    ) -> Choice | NoContraction | Refused:
+        """Return the schedule of a product, the one that is given if there is one."""
+        update, fixed = setting.statement, self.around.fixed
+        whole = whole_product(found, fixed)
+        if isinstance(whole, NoContraction):
+            return whole
+        matched = one_iteration(whole, fixed)
+        loops = loops_subject(self._loops(initialize, (update,)))
+        if isinstance(self.preference.point(loops), VectorPoint):
+            return NoContraction("loops are given for it")
         name = None if initialize is None else initialize.name
         point = self.preference.point(subject_of(setting))
         if isinstance(point, MatrixPoint):
-            forced = forced_matrix_plan(setting, matched, name, point)
-            given = _possible(subject_of(setting), forced)
+            given = forced_matrix_plan(setting, matched, name, point)
+            if isinstance(given, Refused):
+                return given
             return self._inside(setting, whole, name, given)
         choice = choose_matrix_plan(setting, matched, name)
         if choice is None:
