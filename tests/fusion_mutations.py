@@ -140,7 +140,7 @@ FUSION_MUTATIONS: tuple[Mutation, ...] = (
         "fusion",
         "products in recurrences are computed in steps",
         "polydsl/schedule/contraction_order.py",
-        "    if update.tensor in _needed(scop, {access.tensor for access in read}):\n",
+        "    if update.tensor in needed(scop, {access.tensor for access in read}):\n",
         "    if update.tensor in {access.tensor for access in read}:\n",
         "order of contraction",
     ),
