@@ -29,6 +29,7 @@ try:
     from tests.mutation import Mutation
     from tests.mutations import MUTATIONS
     from tests.order_mutations import ORDER_MUTATIONS
+    from tests.value_mutations import VALUE_MUTATIONS
 except ModuleNotFoundError:
     from fusion_mutations import FUSION_MUTATIONS
     from gather_mutations import GATHER_MUTATIONS
@@ -36,6 +37,7 @@ except ModuleNotFoundError:
     from mutation import Mutation
     from mutations import MUTATIONS
     from order_mutations import ORDER_MUTATIONS
+    from value_mutations import VALUE_MUTATIONS
 
 ROOT = Path(__file__).parent.parent
 MAPPED = ("backend", "grammar", "stdlib")
@@ -45,6 +47,7 @@ EVERY: tuple[Mutation, ...] = (
     *ORDER_MUTATIONS,
     *MODEL_MUTATIONS,
     *FUSION_MUTATIONS,
+    *VALUE_MUTATIONS,
 )
 """All mutations: those that make wrong code, and those that choose badly."""
 JOBS = 2
@@ -59,6 +62,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "splits": ("test_split.py",),
     "fusion": ("test_fusion.py",),
     "prologues": ("test_prologues.py",),
+    "copied values": ("test_copied_values.py",),
     "row_blocks": ("test_row_blocks.py",),
     "halos": ("test_halos.py",),
     "scratch": ("test_scratch.py",),

@@ -163,8 +163,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "copies",
         "a padded copy is read one element further on",
         "polydsl/schedule/copies.py",
-        "        Linear(s.coefficients, s.constant - lo)\n",
-        "        Linear(s.coefficients, s.constant - lo + 1)\n",
+        "Linear(rest.coefficients, rest.constant - lo))\n",
+        "Linear(rest.coefficients, rest.constant - lo + 1))\n",
         unproved=True,
     ),
     Mutation(

@@ -22,8 +22,10 @@ from polydsl.loops import nest
 from polydsl.loops.nest import BatchReduceGemm, GuardedRows, Loop, LoopNest
 from polydsl.loops.verify_buffers import is_contracted
 from polydsl.poly.conditions import ordered_indices
+from polydsl.poly.indirect import is_indirect
 from polydsl.poly.scop import Scop, Statement
 from polydsl.schedule.contraction_order import AT_ONCE
+from polydsl.schedule.inner_product import widened_access
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_point import AXES
 from polydsl.schedule.schedule import Schedule
@@ -53,7 +55,8 @@ _MATRIX = (
     "columns in place", "columns packed for each panel", "columns prepared",
     "columns from a padded copy", "columns from a prepared padded copy",
     "rows widened", "columns widened", "rows from a widened copy",
-    "columns from a widened copy",
+    "columns from a widened copy", "rows computed", "columns computed",
+    "rows gathered", "columns gathered",
     "depth blocks", "depth blocks with a tail", "depth blocks of several taps",
     "tap blocks", "tap blocks with a tail", "several taps",
     "row tail", "column tail", "outer loops", "split group", "batch",
@@ -280,6 +283,11 @@ def _matrix(plan: MatrixPlan) -> Iterator[str]:
             yield f"{side} widened"
             if factor.padded is not None:
                 yield f"{side} from a widened copy"
+        values = [copy.value for copy in factor.copies]
+        if any(widened_access(value) is None for value in values):
+            yield f"{side} computed"
+        if any(map(is_indirect, values)):
+            yield f"{side} gathered"
         if factor.padded is not None:
             prepared = "prepared " if factor.padded.prepared else ""
             yield f"{side} from a {prepared}padded copy"

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+from copied_programs import VALUES as COPIED
 from program_builder import Program
 from program_followers import SUMMED
 from program_harness import Case
@@ -278,6 +279,7 @@ def _gathers(**given: Any) -> Case:
 
 
 IN_PLACE = "large stride collisions"
+TABLE = "columns of a table, some of them outside"
 ORDERS = (
     "reversed read", "skew needed", "wave of three", "other names", "several states",
     "reversed index",
@@ -389,6 +391,7 @@ EXAMPLES: tuple[Case, ...] = (
     _case(
         CHAIN, ("x", "f32", (23, 17)), ("w", "f32", (17, 13)), ("z", "f32", (13, 19))
     ),
+    *(Case(COPIED[name].program, "") for name in ("rows of a table", TABLE)),
     *(Case(RANGES[name], "", shuffle=1) for name in ("band wider", "two outer")),
     *(Case(RECURRENCES[name], "") for name in ORDERS),
     *(Case(SCATTERS[name], "") for name in ("two strides", IN_PLACE)),

@@ -1,9 +1,9 @@
 """Random fusions out of those that are legal.
 
-What follows on a tensor in its loops, what is computed where it is read, and which
-tensors share loops, in blocks of which size: the compiler asks first whether it may be
-and then whether it pays. Here chance says what pays. A number and the names of the
-tensors decide, so that a program has the same fusions whenever it is compiled.
+What follows on a tensor in its loops, what is computed where it is read or copied, and
+which tensors share loops, in blocks of which size: the compiler asks first whether it
+may be and then whether it pays. Here chance says what pays. A number and the names of
+the tensors decide, so that a program has the same fusions whenever it is compiled.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from polydsl.base.machine import Machine
 from polydsl.poly.scop import Group, Scop, Statement
-from polydsl.schedule import epilogues, forwarding, fusion_groups
+from polydsl.schedule import copied_values, epilogues, forwarding, fusion_groups
 from polydsl.schedule.fusion_chain import Chain, Profit, profit_of
 
 REFUSED = "chance is against it"
@@ -35,6 +35,7 @@ def fusions(seed: int) -> dict[str, Any]:
     shorter = float(rng.choice([0.0, 0.0, 0.3]))
     may_follow = epilogues._Joining._objection
     may_be_forwarded = forwarding._objection
+    may_be_copied = copied_values._Copying.objection
     may_be_longer = fusion_groups._Grouping._joined
 
     def chance(*names: object) -> float:
@@ -60,6 +61,11 @@ def fusions(seed: int) -> dict[str, Any]:
             return reason
         return REFUSED if chance("forwarded", producer.tensor) < stored else ""
 
+    def is_copied(copying: Any) -> str:
+        if reason := may_be_copied(copying):
+            return reason
+        return REFUSED if chance("copied", copying.producer.tensor) < stored else ""
+
     def longer(grouping: Any, found: Any, place: int, *given: Any, **named: Any) -> Any:
         groups = [*found.chain.groups]
         if chance("longer", groups, place) < shorter:
@@ -72,5 +78,6 @@ def fusions(seed: int) -> dict[str, Any]:
         "polydsl.schedule.fusion_groups.profit_of": profit,
         "polydsl.schedule.epilogues._Joining._objection": follows,
         "polydsl.schedule.forwarding._objection": is_forwarded,
+        "polydsl.schedule.copied_values._Copying.objection": is_copied,
         "polydsl.schedule.fusion_groups._Grouping._joined": longer,
     }

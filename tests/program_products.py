@@ -1,6 +1,6 @@
 """Random contractions: products of two factors in any order of indices, with batches,
 windows (stride, dilation, padding) and groups, and with any inner product; now and then
-with a third factor."""
+with a third factor, with one that is computed or with rows of a table."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ _TERMS = (
     "clamp({a} * {b}, -1, 1)", "{a} * {b} * {a}", "+{a} * {b} * 2", "exp(-{a}) * {b}",
 )  # fmt: skip
 """Functions of two factors; not all of them are for a microkernel."""
+_VALUES = (
+    "relu({f})", "({f} + {g})", "({f} * {g})", "({f} - {g}) * {g}", "exp(-abs({f}))",
+    "({f} if {i} <= {j} else 0.5)", "({f} if {g} > 0 or {i} > 1 else {g})",
+)  # fmt: skip
+"""Values of a factor and of another access that moves with some of its indices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,8 @@ def product(b: Builder) -> Product:
     first = _factor(b, [*batch, *rows, *depth], rows, depth, windows, group)
     second = _factor(b, [*batch, *columns, *depth], columns, depth, 0, "")
     left = tuple(b.shuffled([*batch, *rows, *columns]))
+    first = _computed(b, first, [*batch, *rows, *depth])
+    second = _computed(b, second, [*batch, *columns, *depth])
     if b.chance(50):
         first, second = second, first
     if b.chance(60):
@@ -97,6 +104,9 @@ def _factor(
         number = f"({dim} + {count} - 1) // {count}"
         part = (f"{group} // {count}", number), (f"{group} % {count}", count)
         places[group] = b.pick((part[0], part[0], part[1]))
+    if not group and not padded and b.chance(10):
+        index = b.pick([i for i in indices if i in places])
+        places[index] = _gathered(b, index)
     order = b.shuffled(list(places.values()))
     dims = tuple(dim for _, dim in order)
     access = f"{_tensor(b, dims)}[{', '.join(s for s, _ in order)}]"
@@ -104,6 +114,23 @@ def _factor(
         return access
     value = "" if b.chance(70) else f", {b.pick((1.5, -2, 0.25))}"
     return f"pad({access}{value})"
+
+
+def _computed(b: Builder, factor: str, indices: Sequence[str]) -> str:
+    """Return a factor as it is, or a value of it."""
+    if not b.chance(25):
+        return factor
+    some = [i for i in indices if b.chance(50)] or indices[:1]
+    other = _factor(b, some, [], [], 0, "")
+    form = b.pick(_VALUES)
+    return form.format(f=factor, g=other, i=b.pick(indices), j=b.pick(indices))
+
+
+def _gathered(b: Builder, index: str) -> tuple[str, str]:
+    """Return a subscript that an index looks up, and the dimension that it reads."""
+    name, dim = b.parameter("int", [b.indices[index]]), b.size()
+    b.bounded[name] = dim
+    return f"{name}[{index}]", dim
 
 
 def _window(b: Builder, p: str, r: str) -> tuple[str, str, bool]:

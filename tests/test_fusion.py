@@ -103,15 +103,16 @@ kernel f(x: f32[N, M]) -> f32[N, M]:
         ("b",),
         kept=(("a into y", "computed 3 times"),),
     ),
-    "the factor of a product": Fusion(
+    "the factor of two products": Fusion(
         """\
-kernel f(x: f32[N, M], w: f32[M, K]) -> f32[N, K]:
+kernel f(x: f32[N, M], w: f32[M, K], u: f32[M, K]) -> (f32[N, K], f32[N, K]):
     a[i, j] = relu(x[i, j])
     y[i, k] += a[i, j] * w[j, k]
-    return y
+    z[i, k] += a[i, j] * u[j, k]
+    return y, z
 """,
-        (*X, ("w", "f32", (19, 17))),
-        kept=(("a into y", "factor of the product y"),),
+        (*X, ("w", "f32", (19, 17)), ("u", "f32", (19, 17))),
+        kept=(("a into y", "each would copy it"), ("a into z", "each would copy it")),
     ),
     "a subscript": Fusion(
         """\

@@ -52,7 +52,7 @@ kernel f(h0: f32[B, U], u: f32[U, U], *, T: int = 4) -> f32[T, B, U]:
     return h
 """,
         (("h0", "f32", (6, 40)), ("u", "f32", (40, 40))),
-        (),
+        ("q",),
     ),
     "weights of each step": Inside(
         """\

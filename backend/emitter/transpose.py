@@ -2,30 +2,31 @@
 
     for u in 0..16 [unrolled]:
       for v in 0..16 [vector]:
-        copy[..., u, v] = source[..., v, u]        (u is contiguous in the source)
+        copy[..., u, v] = f(source[..., v, u])     (u is contiguous in the source)
 
-Lane by lane that would gather every vector. Instead the rows of the source are loaded
-whole and exchanged in log2(16) rounds, in which blocks of 1, 2, 4 ... elements off the
-diagonal change places (the classical recursive transposition).
+Lane by lane that would gather every vector. Instead the value is computed in lanes
+along u for each v, of rows of the source that are loaded whole, and the vectors are
+exchanged in log2(16) rounds, in which blocks of 1, 2, 4 ... elements off the diagonal
+change places (the classical recursive transposition).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llvmlite import ir
 
-from polydsl.backend.emitter.access import load_vector, store_vector
+from polydsl.backend.emitter.access import store_vector
 from polydsl.backend.emitter.expressions import emit_affine
+from polydsl.backend.emitter.lane_values import emit_lanes
 from polydsl.backend.emitter.ranges import Affine
 from polydsl.backend.emitter.scope import Scope
 from polydsl.backend.emitter.types import number, offset, shuffle
+from polydsl.backend.emitter.vector_checks import lanes_of
 from polydsl.backend.llvm_types import memory_type, register_bytes
-from polydsl.backend.memory_form import from_memory, to_memory
-from polydsl.base.dtypes import F32
+from polydsl.backend.memory_form import to_memory
 from polydsl.loops.nest import (
     Buffer,
-    Cast,
     Expr,
     Literal,
     Load,
@@ -34,23 +35,28 @@ from polydsl.loops.nest import (
     Var,
     subexpressions,
 )
+from polydsl.loops.touched import parts
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
     """A copy of `lanes` by `lanes` elements, whose corner is at the variables' 0.
 
-    Element (u, v) moves from `source + u + v * source_step` to
-    `target + v + u * target_step`.
+    The `value` for (u, v), the variables of the loops `outer` and `inner`, is stored at
+    `corner + v + u * step` of the target.
     """
 
+    outer: Loop
+    inner: Loop
+    value: Expr
     target: Buffer
-    target_corner: Affine
-    target_step: int
-    source: Buffer
-    source_corner: Affine
-    source_step: int
-    lanes: int
+    corner: Affine
+    step: int
+
+    @property
+    def lanes(self) -> int:
+        """The number of rows, and of columns."""
+        return self.inner.lanes
 
 
 def transposed_block(scope: Scope, loop: Loop) -> Block | None:
@@ -63,41 +69,42 @@ def transposed_block(scope: Scope, loop: Loop) -> Block | None:
     store = inner.body[0]
     if inner.kind != "vector" or not isinstance(store, Store):
         return None
-    load, lanes = _without_widening(store.value), inner.lanes
-    if not isinstance(load, Load) or not _is_square(loop, inner):
+    if not _is_square(loop, inner):
         return None
-    target, source = scope.kernel.buffer(store.buffer), scope.kernel.buffer(load.buffer)
-    if store.value.dtype != target.dtype or target == source:
+    target = scope.kernel.buffer(store.buffer)
+    if store.value.dtype != target.dtype or register_bytes(target.dtype) < 4:
         return None
-    if register_bytes(target.dtype) < 4:
-        return None
-    ends = (0, lanes - 1)
+    ends = (0, inner.lanes - 1)
     block = scope.bind(loop.var, number(0), ends).bind(inner.var, number(0), ends)
-    to = block.position(store.buffer, store.index)
-    start = block.position(load.buffer, load.index)
-    names = (loop.var, inner.var)
-    if not (_is_linear(to, names) and _is_linear(start, names)):
+    to, names = block.position(store.buffer, store.index), (loop.var, inner.var)
+    if not _is_linear(to, names) or to.coefficient(inner.var) != 1:
         return None
-    if to.coefficient(inner.var) != 1 or start.coefficient(loop.var) != 1:
+    loads = [part for part in parts(store.value) if isinstance(part, Load)]
+    if any(load.buffer == target.name for load in loads):
         return None
-    return Block(
-        target,
-        _without(to, names),
-        to.coefficient(loop.var),
-        source,
-        _without(start, names),
-        start.coefficient(inner.var),
-        lanes,
-    )
+    if not _is_turned(block, loads, names):
+        return None
+    corner, step = _without(to, names), to.coefficient(loop.var)
+    return Block(loop, inner, store.value, target, corner, step)
 
 
-def _without_widening(value: Expr) -> Expr:
-    """Return what is made an f32 of a narrow float, which it is in a register."""
-    match value:
-        case Cast(operand, dtype) if operand.dtype.is_narrow and dtype == F32:
-            return operand
-        case _:
-            return value
+def _is_turned(scope: Scope, loads: list[Load], names: tuple[str, str]) -> bool:
+    """Whether rows of what is loaded lie along the outer variable and not along the
+    inner one, and nothing is scattered along the outer one."""
+    outer, inner = names
+    rows = 0
+    for load in loads:
+        place = scope.position(load.buffer, load.index)
+        along = place.coefficient(outer)
+        is_lane = _is_linear(place, names) and place.coefficient(inner) == 1
+        if not _is_linear(place, (outer,)) or along not in (0, 1):
+            return False
+        if scope.kernel.buffer(load.buffer).memory == "register" or (
+            is_lane and not along
+        ):
+            return False
+        rows += along
+    return rows > 0
 
 
 def _is_square(loop: Loop, inner: Loop) -> bool:
@@ -134,18 +141,21 @@ def _without(form: Affine, names: tuple[str, ...]) -> Affine:
 
 def emit_block(scope: Scope, block: Block) -> None:
     """Emit the copy of a block."""
-    rows: list[ir.Value] = []
     isa = scope.target.isa
-    for v in range(block.lanes):
-        start = block.source_corner + Affine(v * block.source_step)
-        place = _place(scope, block.source, start)
-        loaded = load_vector(scope, block.source, place, block.lanes, None)
-        rows.append(from_memory(scope.builder, loaded, block.source.dtype, isa))
+    rows = [_row(scope, block, v) for v in range(block.lanes)]
     for u, column in enumerate(_transposed(scope.builder, rows)):
-        start = block.target_corner + Affine(u * block.target_step)
+        start = block.corner + Affine(u * block.step)
         place = _place(scope, block.target, start)
         kept = to_memory(scope.builder, column, block.target.dtype, isa)
         store_vector(scope, block.target, place, kept, None)
+
+
+def _row(scope: Scope, block: Block, v: int) -> ir.Value:
+    """Return the values for all u and one v."""
+    ends = (0, block.lanes - 1)
+    inner = scope.bind(block.inner.var, number(v), (v, v))
+    along = replace(block.outer, lanes=block.lanes)
+    return emit_lanes(lanes_of(inner, along, number(0), ends, None), block.value)
 
 
 def _place(scope: Scope, buffer: Buffer, position: Affine) -> ir.Value:

@@ -86,6 +86,12 @@ class InnerProduct:
         return InnerProduct(self.combine, ordered(_exchange(self.function)))
 
     @property
+    def has_sided_part(self) -> bool:
+        """Whether a part of the function is one of a single factor, but not it."""
+        parts = (t for t in _terms(self.function) if isinstance(t, Apply))
+        return any(len(_sides(part)) == 1 for part in parts)
+
+    @property
     def adds_products(self) -> bool:
         """Whether a multiply-add does the last multiplication and the sum at once."""
         root = self.function

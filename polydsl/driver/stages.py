@@ -29,8 +29,12 @@ from polydsl.poly.ordered import ordered_scop
 from polydsl.poly.prove import prove
 from polydsl.poly.scop import Scop
 from polydsl.schedule.contracted import contracted_layout
-from polydsl.schedule.contraction import is_product_in_place
+from polydsl.schedule.contraction import (
+    is_product_in_place,
+    is_stored_product_in_place,
+)
 from polydsl.schedule.contraction_order import paired
+from polydsl.schedule.copied_values import copied
 from polydsl.schedule.decision import Decision, settled
 from polydsl.schedule.epilogues import joined
 from polydsl.schedule.equal_tensors import united
@@ -104,11 +108,14 @@ def _scop(state: Compilation) -> Compilation:
     assert state.program is not None
     scop = extract(state.program)
     prove(scop)
-    ordered = ordered_scop(scop, is_product_in_place)
+    fuse = state.request.preference.fuse
+    # To compute a factor while it is copied is to fuse.
+    in_place = is_stored_product_in_place if fuse == "none" else is_product_in_place
+    ordered = ordered_scop(scop, in_place)
     needed = drop_unused(state.program)
     final = scop if needed == state.program else extract(needed)
     fusions: tuple[Decision, ...] = ()
-    if state.request.preference.fuse != "none":
+    if fuse != "none":
         final, equal = united(final)
         final, values = forwarded(final)
         final, again = shared(final, state.machine)
@@ -116,19 +123,21 @@ def _scop(state: Compilation) -> Compilation:
         final, moved = factored(final)
         final, more = united(final)
         fusions = (*equal, *values, *again, *orders, *moved, *more)
+        final, pairs = copied(final, state.request.bound)
+        fusions = settled(fusions, pairs)
     if final is not scop:
-        ordered = ordered_scop(final, is_product_in_place)
-    if state.request.preference.fuse != "none":
+        ordered = ordered_scop(final, in_place)
+    if fuse != "none":
         ordered, pairs = joined(ordered)
         fusions = settled(fusions, pairs)
-    if state.request.preference.fuse == "all":
+    if fuse == "all":
         ordered, pairs = followed(ordered, state.machine)
         fusions = settled(fusions, pairs)
         ordered, pairs = contracted_states(ordered)
         fusions = settled(fusions, pairs)
         ordered, pairs = grouped(ordered, state.machine)
         fusions = settled(fusions, pairs)
-    if state.request.preference.fuse != "none":
+    if fuse != "none":
         ordered, pairs = preceded(ordered)
         fusions = settled(fusions, pairs)
     return replace(state, scop=ordered, fusions=fusions)

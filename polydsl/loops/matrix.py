@@ -156,8 +156,8 @@ class _Generator:
 
     @property
     def _local_copies(self) -> tuple[Copy, ...]:
-        packs = (self.plan.a.pack, self.plan.b.pack)
-        return tuple(c for c in packs if c is not None and c.loops)
+        copies = (*self.plan.a.copies, *self.plan.b.copies)
+        return tuple(c for c in copies if c.loops)
 
     def _parted(self, level: int, tile: _Tile) -> tuple[Node, ...]:
         """Return the next choice between kinds of tiles, or the next loop."""

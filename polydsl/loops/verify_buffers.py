@@ -94,7 +94,7 @@ def check_memory(
     """Raise where `prepare` needs what is not known before the first call, or scratch
     memory is to last from `prepare` to a call."""
     buffers = {b.name: b for b in nest.buffers}
-    known = {c.source for c in copies.values() if c.prepared}
+    known = {name for c in copies.values() if c.prepared for name in c.sources}
     written: set[str] = set()
     for leaf in leaves:
         is_call = leaf.path[0] == 1

@@ -73,7 +73,7 @@ def _elements(
 ) -> Iterator[tuple[str, tuple[Form | None, ...]]]:
     """Yield each buffer that a leaf uses with the subscripts of the element."""
     if isinstance(leaf.node, BatchReduceGemm):
-        yield from product_elements(memory, leaf)
+        yield from ((name, forms) for name, forms, _ in product_elements(memory, leaf))
         return
     for name, index, _ in accesses(leaf):
         yield name, tuple(nest_form(e, leaf.names, leaf.hull) for e in index)

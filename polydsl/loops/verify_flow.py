@@ -210,10 +210,17 @@ class _Flow:
         self, leaf: Leaf, name: str, index: Sequence[Expr]
     ) -> tuple[Leaf, tuple[Form, ...]]:
         """Return the subscripts of an access, and the leaf with a variable for each
-        that depends on data: it may be any element of its dimension."""
+        that depends on data."""
+        found = tuple(nest_form(expr, leaf.names, leaf.hull) for expr in index)
+        return self._anywhere(leaf, name, found)
+
+    def _anywhere(
+        self, leaf: Leaf, name: str, found: Sequence[Form | None]
+    ) -> tuple[Leaf, tuple[Form, ...]]:
+        """Return subscripts with a variable for each that is not known: it may be any
+        element of its dimension."""
         forms: list[Form] = []
-        for axis, expr in enumerate(index):
-            form = nest_form(expr, leaf.names, leaf.hull)
+        for axis, form in enumerate(found):
             if form is None:
                 anywhere = f"anywhere@{axis}"
                 ends = (0, self.memory.buffers[name].shape[axis] - 1)
@@ -224,9 +231,10 @@ class _Flow:
 
     def _product_events(self, leaf: Leaf, node: BatchReduceGemm) -> Iterator[Event]:
         kind: EventKind = "update" if node.accumulate else "first"
-        for name, forms in product_elements(self.memory, leaf):
+        for name, found, conditions in product_elements(self.memory, leaf):
             if self._is_shared(name):
-                yield self._event(name, kind, leaf, forms)
+                inside = _where(leaf, conditions)
+                yield self._event(name, kind, *self._anywhere(inside, name, found))
             kind = "read"
 
     def _is_shared(self, name: str) -> bool:

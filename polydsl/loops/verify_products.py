@@ -3,9 +3,9 @@ statement it executes.
 
 The instance on a `BatchReduceGemm` says which instance of the statement the term
 (m, n, t, k) is. The address of C is that of the element which the instance writes, and
-A and B hold the two accesses of which its value is the node's function, wherever they
+A and B hold the two factors of which its value is the node's function, wherever they
 are read from: the tensor, a padded copy, a packed one, or a table that sends padded
-rows to a line of padding.
+rows to a line of padding. What is no access is read from copies (`verify_factors`).
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from polydsl.loops.verify_elements import (
     subscripts_at,
 )
 from polydsl.loops.verify_equal import difference_point
+from polydsl.loops.verify_factors import Comparison
 from polydsl.loops.verify_forms import (
     Form,
     Lookup,
@@ -61,7 +62,7 @@ from polydsl.loops.verify_translate import Names, nest_form, program_condition
 from polydsl.loops.verify_values import Mismatch, Source, within_zero
 from polydsl.poly.defined import Defined
 from polydsl.poly.scop import Scop, Statement
-from polydsl.schedule.inner_product import accessed, widened_access
+from polydsl.schedule.inner_product import factor_access, widened_access
 from polydsl.schedule.matrix_plan import Copy
 from polydsl.semantics import program
 
@@ -80,8 +81,9 @@ class Memory:
 
 ROW, COLUMN, TAP, STEP = TILE
 
-Element: TypeAlias = tuple[str, tuple[Form, ...]]
-"""A buffer and the subscripts of an element in it, in counters."""
+Element: TypeAlias = tuple[str, tuple[Form | None, ...], tuple[Condition, ...]]
+"""A buffer, the subscripts of an element in it in counters, None where they depend on
+data, and the conditions under which it is read."""
 
 
 def product_elements(memory: Memory, leaf: Leaf) -> Iterator[Element]:
@@ -198,7 +200,7 @@ class _Product:
             place = self.leaf.place({})
             bug(f"{statement.name} is another function of its factors, {place}")
         origin = self._origin(self.node.a.buffer)
-        likely = sorted(found, key=lambda bound: accessed(bound["A"]).tensor != origin)
+        likely = sorted(found, key=lambda b: not program.reads(b["A"], origin))
         mismatches: list[Mismatch] = []
         for bound in likely:
             try:
@@ -254,7 +256,7 @@ class _Product:
     def elements(self, statement: Statement) -> Iterator[Element]:
         """Yield the element of C, and those that A and B read."""
         source, node = self.source, self.node
-        yield node.c.buffer, source.subscripts(statement.subscripts)
+        yield node.c.buffer, source.subscripts(statement.subscripts), ()
         for side in (node.a, node.b):
             if side.buffer in self.memory.copies:
                 assert not isinstance(side, GuardedRows)
@@ -264,9 +266,11 @@ class _Product:
                     else self._columns_address(side)
                 )
                 buffer = self.memory.buffers[side.buffer]
-                yield side.buffer, subscripts_at(buffer, address, self.space)
-        for access in program.accesses(statement.value):
-            yield access.tensor, source.subscripts(access.subscripts)
+                yield side.buffer, subscripts_at(buffer, address, self.space), ()
+        for read in statement.reads:
+            forms = tuple(source.form(s) for s in read.access.subscripts)
+            where = (self._known(source, c) for c in read.conditions)
+            yield read.access.tensor, forms, tuple(c for c in where if c is not None)
 
     def _offsets(self, offsets: Offsets, position: str) -> Form:
         match offsets:
@@ -292,9 +296,9 @@ class _Product:
         if buffer in self.memory.copies:
             self._check_copy(buffer, address, factor)
             return
-        access = accessed(factor)
-        if access.tensor != buffer:
-            self._differ(f"{buffer} is read for {access.tensor}", {})
+        access = factor_access(factor)
+        if access is None or access.tensor != buffer:
+            self._differ(f"{buffer} is read for another value", {})
         subscripts = self.source.subscripts(access.subscripts)
         self._check_inside(self.memory.buffers[buffer], subscripts, ())
         if isinstance(widened_access(factor), program.Pad):
@@ -313,11 +317,18 @@ class _Product:
         self._check_limits(copy, names)
         held = replace(self.source, names=names)
         value = copy.content
-        while isinstance(value, program.Select):
+        if copy.has_rest and isinstance(value, program.Select):
             condition = self._condition(held, value.condition)
             self._always(condition, f"a lane of {name} without an element is read")
             value = value.then
-        self._same_factor(held, value, factor, name)
+        Comparison(
+            held,
+            self.source,
+            name,
+            self._equal,
+            self._always,
+            lambda message: self._differ(message, {}),
+        ).values(value, factor)
 
     def _check_limits(self, copy: Copy, names: Names) -> None:
         """No block of a copy is read past the end of its axis, where it is not
@@ -329,32 +340,14 @@ class _Product:
             self._always(All(inside), f"{copy.tensor} is read past its end")
 
     def _condition(self, source: Source, expr: program.Expr) -> Condition:
-        found = program_condition(
-            expr, source.names, self.memory.scop.sizes, self.space
-        )
+        found = self._known(source, expr)
         if found is None:
             bug(f"a copy depends on data, {self.leaf.place({})}")
         return found
 
-    def _same_factor(
-        self, held: Source, value: program.Expr, factor: program.Expr, name: str
-    ) -> None:
-        """A copied access is the factor's; both are padded, or never outside."""
-        have, want = accessed(value), accessed(factor)
-        if have.tensor != want.tensor:
-            self._differ(f"{name} holds {have.tensor}, not {want.tensor}", {})
-        ours = held.subscripts(have.subscripts)
-        theirs = self.source.subscripts(want.subscripts)
-        for left, right in zip(ours, theirs):
-            self._equal(left, right, f"{name} holds another element of {have.tensor}")
-        if (value.dtype, have.dtype) != (factor.dtype, want.dtype):
-            self._differ(f"{name} holds {have.tensor} in another type", {})
-        both = (widened_access(value), widened_access(factor))
-        padding = [e.value for e in both if isinstance(e, program.Pad)]
-        if len(padding) == 1:
-            self._always(self.source.inside(want), f"padding of {have.tensor} is read")
-        elif padding and padding[0] != padding[1]:
-            self._differ(f"{name} is padded with another value", {})
+    def _known(self, source: Source, expr: program.Expr) -> Condition | None:
+        sizes = self.memory.scop.sizes
+        return program_condition(expr, source.names, sizes, self.space)
 
     # Questions
 

@@ -1,7 +1,7 @@
-"""Which accesses of a statement the two sides of a product stand for.
+"""Which parts of a statement the two sides of a product stand for.
 
 The function of a `BatchReduceGemm` is laid over the value of the statement: where it
-has A or B, the value has an access, everywhere the same one. So for these accesses the
+has A or B, the value has a part, everywhere the same one. So for these parts the
 function computes the value. Operands of a commutative function may change places.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import permutations
 
 from polydsl.base.inner_product import COMMUTATIVE, Apply, Factor, Number, Side, Term
-from polydsl.schedule.inner_product import number, widened_access
+from polydsl.schedule.inner_product import number
 from polydsl.semantics import program
 
 Binding = Mapping[Side, program.Expr]
@@ -20,7 +20,7 @@ Binding = Mapping[Side, program.Expr]
 def bindings(
     function: Term, value: program.Expr, sizes: Mapping[str, program.Value]
 ) -> Iterator[Binding]:
-    """Yield every way to put accesses for A and B so that the function is the value."""
+    """Yield every way to put parts for A and B so that the function is the value."""
     for bound in _bindings(((function, value),), {}, sizes):
         if len(bound) == 2:
             yield bound
@@ -38,7 +38,7 @@ def _bindings(
     (term, value), *rest = pairs
     others = tuple(rest)
     match term, value:
-        case Factor(side), _ if widened_access(value) is not None:
+        case Factor(side), _:
             if bound.get(side, value) == value:
                 yield from _bindings(others, {**bound, side: value}, sizes)
         case Number(found), _:

@@ -20,6 +20,10 @@ indices, over depth, a function of an element chosen by (row, depth) and one cho
 each of its values is taken once, and values may be combined in any order. Padding is
 kept: a padded factor's element is its padding value, and no tile reads a lane or a
 depth beyond the box, so nothing relies on zeros that vanish in a product.
+
+A factor may also be computed, from elements at any subscripts: `exp(x[i, k] - m[i])`,
+`table[ids[i], k]`. Its own indices are its subscripts then, and it is read through a
+copy that holds its values.
 """
 
 from __future__ import annotations
@@ -34,9 +38,15 @@ from polydsl.base.inner_product import InnerProduct
 from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.scatters import colliding
 from polydsl.poly.scop import Scop, Statement
-from polydsl.poly.substitute import linear_term, resolve, substitute
+from polydsl.poly.substitute import linear_term
 from polydsl.poly.terms import Interval, Linear, integer
-from polydsl.schedule.inner_product import accessed, inner_product, widened_access
+from polydsl.schedule.contraction_operand import computed_operand, stored_operand
+from polydsl.schedule.inner_product import (
+    Factors,
+    computed_product,
+    factor_access,
+    inner_product,
+)
 from polydsl.schedule.operand import Operand
 from polydsl.semantics.program import (
     Access,
@@ -45,6 +55,7 @@ from polydsl.semantics.program import (
     Index,
     Pad,
     Value,
+    accesses,
     has_index,
     walk,
 )
@@ -84,6 +95,11 @@ class Contraction:
         """The interval of each dimension."""
         return {name: (0, n - 1) for name, n in self.extents}
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether tensors hold the factors: none of them is computed."""
+        return self.a.computed is None and self.b.computed is None
+
     def clashing(self, d: str) -> frozenset[str]:
         """Return the dimensions that clash with one."""
         pairs = (pair for pair in self.clashes if d in pair)
@@ -118,28 +134,75 @@ def match(
 ) -> Contraction | NoContraction:
     """Return the contraction that a statement is, or why it is none; inside of loops
     over the indices that are fixed, on which conditions may depend."""
+    found = matches(scop, statement, fixed)
+    return found if isinstance(found, NoContraction) else found[0]
+
+
+def matches(
+    scop: Scop, statement: Statement, fixed: Container[str] = ()
+) -> tuple[Contraction, ...] | NoContraction:
+    """Return the contractions that a statement is, or why it is none: the one whose
+    factors tensors hold, and where there is none, or its function has something to do
+    for one factor alone, the one in which that is computed while it is copied."""
+    stored = match_stored(scop, statement, fixed)
+    if isinstance(stored, Contraction) and not stored.inner.has_sided_part:
+        return (stored,)
+    factors = computed_product(statement, scop.sizes)
+    if isinstance(factors, str):
+        return stored if isinstance(stored, NoContraction) else (stored,)
+    computed = _matched(scop, statement, fixed, *factors, may_compute=True)
+    found = tuple(c for c in (stored, computed) if isinstance(c, Contraction))
+    if not found:
+        assert isinstance(stored, NoContraction)
+        return stored
+    return found
+
+
+def match_stored(
+    scop: Scop, statement: Statement, fixed: Container[str] = ()
+) -> Contraction | NoContraction:
+    """Return the contraction that a statement is whose factors are accesses, or why it
+    is none."""
     found = inner_product(statement, scop.sizes)
     if isinstance(found, str):
         return NoContraction(found)
-    inner, factors = found
+    return _matched(scop, statement, fixed, *found, may_compute=False)
+
+
+def _matched(
+    scop: Scop,
+    statement: Statement,
+    fixed: Container[str],
+    inner: InnerProduct,
+    factors: Factors,
+    *,
+    may_compute: bool,
+) -> Contraction | NoContraction:
     dtype = scop.tensor(statement.tensor).dtype
     types = {dtype, statement.value.dtype}
     types |= {f.dtype for f in factors}
-    is_float = all(accessed(f).dtype.is_float for f in factors)
+    read = [a for f in factors for a in accesses(f)]
+    held = [a for f in factors if (a := factor_access(f)) is not None]
+    is_float = all(access.dtype.is_float for access in held)
     if len(types) > 1 or not dtype.is_float or dtype.is_narrow or not is_float:
         return NoContraction("its tensors are not of one type, f32 or f64")
-    if any(0 in scop.tensor(accessed(f).tensor).shape for f in factors):
+    if any(0 in scop.tensor(access.tensor).shape for access in read):
         return NoContraction("a factor has no elements")
     bounded = ordered_indices(*statement.conditions)
     is_box = all(d in fixed for d in bounded)
     if any(lo > hi for lo, hi in statement.box) or not is_box:
         return NoContraction("its domain is not a box with points")
-    if not all(_is_defined(scop, f) for f in factors):
+    pads = [n for f in factors for n in walk(f) if isinstance(n, Pad)]
+    if not all(_is_defined(scop, pad.access.tensor) for pad in pads):
         return NoContraction("a padded factor is not defined everywhere")
     split = _split_dimensions(scop, statement, factors)
     if isinstance(split, NoContraction):
         return split
-    return _classify(scop, statement, inner, factors, *split)
+    found = _classify(scop, statement, inner, factors, *split, may_compute)
+    if isinstance(found, Contraction) and not found.is_stored and statement.conditions:
+        # A copy is made of all points of the box.
+        return NoContraction("a factor is computed, beside the domain perhaps not so")
+    return found
 
 
 def boxed(statement: Statement) -> Statement:
@@ -153,25 +216,36 @@ def is_product(scop: Scop, statement: Statement) -> bool:
     return isinstance(match(scop, statement), Contraction)
 
 
+def is_stored_product(scop: Scop, statement: Statement) -> bool:
+    """Whether batch-reduce GEMM can compute a statement whose factors are accesses."""
+    return isinstance(match_stored(scop, statement), Contraction)
+
+
 def is_product_in_place(scop: Scop, statement: Statement) -> bool:
     """Whether a scatter is better left as the product that it is, whose tiles are added
     to the result in place, than turned round into a sum for each element: where tiles
     have contiguous columns, and sums enough to do."""
-    if not isinstance(statement.subscripts[-1], Index):
-        return False
-    found = match(scop, statement)
+    return _is_in_place(statement, match(scop, statement))
+
+
+def is_stored_product_in_place(scop: Scop, statement: Statement) -> bool:
+    """Whether it is so, and the scatter's factors are accesses."""
+    return _is_in_place(statement, match_stored(scop, statement))
+
+
+def _is_in_place(statement: Statement, found: Contraction | NoContraction) -> bool:
     return (
         isinstance(found, Contraction)
+        and isinstance(statement.subscripts[-1], Index)
         and prod(found.sizes[d] for d in found.depth) >= LEAST_DEPTH
     )
 
 
-def _is_defined(scop: Scop, factor: Expr) -> bool:
+def _is_defined(scop: Scop, name: str) -> bool:
     """Whether padding begins where the tensor ends: its first statement, which gives
     every element its first value, runs over all of it."""
-    name = accessed(factor).tensor
     first = next((s for s in scop.statements if s.tensor == name), None)
-    if not isinstance(widened_access(factor), Pad) or first is None:
+    if first is None:
         return True
     whole = [(0, n - 1) for n in scop.tensor(name).shape]
     plain = [s.name for s in first.subscripts if isinstance(s, Index)]
@@ -181,8 +255,8 @@ def _is_defined(scop: Scop, factor: Expr) -> bool:
 
 def _subscripts(statement: Statement, factors: tuple[Expr, Expr]) -> Iterator[Expr]:
     yield from statement.subscripts
-    for factor in factors:
-        yield from accessed(factor).subscripts
+    for access in filter(None, map(factor_access, factors)):
+        yield from access.subscripts
 
 
 Split = tuple[dict[str, Linear], dict[str, int]]
@@ -241,6 +315,7 @@ def _classify(
     factors: tuple[Expr, Expr],
     coordinates: dict[str, Linear],
     extents: dict[str, int],
+    may_compute: bool,
 ) -> Contraction | NoContraction:
     box = {name: (0, n - 1) for name, n in extents.items()}
     terms = {d: linear_term(f, statement.span) for d, f in coordinates.items()}
@@ -249,7 +324,9 @@ def _classify(
         statement.tensor, statement.subscripts, statement.value.dtype, statement.span
     )
     for factor in (left, *factors):
-        operand = _operand(factor, terms, scop.sizes, box)
+        operand = stored_operand(factor, terms, scop.sizes, box)
+        if operand is None and may_compute and factor is not left:
+            operand = computed_operand(factor, terms, scop.sizes, box)
         if operand is None:
             return NoContraction("a subscript is not linear in the indices")
         operands.append(operand)
@@ -317,18 +394,3 @@ def _class(in_c: bool, in_a: bool, in_b: bool) -> str | None:
         (False, True, True): "depth",
         (True, True, True): "batch",
     }.get((in_c, in_a, in_b))
-
-
-def _operand(
-    factor: Expr,
-    terms: dict[str, Expr],
-    sizes: dict[str, Value],
-    box: dict[str, Interval],
-) -> Operand | None:
-    access, whole = accessed(factor), widened_access(factor)
-    forms = [resolve(substitute(s, terms), sizes, box) for s in access.subscripts]
-    linear = tuple(form for form in forms if form is not None)
-    if len(linear) < len(forms):
-        return None
-    pad = whole.value if isinstance(whole, Pad) else None
-    return Operand(access.tensor, linear, pad)

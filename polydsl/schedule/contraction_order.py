@@ -29,7 +29,7 @@ from polydsl.base.quantities import count_text, seconds_text
 from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.scatters import is_plain
 from polydsl.poly.scop import Scop, Statement
-from polydsl.schedule.contraction import is_product
+from polydsl.schedule.contraction import is_stored_product
 from polydsl.schedule.contraction_steps import (
     Product,
     Shared,
@@ -123,7 +123,8 @@ def _product(scop: Scop, update: Statement) -> Product | None:
     if value.dtype.is_float:
         split = take_out(value, frozenset(update.reduced))
     factors = tuple(_factors(split.inside))
-    if len(factors) < 2 or is_product(scop, replace(update, value=split.inside)):
+    inside = replace(update, value=split.inside)
+    if len(factors) < 2 or is_stored_product(scop, inside):
         return None
     return Product(update, factors, split)
 

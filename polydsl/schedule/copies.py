@@ -1,4 +1,7 @@
-"""Copies of a factor: padded, or packed in tiles, and in the type of the product."""
+"""Copies of a factor: padded, or packed in tiles, and in the type of the product.
+
+A factor that is computed has its value in the place of an element of a tensor.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from math import prod
 
 from polydsl.base.dtypes import I64, DType
 from polydsl.base.source import Span
+from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.substitute import bounds, linear_term, substitute
-from polydsl.poly.terms import Interval, Linear
+from polydsl.poly.terms import Linear
 from polydsl.schedule.inner_product import widened_access
 from polydsl.schedule.matrix_plan import Copy, Limit, Runs, Side
 from polydsl.schedule.matrix_point import Axis, point_axis
@@ -39,10 +43,15 @@ def arranged(copy: Copy, layout: Layout) -> Copy:
     return replace(copy, order=tuple(outer))
 
 
+def main_access(value: Expr) -> Access:
+    """Return the access of a copied value that most indices move."""
+    return max(accesses(value), key=lambda a: len(ordered_indices(a)))
+
+
 def _moved(copy: Copy, dim: str, layout: Layout) -> int | None:
     """Return how far the source moves, in elements, when a dimension moves by one:
     along a line where it moves the lanes. None if irregular."""
-    (access, *_) = accesses(copy.value)
+    access = main_access(copy.value)
     own = step(access, dim, layout, {}, copy.box)
     factor = 0 if copy.runs is None else copy.runs.position.coefficient(dim)
     if own is None or not factor:
@@ -55,15 +64,22 @@ def _turned(copy: Copy, layout: Layout) -> Copy:
     """Return the copy with the dimension along which its source is contiguous, if that
     is not the last and nothing is padded."""
     longest = min(copy.extents[-1], copy.box[copy.along][1] + 1)
-    access = widened_access(copy.value)
-    if not isinstance(access, Access) or longest < copy.lanes:
+    if isinstance(widened_access(copy.value), Pad) or longest < copy.lanes:
         return copy
-    names = (*copy.stored[:-1], copy.along)
-    steps = {d: step(access, d, layout, {}, copy.box) for d in names}
-    if steps[copy.along] in (None, 0, 1):
+    access = main_access(copy.value)
+    if step(access, copy.along, layout, {}, copy.box) in (0, 1):
         return copy
+    found = [*accesses(copy.value)]
+
+    def is_along(d: str) -> bool:
+        """Whether rows of the source lie along a dimension, and nothing is scattered
+        there."""
+        moves = [step(a, d, layout, {}, copy.box) for a in found]
+        own = step(access, d, layout, {}, copy.box)
+        return own == 1 and all(move in (0, 1) for move in moves)
+
     stored = zip(copy.stored[:-1], copy.shape)
-    along = [d for d, n in stored if steps[d] == 1 and n >= copy.lanes]
+    along = [d for d, n in stored if n >= copy.lanes and is_along(d)]
     return replace(copy, turned=along[0]) if along else copy
 
 
@@ -72,32 +88,60 @@ def pad_copy(
     name: str,
     source: DType,
     dtype: DType,
-    shape: tuple[int, ...],
-    box: Mapping[str, Interval],
+    sizes: Mapping[str, int],
+    around: tuple[str, ...],
+    loops: int,
     span: Span,
     prepared: bool,
     lanes: int,
 ) -> tuple[Copy, Operand]:
     """Return a copy of all that *operand* touches, padding included, and the access
-    to it. *source* is the type of the tensor, *dtype* that of the copy.
+    to it. *source* is the type of the tensor, *dtype* that of the copy. It is made
+    inside of so many loops, of which those over the dimensions *around* move it.
 
         x[h + r - 1]  ->  x_pad[i] = pad(x[i - 1]);  x_pad[h + r]
     """
-    ends = [bounds(s, box) for s in operand.subscripts]
-    dims = tuple(f"{name}_{axis}" for axis in range(len(shape)))
-    subscripts = tuple(
-        linear_term(Linear(((d, 1),), lo), span) for d, (lo, _) in zip(dims, ends)
-    )
-    value = _element(operand.tensor, subscripts, operand.pad, source, dtype, span)
-    shifted = tuple(
-        Linear(s.coefficients, s.constant - lo)
-        for s, (lo, _) in zip(operand.subscripts, ends)
-    )
-    extents = operand.reach(box)
+    outer = {d: f"{name}_{d}" for d in around}
+    box = {d: (0, n - 1) for d, n in sizes.items()}
+    subscripts: list[Expr] = []
+    stored: list[tuple[str, int]] = []
+    shifted: list[Linear] = []
+    for axis, subscript in enumerate(operand.subscripts):
+        moved, rest = _parted(subscript, outer)
+        if rest.coefficients:
+            (lo, hi), d = bounds(rest, box), f"{name}_{axis}"
+            shifted.append(Linear(rest.coefficients, rest.constant - lo))
+            stored.append((d, hi - lo + 1))
+            rest = Linear(((d, 1),), lo)
+        place = Linear((*moved, *rest.coefficients), rest.constant)
+        subscripts.append(linear_term(place, span))
+    value = _element(operand, tuple(subscripts), source, dtype, span)
+    dims = (*((outer[d], sizes[d]) for d in around), *stored)
     copy = Copy(
-        name, operand.tensor, dtype, dims, extents, value, (), prepared, False, lanes
+        name,
+        operand.tensor,
+        dtype,
+        tuple(d for d, _ in dims),
+        tuple(n for _, n in dims),
+        value,
+        tuple(map(point_axis, around)),
+        prepared,
+        is_pack=False,
+        lanes=lanes,
+        loops=loops,
     )
-    return copy, Operand(name, shifted)
+    return copy, Operand(name, tuple(shifted))
+
+
+def _parted(
+    subscript: Linear, outer: Mapping[str, str]
+) -> tuple[tuple[tuple[str, int], ...], Linear]:
+    """Return what loops around a copy move a subscript by, with the copy's names for
+    them, and the rest."""
+    terms = subscript.coefficients
+    moved = tuple((outer[d], c) for d, c in terms if d in outer)
+    rest = tuple((d, c) for d, c in terms if d not in outer)
+    return moved, Linear(rest, subscript.constant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +230,7 @@ def pack_copy(
         dtype,
         tuple(d for d, _ in extents),
         tuple(n for _, n in extents),
-        _element(operand.tensor, subscripts, operand.pad, source, dtype, span),
+        _element(operand, subscripts, source, dtype, span),
         tuple(axis for _, _, axis in around),
         prepared,
         is_pack=True,
@@ -259,18 +303,21 @@ def _cut(dims: tuple[str, ...], held: int, sizes: Mapping[str, int]) -> int:
 
 
 def _element(
-    tensor: str,
+    operand: Operand,
     subscripts: tuple[Expr, ...],
-    padding: Expr | None,
     source: DType,
     dtype: DType,
     span: Span,
 ) -> Expr:
-    """Return an element of a tensor of type *source* as *dtype*, padding included."""
+    """Return an element of an operand of type *source* as *dtype*, padding included."""
+    if operand.computed is not None:
+        return substitute(
+            operand.computed.value, dict(zip(operand.computed.dims, subscripts))
+        )
     value: Expr
-    access = value = Access(tensor, subscripts, source, span)
-    if padding is not None:
-        value = Pad(access, padding, padding.dtype, span)
+    access = value = Access(operand.tensor, subscripts, source, span)
+    if operand.pad is not None:
+        value = Pad(access, operand.pad, operand.pad.dtype, span)
     return value if value.dtype == dtype else Cast(value, dtype, False, span)
 
 

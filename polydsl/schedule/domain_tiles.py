@@ -26,7 +26,7 @@ from polydsl.poly.set_conditions import condition_of
 from polydsl.poly.statements import rebuilt
 from polydsl.poly.terms import interval, isl_name
 from polydsl.poly.whole_tiles import TiledDomain, Tiling, tiled_domain
-from polydsl.schedule.contraction import Contraction, boxed, match
+from polydsl.schedule.contraction import boxed, is_stored_product
 from polydsl.schedule.strip_mining import Strip, strip_mined
 from polydsl.schedule.tree import fresh
 
@@ -99,7 +99,7 @@ def _bounded_product(scop: Scop, group: Group) -> Statement | None:
     updates = [s for s in map(scop.statement, group.statements) if s.combine]
     if len(updates) != 1 or not updates[0].conditions:
         return None
-    is_product = isinstance(match(scop, boxed(updates[0])), Contraction)
+    is_product = is_stored_product(scop, boxed(updates[0]))
     return updates[0] if is_product else None
 
 

@@ -17,7 +17,7 @@ from typing import TypeAlias
 from polydsl.base.inner_product import MULTIPLY_ADD
 from polydsl.poly.scop import Scop, Statement, TensorInfo
 from polydsl.poly.statements import rebuilt
-from polydsl.schedule.contraction import Contraction, match
+from polydsl.schedule.contraction import Contraction, match_stored
 from polydsl.schedule.decision import Decision
 from polydsl.schedule.elements import is_alike, is_neutral, is_whole
 from polydsl.schedule.tree import fresh
@@ -68,7 +68,7 @@ def leaving(scop: Scop, statement: Statement) -> Split | None:
 
 
 def _is_plain_product(scop: Scop, statement: Statement) -> bool:
-    found = match(scop, statement)
+    found = match_stored(scop, statement)
     return isinstance(found, Contraction) and found.inner == MULTIPLY_ADD
 
 

@@ -5,9 +5,9 @@
 
 A tensor that one assignment gives all of its values need not be stored where those that
 read it may as well compute them. Each value stays the same number, of the same type;
-only where and how often it is computed changes. What a product reads stays, for its
-factors are accesses that the microkernel loads; but where all but one factor of such a
-value leave the sum (`factors`), it is none of its own.
+only where and how often it is computed changes. What a product reads stays for now
+(`copied_values`); but where all but one factor of such a value leave the sum
+(`factors`), it is none of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from polydsl.poly.scop import Scop, Statement
 from polydsl.poly.statements import rebuilt
 from polydsl.poly.substitute import substitute
 from polydsl.poly.terms import interval, linear, within
-from polydsl.schedule.contraction import is_product
+from polydsl.schedule.contraction import is_stored_product
 from polydsl.schedule.decision import Decision, pair_subject
 from polydsl.schedule.elements import is_whole
 from polydsl.schedule.factors import STORED, leaving
@@ -52,11 +52,11 @@ def forwarded(scop: Scop) -> tuple[Scop, tuple[Decision, ...]]:
         producer = producer_of(scop, tensor.name)
         if tensor.role != "local" or producer is None:
             continue
-        readers = [s for s in scop.statements if _is_reader(s, tensor.name)]
+        readers = readers_of(scop, tensor.name)
         reason = _objection(scop, producer, readers)
         chosen = "not fused"
         if not reason:
-            scop = _without(scop, producer, readers)
+            scop = Forwarding(scop, producer).into(readers)
             chosen = "fused, computed where it is read"
             reason = "that takes no more than storing it"
             # What it reads without being fused, its readers read from now on.
@@ -71,26 +71,37 @@ def forwarded(scop: Scop) -> tuple[Scop, tuple[Decision, ...]]:
     return scop, tuple(decisions)
 
 
-def _objection(scop: Scop, producer: Statement, readers: Sequence[Statement]) -> str:
-    """Return why a tensor is stored, or nothing."""
+def has_to_be_read(
+    scop: Scop, producer: Statement, readers: Sequence[Statement]
+) -> str:
+    """Return why a tensor cannot be computed where it is read, or nothing."""
     name = producer.tensor
     if not readers or _is_needed(scop, name):
         return "it is a subscript, or checked"
     for reader in readers:
         if _length_with(producer, reader) > LONGEST:
             return f"the value of {reader.tensor} would be too long with it"
-    products = [s for s in readers if is_product(scop, s)]
-    for reader in readers:
-        if reason := _needed_by(scop, reader, name):
-            return reason
+    return next(filter(None, (_needed_by(scop, r, name) for r in readers)), "")
+
+
+def readers_of(scop: Scop, name: str) -> list[Statement]:
+    """Return the statements that read a tensor, on either side."""
+    return [s for s in scop.statements if _is_reader(s, name)]
+
+
+def _objection(scop: Scop, producer: Statement, readers: Sequence[Statement]) -> str:
+    """Return why a tensor is stored, or nothing."""
+    if reason := has_to_be_read(scop, producer, readers):
+        return reason
+    products = [s for s in readers if is_stored_product(scop, s)]
     for product in products:
         # Of what is a factor of a factor, nothing is computed again.
-        if leaving(scop, _Forwarding(scop, producer).reader(product)) is None:
+        if leaving(scop, Forwarding(scop, producer).reader(product)) is None:
             return f"it is a factor of the product {product.tensor}"
     if len(products) == len(readers):
         return ""
     again = _again(producer, [s for s in readers if s not in products])
-    each = _cost_of(producer)
+    each = cost_of(producer)
     if again * each > STORED:
         return (
             f"it takes {each:.0f} instructions, and would be computed "
@@ -108,21 +119,6 @@ def _length_with(producer: Statement, reader: Statement) -> int:
 
 def _length(expr: Expr) -> int:
     return sum(1 for _ in walk(expr))
-
-
-def _without(scop: Scop, producer: Statement, readers: Sequence[Statement]) -> Scop:
-    """Return the scop without a tensor, which its readers compute."""
-    forwarding = _Forwarding(scop, producer)
-    changed = {s.name: forwarding.reader(s) for s in readers}
-    name = producer.tensor
-    return replace(
-        scop,
-        tensors=tuple(t for t in scop.tensors if t.name != name),
-        statements=tuple(
-            changed.get(s.name, s) for s in scop.statements if s is not producer
-        ),
-        read_whole=tuple(entry for entry in scop.read_whole if entry[0] != name),
-    )
 
 
 def producer_of(scop: Scop, name: str) -> Statement | None:
@@ -165,26 +161,42 @@ def _needed_by(scop: Scop, reader: Statement, name: str) -> str:
 
 def _again(producer: Statement, readers: Iterable[Statement]) -> float:
     """Return how many times more a value would be computed than it is now."""
-    evaluations = sum(r.points * _different(r, producer.tensor) for r in readers)
+    evaluations = sum(r.points * different(r, producer.tensor) for r in readers)
     return evaluations / max(producer.points, 1) - 1.0
 
 
-def _cost_of(producer: Statement) -> float:
+def cost_of(producer: Statement) -> float:
     """Return the instructions of a value, and of the loads beyond the one it saves."""
     loads = sum(1 for _ in accesses(producer.value)) - 1.0
     return value_instructions(producer.value, None) + max(loads, 0.0)
 
 
-def _different(reader: Statement, name: str) -> int:
+def different(reader: Statement, name: str) -> int:
     """Return at how many different places a statement reads a tensor."""
     found = (a.subscripts for a in accesses(reader.value) if a.tensor == name)
     return len({*found})
 
 
 @dataclass(frozen=True, slots=True)
-class _Forwarding:
+class Forwarding:
+    """An assignment that gives a tensor all of its values, and what reads it."""
+
     scop: Scop
     producer: Statement
+
+    def into(self, readers: Sequence[Statement]) -> Scop:
+        """Return the scop without the tensor, which its readers compute."""
+        scop, producer = self.scop, self.producer
+        changed = {s.name: self.reader(s) for s in readers}
+        name = producer.tensor
+        return replace(
+            scop,
+            tensors=tuple(t for t in scop.tensors if t.name != name),
+            statements=tuple(
+                changed.get(s.name, s) for s in scop.statements if s is not producer
+            ),
+            read_whole=tuple(entry for entry in scop.read_whole if entry[0] != name),
+        )
 
     def reader(self, statement: Statement) -> Statement:
         """Return a statement that computes what it read."""

@@ -17,7 +17,12 @@ from polydsl.base.providers import BUILT_IN
 from polydsl.base.quantities import seconds_text
 from polydsl.poly.loop_bounds import fits
 from polydsl.poly.scop import Group, Scop, Statement
-from polydsl.schedule.contraction import Contraction, NoContraction, match
+from polydsl.schedule.contraction import (
+    Contraction,
+    NoContraction,
+    match_stored,
+    matches,
+)
 from polydsl.schedule.decision import Decision, Rejected, pair_subject
 from polydsl.schedule.elements import is_neutral
 from polydsl.schedule.epilogues import is_read_outside
@@ -210,20 +215,34 @@ class GroupPlanning:
     def _matrix(
         self, update: Statement, initialize: Statement | None
     ) -> Choice | NoContraction:
-        fixed = self.around.fixed
         if self.around.share is not None:
             return NoContraction("threads share blocks of an index around it")
-        matched = match(self.scop, update, fixed)
+        matched = self._contractions(update)
         if isinstance(matched, NoContraction):
             return matched
-        whole = whole_product(matched, fixed)
-        if isinstance(whole, NoContraction):
-            return whole
-        matched = one_iteration(whole, fixed)
-        loops = loops_subject(self._loops(initialize, (update,)))
-        if isinstance(self.preference.point(loops), VectorPoint):
-            return NoContraction("loops are given for it")
-        setting = Setting(
+        setting = self._setting(update)
+        choices = [self._product(setting, initialize, found) for found in matched]
+        plans = [c for c in choices if not isinstance(c, NoContraction | Refused)]
+        if plans:
+            return min(plans, key=_cycles)
+        first = choices[0]
+        if isinstance(first, Refused):
+            return _possible(subject_of(setting), first)
+        return first
+
+    def _contractions(
+        self, update: Statement
+    ) -> tuple[Contraction, ...] | NoContraction:
+        """Return the products that an update is. To compute a factor while it is copied
+        is to fuse."""
+        fixed = self.around.fixed
+        if self.preference.fuse != "none":
+            return matches(self.scop, update, fixed)
+        found = match_stored(self.scop, update, fixed)
+        return found if isinstance(found, NoContraction) else (found,)
+
+    def _setting(self, update: Statement) -> Setting:
+        return Setting(
             self.scop,
             update,
             self.layout,
@@ -231,13 +250,27 @@ class GroupPlanning:
             self.bound,
             self.preference.microkernel or BUILT_IN,
             self.preference.ranker,
-            fixed,
+            self.around.fixed,
         )
+
+    def _product(
+        self, setting: Setting, initialize: Statement | None, found: Contraction
+    ) -> Choice | NoContraction | Refused:
+        """Return the schedule of a product, the one that is given if there is one."""
+        update, fixed = setting.statement, self.around.fixed
+        whole = whole_product(found, fixed)
+        if isinstance(whole, NoContraction):
+            return whole
+        matched = one_iteration(whole, fixed)
+        loops = loops_subject(self._loops(initialize, (update,)))
+        if isinstance(self.preference.point(loops), VectorPoint):
+            return NoContraction("loops are given for it")
         name = None if initialize is None else initialize.name
         point = self.preference.point(subject_of(setting))
         if isinstance(point, MatrixPoint):
-            forced = forced_matrix_plan(setting, matched, name, point)
-            given = _possible(subject_of(setting), forced)
+            given = forced_matrix_plan(setting, matched, name, point)
+            if isinstance(given, Refused):
+                return given
             return self._inside(setting, whole, name, given)
         choice = choose_matrix_plan(setting, matched, name)
         if choice is None:
@@ -344,6 +377,11 @@ class GroupPlanning:
             self.around.share,
             self.around.is_fused,
         )
+
+
+def _cycles(choice: Choice) -> float:
+    cost = choice[1].cost
+    return 0.0 if cost is None else cost.cycles
 
 
 def _possible(subject: str, choice: Choice | Refused) -> Choice:

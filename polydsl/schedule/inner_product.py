@@ -5,6 +5,11 @@
 An access may occur several times and may be padded with a literal; the first one is A.
 One of a narrower float type is widened to that of the product (`widened_access`).
 A sum of several products reads more than two, and is none.
+
+Where factors may be computed, they are the greatest parts of the value that some index
+of the result does not move, so that each is the same for a whole row or column:
+
+    c[i, j] += exp(x[i, k] - m[i]) * w[k, j]  ->  (add, A * B), A = exp(x[i, k] - m[i])
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from polydsl.base.diagnostics import bug
+from polydsl.base.functions import Combine
 from polydsl.base.inner_product import (
     INSTRUCTIONS,
     Apply,
@@ -21,6 +27,7 @@ from polydsl.base.inner_product import (
     Term,
     can_combine,
 )
+from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.scop import Statement
 from polydsl.semantics.program import (
     Access,
@@ -31,11 +38,13 @@ from polydsl.semantics.program import (
     Pad,
     Size,
     Value,
+    accesses,
+    children,
     walk,
 )
 
 Factors = tuple[Expr, Expr]
-"""The two accesses, or padded accesses, that A and B stand for."""
+"""What A and B stand for: two accesses, perhaps padded, or values of such."""
 
 
 def inner_product(
@@ -45,7 +54,31 @@ def inner_product(
     combine = statement.combine
     if combine is None or not can_combine(combine):
         return "it does not sum, multiply or take the greatest or least"
-    factors = tuple(dict.fromkeys(_outermost_factors(statement.value)))
+    return _applied(combine, _outermost_factors(statement.value), statement, sizes)
+
+
+def computed_product(
+    statement: Statement, sizes: Mapping[str, Value]
+) -> tuple[InnerProduct, Factors] | str:
+    """Return a statement's inner product of factors that may be computed, or why it has
+    none."""
+    combine = statement.combine
+    if combine is None or not can_combine(combine):
+        return "it does not sum, multiply or take the greatest or least"
+    left = frozenset(
+        d for d in statement.left if statement.ranges[d][0] < statement.ranges[d][1]
+    )
+    return _applied(combine, _sides(statement.value, left), statement, sizes)
+
+
+def _applied(
+    combine: Combine,
+    found: list[Expr],
+    statement: Statement,
+    sizes: Mapping[str, Value],
+) -> tuple[InnerProduct, Factors] | str:
+    """Return a statement as an inner product of factors, or why it is none."""
+    factors = tuple(dict.fromkeys(found))
     if len(factors) != 2:
         return "its value is not a function of two accesses"
     function = _term(statement.value, factors, sizes)
@@ -53,6 +86,18 @@ def inner_product(
         return function
     first, second = factors
     return InnerProduct(combine, function), (first, second)
+
+
+def _sides(expr: Expr, left: frozenset[str]) -> list[Expr]:
+    """Return the greatest parts of an expression that read something and that some of
+    the indices on the left do not move."""
+    if widened_access(expr) is not None:
+        return [expr]
+    if next(accesses(expr), None) is None:
+        return []
+    if not left <= {*ordered_indices(expr)}:
+        return [expr]
+    return [side for part in children(expr) for side in _sides(part, left)]
 
 
 def widened_access(expr: Expr) -> Access | Pad | None:
@@ -77,6 +122,11 @@ def accessed(factor: Expr) -> Access:
             return access
         case None:
             bug(f"a factor of a product is no access: {factor}")
+
+
+def factor_access(factor: Expr) -> Access | None:
+    """Return the access that a factor is, None where it is a value."""
+    return None if widened_access(factor) is None else accessed(factor)
 
 
 def number(expr: Expr, sizes: Mapping[str, Value]) -> float | None:

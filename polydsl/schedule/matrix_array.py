@@ -105,11 +105,11 @@ def _factor(
     loops: Numbers,
     depth: int,
 ) -> Iterator[Array]:
-    """Yield a factor as every family reads it, and the source of its copies."""
+    """Yield a factor as every family reads it, and the sources of its copies."""
     never = np.zeros(len(batch), dtype=bool)
     is_packed, is_filled = never, never
+    reads: tuple[Operand, ...] = ()
     found: dict[Reference, Flags] = {}
-    sources: dict[Reference, Flags] = {}
     for number, factor in enumerate(factors):
         here = batch.member == number
         if factor.pack is None:
@@ -119,16 +119,26 @@ def _factor(
         is_packed = is_packed | here
         if not factor.pack.prepared:
             is_filled = is_filled | here
-            source = _reference(batch, setting, factor.operand, None)
-            sources[source] = is_filled
+            reads = factor.operand.reads
     axes = (axis, *INNER, *_moving(batch, factors[0].operand))
     place, anew = np.full(len(batch), depth), np.where(is_packed, loops, 0)
     yield Array(
         "operand", tuple(found.items()), axes, place, anew, is_packed, is_filled
     )
-    if is_filled.any():
-        of_source = tuple(sources.items())
-        yield Array("source", of_source, axes, loops, 0 * loops, never, never)
+    for read in dict.fromkeys(reads):
+        source = _reference(batch, setting, read, None)
+        moving = tuple(_axes(batch, axis, read))
+        if moving:
+            of_source = ((source, is_filled),)
+            yield Array("source", of_source, moving, loops, 0 * loops, never, never)
+
+
+def _axes(batch: Batch, axis: Axis, operand: Operand) -> Iterator[str]:
+    """Yield what moves an operand of a side: axes, and outer dimensions."""
+    for name in (axis, *INNER):
+        if operand.dims & {*batch.plan.side(name).dims}:
+            yield name
+    yield from _moving(batch, operand)
 
 
 def _moving(batch: Batch, operand: Operand) -> Iterator[str]:

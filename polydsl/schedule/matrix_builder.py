@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
 
+from polydsl.base.dtypes import DType
 from polydsl.base.providers import PROVIDER_NAMES
-from polydsl.poly.scop import TensorInfo
 from polydsl.poly.terms import Linear
 from polydsl.schedule.contraction import Contraction
 from polydsl.schedule.copies import Packing, Part, arranged, pack_copy, pad_copy
@@ -74,22 +74,6 @@ def plan_for_any(
         return _Builder(setting, oriented, point, initialize).plan()
     except _Impossible as impossible:
         return Refused(str(impossible))
-
-
-def overhanging_dims(
-    setting: Setting, contraction: Contraction, operand: Operand
-) -> frozenset[str]:
-    """Return the indices that decide whether an access is inside its tensor."""
-    shape = setting.scop.tensor(operand.tensor).shape
-    sizes = contraction.sizes
-    overhang = operand.overhangs(shape, contraction.box)
-    return frozenset(
-        d
-        for subscript, leaves in zip(operand.subscripts, overhang)
-        if leaves
-        for d, _ in subscript.coefficients
-        if sizes[d] > 1
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,19 +249,22 @@ class _Frame:
 
     def factor(self, operand: Operand, reading: Reading, axis: Axis) -> Factor:
         """Return a factor, read as asked."""
-        shape, dtype = self._tensor(operand).shape, self._tensor(operand).dtype
-        is_padded = any(operand.overhangs(shape, self.contraction.box))
+        is_padded = any(self.setting.overhangs(operand, self.contraction.box))
         if not is_padded:
-            operand = Operand(operand.tensor, operand.subscripts)
+            operand = replace(operand, pad=None)
+        dtype = self._dtype(operand)
         match reading.how:
             case "packed":
                 pack = self._pack(operand, reading.loops, axis)
                 return Factor(operand, None, pack, "strided")
             case "padded":
-                if reading.loops:
+                outer = self.loops[: reading.loops]
+                if not {o.dimension for o in outer} <= {*self.setting.fixed}:
                     raise _Impossible("a padded copy is made before all loops")
-                copy, operand = self._padded(operand, shape, axis)
+                copy, operand = self._padded(operand, reading.loops, axis)
                 return self._in_place(operand, copy, axis)
+            case "in place" if operand.computed is not None:
+                raise _Impossible(f"what is computed of {operand.tensor} is copied")
             case "in place" if dtype != self.contraction.dtype:
                 wanted = self.contraction.dtype
                 raise _Impossible(f"{operand.tensor} is {dtype}: a copy makes {wanted}")
@@ -286,8 +273,9 @@ class _Frame:
             case "in place":
                 return self._in_place(operand, None, axis)
 
-    def _tensor(self, operand: Operand) -> TensorInfo:
-        return self.setting.scop.tensor(operand.tensor)
+    def _dtype(self, operand: Operand) -> DType:
+        tensor = self.setting.source(operand)
+        return self.contraction.dtype if tensor is None else tensor.dtype
 
     def _in_place(self, operand: Operand, copy: Copy | None, axis: Axis) -> Factor:
         """Return a factor read where it is, in its tensor or in a padded copy."""
@@ -306,7 +294,7 @@ class _Frame:
         name = operand.tensor
         if axis == "columns":
             raise _Impossible(f"the borders of {name} cannot be read as a vector")
-        deciding = overhanging_dims(self.setting, self.contraction, operand)
+        deciding = self.setting.deciding(operand, self.contraction)
         offset = operand.offset(self._strides(operand, None))
         self._check_depth(operand, offset)
         if deciding & {*self.sides["depth"].dims}:
@@ -338,32 +326,29 @@ class _Frame:
         """Return the name of a copy: both factors may be of one tensor."""
         return f"{self.setting.statement.name}_{operand.tensor}_{axis}_{suffix}"
 
-    def _padded(
-        self, operand: Operand, shape: tuple[int, ...], axis: Axis
-    ) -> tuple[Copy, Operand]:
+    def _padded(self, operand: Operand, loops: int, axis: Axis) -> tuple[Copy, Operand]:
+        """Return the copy in one piece of what the loops inside a place need."""
+        self._check_place(operand, loops, axis)
         return pad_copy(
             operand,
             self._name(operand, axis, "pad"),
-            self._tensor(operand).dtype,
+            self._dtype(operand),
             self.contraction.dtype,
-            shape,
-            self.contraction.box,
+            self.contraction.sizes,
+            tuple(self._points(operand, self.loops[:loops])),
+            loops,
             self.setting.span,
-            operand.tensor in self.setting.bound,
+            self.setting.is_bound(operand) and not loops,
             self.setting.machine.lanes(self.contraction.dtype),
         )
 
     def _pack(self, operand: Operand, loops: int, axis: Axis) -> Copy:
         """Return the copy in tiles of what the loops inside a place need."""
-        if loops and not self._moves(operand, axis, self.loops[loops - 1]):
-            raise _Impossible(
-                f"the loop over {self.loops[loops - 1]} would only repeat the packing "
-                f"of {operand.tensor}"
-            )
+        self._check_place(operand, loops, axis)
         pack = pack_copy(
             operand,
             self._name(operand, axis, "pack"),
-            self._tensor(operand).dtype,
+            self._dtype(operand),
             self.contraction.dtype,
             self.contraction.sizes,
             Packing(
@@ -375,10 +360,18 @@ class _Frame:
                 loops,
             ),
             self.setting.span,
-            prepared=operand.tensor in self.setting.bound and not loops,
+            prepared=self.setting.is_bound(operand) and not loops,
             lanes=self.setting.machine.lanes(self.contraction.dtype),
         )
         return arranged(pack, self.setting.layout)
+
+    def _check_place(self, operand: Operand, loops: int, axis: Axis) -> None:
+        """The last of the loops around a copy changes what it holds."""
+        if loops and not self._moves(operand, axis, self.loops[loops - 1]):
+            raise _Impossible(
+                f"the loop over {self.loops[loops - 1]} would only repeat the packing "
+                f"of {operand.tensor}"
+            )
 
     def _moves(self, operand: Operand, axis: Axis, loop: TileLoop) -> bool:
         """Whether another part of a factor is read in every iteration of a loop."""

@@ -15,7 +15,7 @@ from math import prod
 
 from polydsl.poly.terms import Linear
 from polydsl.schedule.contraction import Contraction
-from polydsl.schedule.matrix_builder import overhanging_dims, plan_for_any
+from polydsl.schedule.matrix_builder import plan_for_any
 from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_point import (
     How,
@@ -159,15 +159,16 @@ def _oriented(
 def _is_wanted(
     setting: Setting, contraction: Contraction, how_a: How, how_b: How
 ) -> bool:
-    """A copy of the same order is made only of what is padded or widened."""
+    """A copy of the same order is made only of what is padded, widened or computed."""
     pairs = ((how_a, contraction.a), (how_b, contraction.b))
     return all(how != "padded" or _changes(setting, contraction, o) for how, o in pairs)
 
 
 def _changes(setting: Setting, contraction: Contraction, operand: Operand) -> bool:
-    tensor = setting.scop.tensor(operand.tensor)
-    is_padded = any(operand.overhangs(tensor.shape, contraction.box))
-    return is_padded or tensor.dtype != contraction.dtype
+    tensor = setting.source(operand)
+    if tensor is None or tensor.dtype != contraction.dtype:
+        return True
+    return any(setting.overhangs(operand, contraction.box))
 
 
 # Flattenings
@@ -223,7 +224,7 @@ def _depth_chains(
     # Where a row's padding depends on an index, it is no depth.
     fixed: frozenset[str] = frozenset()
     if how_a == "in place":
-        fixed = overhanging_dims(setting, contraction, contraction.a)
+        fixed = setting.deciding(contraction.a, contraction)
     allowed = [d for d in contraction.depth if sizes[d] > 1 and d not in fixed]
     if not allowed:
         yield ()
@@ -249,11 +250,12 @@ def _depth_chains(
 def _offset(
     setting: Setting, contraction: Contraction, operand: Operand, how: How
 ) -> Linear:
-    """Return the places of a factor's elements, in its tensor or a padded copy."""
-    strides = setting.layout[operand.tensor]
+    """Return the places of a factor's elements, in its tensor or a padded copy; of a
+    computed one, those of what most is read of."""
     if how == "padded":
-        strides = row_major(operand.reach(contraction.box))
-    return operand.offset(strides)
+        return operand.offset(row_major(operand.reach(contraction.box)))
+    first = operand.reads[0]
+    return first.offset(setting.layout[first.tensor])
 
 
 def _grow(

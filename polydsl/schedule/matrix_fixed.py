@@ -143,12 +143,10 @@ def _placed(
     """Return how a factor is read inside of the loops around it."""
     if reading.how == "in place":
         return reading
-    if reading.how == "padded" and operand.tensor not in made_inside:
-        return Reading("padded")
     others = (n for n, d in enumerate(fixed) if d not in operand.dims)
     place = next(others, len(fixed))
-    if operand.tensor in made_inside:
+    if any(read.tensor in made_inside for read in operand.reads):
         place = len(fixed)
     if reading.loops and place == len(fixed):
         return replace(reading, loops=place + reading.loops)
-    return Reading("packed" if place else reading.how, place)
+    return replace(reading, loops=place)

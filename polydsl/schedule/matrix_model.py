@@ -18,7 +18,10 @@ import numpy as np
 
 from polydsl.base.machine import Machine
 from polydsl.base.providers import provider_named
+from polydsl.poly.conditions import ordered_indices
+from polydsl.schedule.copies import main_access
 from polydsl.schedule.decision import Cost, LevelCost
+from polydsl.schedule.inner_product import widened_access
 from polydsl.schedule.matrix_array import Array
 from polydsl.schedule.matrix_batch import Numbers, single
 from polydsl.schedule.matrix_family import Family
@@ -30,7 +33,9 @@ from polydsl.schedule.reuse.footprint import Counts
 from polydsl.schedule.reuse.times import overlapped
 from polydsl.schedule.reuse.traffic import Nest, Table, steady_traffic
 from polydsl.schedule.setting import Setting
-from polydsl.schedule.vector_access import steps
+from polydsl.schedule.vector_access import step
+from polydsl.schedule.vector_operands import value_instructions
+from polydsl.semantics.program import Access, accesses
 
 CopyCycles: TypeAlias = tuple[float, float, float]
 """The cycles of copying one element in tiles of less than a vector, and in others, and
@@ -229,7 +234,25 @@ def _packing_cycles(factor: Factor, setting: Setting) -> CopyCycles:
 
 
 def _copy_cycles(copy: Copy, setting: Setting) -> CopyCycles:
-    (along,) = steps(copy.value, copy.along, setting.layout, {}, copy.box)
+    """Return what an element of a copy takes: the access that moves most, what is
+    loaded beside it, and what is computed."""
+    main = main_access(copy.value)
+    short, whole, begin = _moved_cycles(copy, main, setting)
+    if widened_access(copy.value) is not None:
+        return short, whole, begin
+    rate = setting.machine.fma_per_cycle * setting.machine.lanes(copy.dtype)
+    own = value_instructions(copy.value, copy.along) / rate
+    for access in dict.fromkeys(accesses(copy.value)):
+        if access != main and copy.along in ordered_indices(access):
+            # A load more, if it is one, and no store.
+            _, moved, _ = _moved_cycles(copy, access, setting)
+            own += 1 / rate + moved - CONTIGUOUS_COPY_CYCLES
+    return short + own, whole + own, begin
+
+
+def _moved_cycles(copy: Copy, access: Access, setting: Setting) -> CopyCycles:
+    """Return what an element takes that is loaded and stored in another place."""
+    along = step(access, copy.along, setting.layout, {}, copy.box)
     if along is not None and abs(along) == 1:
         return CONTIGUOUS_COPY_CYCLES, CONTIGUOUS_COPY_CYCLES, RUN_CYCLES
     if along is not None and 1 < abs(along) <= LONGEST_STRIDE:

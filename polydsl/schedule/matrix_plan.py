@@ -19,13 +19,23 @@ from typing import Literal as OneOf
 
 from polydsl.base.dtypes import BOOL, I64, DType
 from polydsl.base.providers import BUILT_IN
+from polydsl.poly.indirect import is_indirect
 from polydsl.poly.substitute import linear_term, substitute
 from polydsl.poly.terms import Interval, Linear
 from polydsl.schedule.contraction import Contraction
 from polydsl.schedule.inner_product import widened_access
 from polydsl.schedule.matrix_point import AXES, Axis, TileLoop
 from polydsl.schedule.operand import Operand
-from polydsl.semantics.program import Call, Expr, Literal, Pad, Select
+from polydsl.semantics.program import (
+    Access,
+    Call,
+    Cast,
+    Expr,
+    Literal,
+    Pad,
+    Select,
+    accesses,
+)
 
 RowMode = OneOf["strided", "table", "guarded"]
 _WORDS = {
@@ -77,7 +87,8 @@ class Runs:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A tensor that holds another one's elements in a better order, or padded.
+    """A tensor that holds another one's elements in a better order, or padded, or
+    values of some.
 
     `tensor[dims] = value` for every point of the box `extents` that keeps the `limits`;
     with `runs`, the value is written in terms of a lane's line and column.
@@ -106,6 +117,11 @@ class Copy:
     runs: Runs | None = None
 
     @property
+    def sources(self) -> frozenset[str]:
+        """The tensors that it is made from; of `source`, most is read."""
+        return frozenset(access.tensor for access in accesses(self.value))
+
+    @property
     def content(self) -> Expr:
         """The value in terms of the dimensions alone."""
         runs, span = self.runs, self.value.span
@@ -117,11 +133,17 @@ class Copy:
             for name, function in ((runs.line, "floordiv"), (runs.column, "mod"))
         }
         value = substitute(self.value, terms)
-        if runs.extent % self.extents[-1] == 0:
+        if not self.has_rest:
             return value
         limit = Literal(runs.extent, I64, span)
         inside = Call("lt", (position, limit), BOOL, span)
         return Select(inside, value, self.zero, self.dtype, span)
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether lanes of the last tile are past the end of their axis."""
+        runs = self.runs
+        return runs is not None and runs.extent % self.extents[-1] != 0
 
     @property
     def zero(self) -> Literal:
@@ -189,18 +211,31 @@ class Factor:
         """Return in a few words how the factor is read; `loops` are the loops' names,
         outermost first."""
         words = []
+        made = "computed and " if self.operand.computed is not None else ""
         if self.padded is not None:
-            is_padded = isinstance(widened_access(self.padded.value), Pad)
-            words.append(f"from a {'padded' if is_padded else 'widened'} copy")
+            words.append(f"from a {_kind(self.padded.value)} copy")
         if self.pack is not None and self.pack.loops:
-            words.append(f"packed in {loops[self.pack.loops - 1]}")
+            words.append(f"{made}packed in {loops[self.pack.loops - 1]}")
         elif self.pack is not None:
-            words.append("packed once" if self.pack.prepared else "packed")
+            words.append(made + ("packed once" if self.pack.prepared else "packed"))
         elif self.rows == "guarded":
             words.append("in place, borders through a row table")
         elif not words:
             words.append("in place")
         return f"{self.operand.tensor} {' and '.join(words)}"
+
+
+def _kind(value: Expr) -> str:
+    """Return what a copy in the order of its source is made for."""
+    if is_indirect(value):
+        return "gathered"
+    match widened_access(value):
+        case Pad():
+            return "padded"
+        case Access() if isinstance(value, Cast):
+            return "widened"
+        case _:
+            return "computed"
 
 
 @dataclass(frozen=True, slots=True)

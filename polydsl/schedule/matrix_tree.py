@@ -164,6 +164,7 @@ class _MatrixTree:
 def _copied(tree: Tree, copies: Many[Copy]) -> Tree:
     for copy in reversed(copies):
         verb = "pack" if copy.is_pack else "pad"
+        source = ", ".join(sorted(copy.sources))
         once = ", once for all calls" if copy.prepared else ""
-        tree = mark(tree, f"{verb} {copy.source} into {copy.tensor}{once}")
+        tree = mark(tree, f"{verb} {source} into {copy.tensor}{once}")
     return tree

@@ -1,4 +1,4 @@
-"""Accesses as linear functions of loop indices, and their places in memory."""
+"""Factors as linear functions of loop indices, and their places in memory."""
 
 from __future__ import annotations
 
@@ -15,12 +15,33 @@ Layout = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
+class Computed:
+    """What an operand is whose elements no tensor holds: its `value` over the names
+    `dims`, one for each subscript. `reads` are the accesses in it, the one that moves
+    most first; a subscript of theirs that is not linear moves with each of its
+    indices."""
+
+    value: Expr
+    dims: tuple[str, ...]
+    reads: tuple[Operand, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Operand:
-    """An access with linear subscripts. `pad` is the padding value, None without."""
+    """An access with linear subscripts. `pad` is the padding value, None without.
+
+    What is `computed` has no place in memory but in copies; `tensor` is then the one of
+    which most is read for it."""
 
     tensor: str
     subscripts: tuple[Linear, ...]
     pad: Expr | None = None
+    computed: Computed | None = None
+
+    @property
+    def reads(self) -> tuple[Operand, ...]:
+        """The accesses that make an element."""
+        return (self,) if self.computed is None else self.computed.reads
 
     @property
     def dims(self) -> frozenset[str]:
@@ -28,7 +49,8 @@ class Operand:
         return frozenset(n for s in self.subscripts for n, _ in s.coefficients)
 
     def offset(self, strides: tuple[int, ...]) -> Linear:
-        """Return the place of the element, counted from the tensor's first."""
+        """Return the place of the element, counted from the tensor's first, or from
+        that of a copy."""
         total: dict[str, int] = {}
         constant = 0
         for subscript, stride in zip(self.subscripts, strides):

@@ -140,6 +140,23 @@ def test_products_are_what_a_user_would_call(
     check(kernel, made, *values, **constants)
 
 
+def test_a_product_with_a_computed_factor_is_one_of_matrices() -> None:
+    kernel = polydsl.loads(
+        """
+kernel f(x: f32[N, C], q: i8[C, K], s: f32[K]) -> f32[N, K]:
+    w[c, k] = (q[c, k] - 3) * s[k]
+    y[n, k] += x[n, c] * w[c, k]
+    return y
+"""
+    ).f
+    rng = np.random.default_rng(0)
+    x, s = (rng.standard_normal(n).astype(np.float32) for n in ((5, 7), 9))
+    q = rng.integers(-100, 100, (7, 9)).astype(np.int8)
+    made = translated(kernel, x, q, s)
+    assert made.forms == ("y: einsum",)
+    check(kernel, made, x, q, s)
+
+
 @pytest.mark.parametrize(
     ("name", "shapes", "constants"),
     [

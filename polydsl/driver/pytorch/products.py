@@ -8,7 +8,8 @@ from typing import Any
 from polydsl.driver.pytorch.box import Box
 from polydsl.driver.pytorch.expressions import Translator
 from polydsl.driver.pytorch.views import Run, Tensors
-from polydsl.semantics.program import Access, Call, Expr, Pad
+from polydsl.poly.conditions import ordered_indices
+from polydsl.semantics.program import Access, Call, Expr, Pad, accesses
 
 
 def factors(expr: Expr) -> tuple[Expr, ...]:
@@ -21,9 +22,10 @@ def factors(expr: Expr) -> tuple[Expr, ...]:
 
 
 def is_product(box: Box) -> bool:
-    """Whether a statement sums products of elements: what `einsum` is for."""
+    """Whether a statement sums products of elements, or of values that some of its
+    indices do not move: what `einsum` is for."""
     parts = factors(box.value)
-    plain = all(isinstance(part, Access | Pad) for part in parts)
+    plain = all(_is_factor(box, part) for part in parts)
     is_float = all(part.dtype == box.value.dtype for part in parts)
     is_float = is_float and box.value.dtype.is_float
     return (
@@ -34,6 +36,13 @@ def is_product(box: Box) -> bool:
         and bool(box.reduced)
         and len(box.axes) <= len(ascii_letters)
     )
+
+
+def _is_factor(box: Box, part: Expr) -> bool:
+    if isinstance(part, Access | Pad):
+        return True
+    moved = {*box.axes} & {*ordered_indices(part)}
+    return next(accesses(part), None) is not None and len(moved) < len(box.axes)
 
 
 def einsum(torch: Any, box: Box, translator: Translator) -> Run:

@@ -23,7 +23,14 @@ from typing import Any
 import numpy as np
 
 from polydsl.base.quantities import seconds_text
-from tests.benchmarks.fusion import attention, factored, layers, scans, windows
+from tests.benchmarks.fusion import (
+    attention,
+    copied,
+    factored,
+    layers,
+    scans,
+    windows,
+)
 from tests.benchmarks.fusion.case import Array, Case, Run, limit_threads
 from tests.benchmarks.timing import interleave
 
@@ -57,7 +64,7 @@ def main() -> None:
 
 
 def _cases() -> Iterator[Case]:
-    parts = layers, windows, attention, scans, factored
+    parts = layers, windows, attention, scans, factored, copied
     return chain.from_iterable(part.cases() for part in parts)
 
 
