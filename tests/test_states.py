@@ -108,9 +108,31 @@ kernel f(x: f32[T, B, G], u: f32[U, G]) -> f32[B, U]:
     return y
 """,
         (("x", "f32", (7, 5, 48)), ("u", "f32", (16, 48))),
-        ("c", "q"),
+        ("c", "h", "q"),
         (),
-        (("h along t", "y reads it in another loop"), ("h into y", "other steps")),
+        (("h into y", "other steps"),),
+    ),
+    "a step that is not the last is read": Scan(
+        """\
+kernel f(x: f32[T, D]) -> f32[D]:
+    h[t, d] = 0.5 * pad(h[t - 1, d]) + x[t, d]
+    y[d] = h[T - 2, d]
+    return y
+""",
+        X,
+        (),
+        (),
+        (("h along t", "y reads it in another loop"),),
+    ),
+    "the last step backward is read": Scan(
+        """\
+kernel f(x: f32[T, D]) -> f32[D]:
+    h[t, d] = 0.5 * pad(h[t + 1, d]) + x[t, d]
+    y[d] = h[0, d] * 2
+    return y
+""",
+        X,
+        ("h",),
     ),
     "two steps back": Scan(
         """\

@@ -161,7 +161,10 @@ class _Planning:
 
     def _share(self, item: Recurrence) -> Share | None:
         """Return what threads share around a recurrence: nothing where each iteration
-        has products that are worth a microkernel, which take whole indices."""
+        has products that are worth a microkernel, which take whole indices, or loops
+        over shared indices, which threads share inside."""
+        if any(isinstance(inside, Fused) for inside in item.body):
+            return None
         trips = max(item.hi - item.lo + 1, 1)
         statements = self.scop.statements_of(item.body)
         large = (s for s in statements if s.points >= LEAST_PRODUCT * trips)
