@@ -39,6 +39,7 @@ from polydsl.schedule.forwarding import forwarded
 from polydsl.schedule.fusion_groups import grouped
 from polydsl.schedule.operand import Layout
 from polydsl.schedule.schedule import Schedule, schedule
+from polydsl.schedule.softmax_blocks import online
 from polydsl.schedule.states import contracted_states
 from polydsl.schedule.tree import render as render_tree
 from polydsl.semantics.program import Program
@@ -117,6 +118,8 @@ def _scop(state: Compilation) -> Compilation:
         fusions = settled(fusions, pairs)
     if state.request.preference.fuse == "all":
         ordered, pairs = followed(ordered, state.machine)
+        fusions = settled(fusions, pairs)
+        ordered, pairs = online(ordered, state.machine)
         fusions = settled(fusions, pairs)
         ordered, pairs = contracted_states(ordered)
         fusions = settled(fusions, pairs)

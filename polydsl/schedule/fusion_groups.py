@@ -17,13 +17,13 @@ shorter loops cost.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
 from polydsl.base.machine import Machine
 from polydsl.base.quantities import bytes_text
-from polydsl.poly.scop import Group, Scop, Statement
-from polydsl.schedule.contraction import Contraction, boxed, match
+from polydsl.poly.scop import Group, Recurrence, Scop, Statement
+from polydsl.schedule.contraction import Contraction, boxed, is_product, match
 from polydsl.schedule.decision import Decision, pair_subject
 from polydsl.schedule.fusion_chain import Chain, Profit, profit_of
 from polydsl.schedule.fusion_loops import Changed, loop_names
@@ -46,9 +46,7 @@ def grouped(scop: Scop, machine: Machine) -> tuple[Scop, tuple[Decision, ...]]:
     pair of a tensor and a reader that was looked at whether they are, and why."""
     units = units_of(scop, scop.items)
     grouping = _Grouping(scop, machine, units, Changed(scop), {})
-    for place in [*units.by_place]:
-        if place in units.by_place:
-            grouping.start(place)
+    grouping.all()
     decisions = (
         Decision(pair_subject(*pair), chosen, reason)
         for pair, (chosen, reason) in grouping.notes.items()
@@ -73,12 +71,40 @@ class _Grouping:
     units: Units
     changed: Changed
     notes: Notes
+    around: tuple[tuple[str, int], ...] = ()
 
-    def start(self, place: int) -> None:
+    def all(self) -> None:
+        """Put groups together, and those inside of recurrences with products."""
+        for place in [*self.units.by_place]:
+            unit = self.units.by_place.get(place)
+            if unit is None:
+                continue
+            if isinstance(unit.item, Group):
+                self._start(place, unit.item)
+            elif isinstance(unit.item, Recurrence):
+                unit.item = self._inside(unit.item)
+
+    def _inside(self, item: Recurrence) -> Recurrence:
+        """Return a recurrence with groups of one step in shared loops, which threads
+        share; where products are no reason for that, they share the recurrence."""
+        statements = self.scop.statements_of((item,))
+        if not any(is_product(self.scop, s.inside((item.index,))) for s in statements):
+            return item
+        around = (*self.around, (item.index, item.hi - item.lo + 1))
+        fixed = tuple(name for name, _ in around)
+        units = units_of(self.scop, item.body, fixed)
+        before = {*self.changed.tensors}
+        replace(self, units=units, around=around).all()
+        # What is left beside whole blocks is in memory for one step, too.
+        known = {t.name for t in self.scop.tensors} | before
+        own = (t for t in self.changed.tensors if t not in known)
+        contracted = (*item.contracted, *own)
+        return replace(item, body=units.ordered(), contracted=contracted)
+
+    def _start(self, place: int, first: Group) -> None:
         """Let a group share loops with those that read it, as many as can: in blocks of
         rows, or one by one, whichever is better."""
-        first = self.units.by_place[place].item
-        if not isinstance(first, Group) or self._misfit(first):
+        if self._misfit(first):
             return
         longest = [self._chain(place, first, sides) for sides in SIDES]
         tried = [
@@ -101,7 +127,7 @@ class _Grouping:
 
     def _chain(self, place: int, first: Group, sides: Sides) -> _Found:
         """Return the longest chain from a group on."""
-        found = _Found(Chain({place: first}), {})
+        found = _Found(Chain({place: first}, around=self.around), {})
         for other in sorted(self.units.by_place):
             item = self.units.by_place[other].item
             if other > place and isinstance(item, Group):
@@ -110,7 +136,7 @@ class _Grouping:
 
     def _joined(self, found: _Found, place: int, group: Group, sides: Sides) -> _Found:
         """Return a chain with one more group, or as it is where that cannot be."""
-        longer = Chain({**found.chain.groups, place: group})
+        longer = Chain({**found.chain.groups, place: group}, around=self.around)
         pairs = {*longer.pairs(self.scop)} - {*found.chain.pairs(self.scop)}
         if not pairs:
             return found
@@ -119,7 +145,7 @@ class _Grouping:
         if not reason:
             shared = self._shared(longer.groups, sides)
             if shared and len(shared) >= len(found.chain.shared):
-                return _Found(Chain(longer.groups, shared), found.refused)
+                return _Found(replace(longer, shared=shared), found.refused)
             reason = "no index of a loop around them is the same for all"
         refused = dict.fromkeys(sorted(pairs), ("not fused", reason))
         return _Found(found.chain, {**found.refused, **refused})
