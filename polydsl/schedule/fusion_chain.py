@@ -75,7 +75,7 @@ class Chain:
         )
 
     def bytes_of(self, scop: Scop, tensor: str) -> float:
-        """Return how much of a tensor one step of the loops around the chain touches."""
+        """Return how much of a tensor one step of the loops around it touches."""
         uses = [
             {d for subscript in access.subscripts for d in ordered_indices(subscript)}
             for _, statement in self.group_statements(scop)
@@ -104,14 +104,14 @@ def _blocks(shared: Sequence[Shared], rows: int) -> tuple[Shared, ...]:
     inner indices, which are not shared then, a part of one, and single values."""
     found: list[Shared] = []
     for each in reversed([s for s in shared if s.is_side]):
-        size = _size(each.extent, max(rows, 1))
+        size = block_size(each.extent, max(rows, 1))
         if size < each.extent:
             found.append(replace(each, size=size))
         rows = rows // each.extent if size == each.extent else 0
     return tuple(reversed(found))
 
 
-def _size(extent: int, most: int) -> int:
+def block_size(extent: int, most: int) -> int:
     """Return into how large blocks an extent is cut: about as large as may be, and all
     alike if possible, or else nearly so."""
     if extent <= most:

@@ -16,7 +16,7 @@ shorter loops cost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
@@ -52,6 +52,25 @@ def grouped(scop: Scop, machine: Machine) -> tuple[Scop, tuple[Decision, ...]]:
         for pair, (chosen, reason) in grouping.notes.items()
     )
     return grouping.changed.ordered(units.ordered()), tuple(decisions)
+
+
+def least_rows(
+    scop: Scop, machine: Machine, units: Units, places: Set[int]
+) -> float | None:
+    """Return the fewest bytes that some groups, and others perhaps, touch in an
+    iteration of shared loops, over blocks where products need rows; None where they
+    cannot share any."""
+    grouping = _Grouping(scop, machine, units, Changed(scop), {})
+    first = units.by_place[min(places)].item
+    assert isinstance(first, Group)
+    found = grouping.tried(min(places), first)
+    rows = (
+        profit.row
+        for profit, chain, _ in found
+        if places <= chain.groups.keys()
+        and not any(s.is_side and s.size == 1 for s in chain.shared)
+    )
+    return min(rows, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +123,23 @@ class _Grouping:
     def _start(self, place: int, first: Group) -> None:
         """Let a group share loops with those that read it, as many as can: in blocks of
         rows, or one by one, whichever is better."""
+        tried = self.tried(place, first)
+        if tried:
+            self._decide(*max(tried, key=lambda entry: self._net(entry[0])))
+
+    def tried(self, place: int, first: Group) -> list[tuple[Profit, Chain, _Found]]:
+        """Return the chains from a group on, with all sizes of blocks, and what they
+        are worth."""
         if self._misfit(first):
-            return
+            return []
         longest = [self._chain(place, first, sides) for sides in SIDES]
-        tried = [
+        for found in longest:
+            self.notes.update(found.refused)
+        return [
             (profit_of(self.scop, self.machine, chain), chain, found)
             for found in longest
             for chain in found.chain.variants()
         ]
-        for found in longest:
-            self.notes.update(found.refused)
-        if tried:
-            self._decide(*max(tried, key=lambda entry: self._net(entry[0])))
 
     def _net(self, profit: Profit) -> float:
         return profit.net if self._is_near(profit) else float("-inf")

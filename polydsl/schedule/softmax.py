@@ -69,6 +69,12 @@ class Softmax:
         """All of them."""
         return (*self.scores, self.maximum, self.exponentials, *self.sums)
 
+    def length(self, scop: Scop) -> int:
+        """Return the number of columns."""
+        statement = scop.statement(self.exponentials.group.statements[0])
+        lo, hi = statement.ranges[self.exponentials.index]
+        return hi - lo + 1
+
 
 def softmax_sums(scop: Scop, units: Units) -> Iterator[Softmax]:
     """Yield what there is of softmaxes among the groups of an ordered scop, all of
