@@ -183,7 +183,12 @@ class _Grouping:
             for found in [match(self.scop, s if sides == "none" else boxed(s))]
             if isinstance(found, Contraction)
         }
-        found = shared_indices(self.scop, tuple(groups.items()))
+        around = {name for name, _ in self.around}
+        found = tuple(
+            s
+            for s in shared_indices(self.scop, tuple(groups.items()))
+            if not around & {*dict(s.names).values()}
+        )
         for place, product in products.items():
             found = divided(found, place, product, vectors=sides == "vectors")
         return tuple(s for s in found if sides != "none" or not s.is_side)

@@ -35,6 +35,7 @@ from dataclasses import dataclass, replace
 from polydsl.base.dtypes import BOOL, I64
 from polydsl.poly.scop import Group, Item, Recurrence, Scop, Statement, TensorInfo
 from polydsl.poly.statements import rebuilt
+from polydsl.poly.substitute import with_parts
 from polydsl.poly.terms import Interval
 from polydsl.schedule.epilogues import is_read_outside
 from polydsl.schedule.softmax import Column, Softmax, shifted
@@ -156,17 +157,31 @@ class _Making:
         one = Call("exp", (difference,), top.dtype, update.span)
         exact = self.assign(first, self._tensor(first.tensor, "_one", ()), one)
         groups = [Group(exact.tensor, (exact.name,))]
-        inside = tuple(n for c in self.softmax.columns for n in c.group.names)
-        if is_read_outside(self.scop, Group(first.tensor, inside)):
+        (exponential,) = self.old(self.softmax.exponentials)
+        own = (first.name, update.name, exponential.name)
+        if is_read_outside(self.scop, Group(first.tensor, own)):
             self._replace(first, top)
             groups.append(Group(first.tensor, (first.name,)))
         for column in self.softmax.sums:
             first, update, *_ = self.old(column)
             total = sums.of(first.tensor, first, 0.0)
             factor = self.of_row(exact.tensor, (), update)
-            self._replace(first, _multiplied(total, factor))
-            groups.append(replace(column.group, statements=(first.name,)))
+            groups.append(self._last(column, _multiplied(total, factor)))
         return tuple(groups)
+
+    def _last(self, column: Column, value: Expr) -> Group:
+        """Return the group of a sum that is a value in the end, with what follows on
+        its elements."""
+        first, group = self.scop.statement(column.group.statements[0]), column.group
+        self._replace(first, value)
+        if not group.epilogue or is_read_outside(self.scop, group):
+            return replace(group, statements=(first.name,))
+        # What follows computes the value itself, so that nothing needs to be stored.
+        for statement in map(self.scop.statement, group.epilogue):
+            new = _with_value(statement.value, first.tensor, value)
+            self._replace(statement, new)
+        name, *after = group.epilogue
+        return Group(self.scop.statement(name).tensor, (name,), tuple(after))
 
     # Parts
 
@@ -329,6 +344,13 @@ def _read(statement: Statement) -> Access:
     """Return the element that a statement defines."""
     dtype, span = statement.value.dtype, statement.span
     return Access(statement.tensor, statement.subscripts, dtype, span)
+
+
+def _with_value(expr: Expr, tensor: str, value: Expr) -> Expr:
+    """Return an expression with a value in the place of what is read of a tensor."""
+    if isinstance(expr, Access) and expr.tensor == tensor:
+        return value
+    return with_parts(expr, lambda part: _with_value(part, tensor, value))
 
 
 def _multiplied(value: Expr, factor: Expr) -> Expr:

@@ -1,9 +1,9 @@
 """Which softmaxes are computed in blocks of columns: `online(scop, machine)`.
 
 A block of rows has all of its scores in memory at a time, in shared loops
-(`fusion_groups.py`). Where no block of them stays in a cache with what is summed, blocks
-of columns take the place of whole rows (`online_softmax.py`), and for each of these,
-rows share loops again.
+(`fusion_groups.py`). Where none stays in a cache with what is summed, blocks of columns
+take the place of whole rows (`online_softmax.py`), and for each of these, rows share
+loops again.
 """
 
 from __future__ import annotations
