@@ -58,6 +58,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "orders": ("test_order_mutations.py", "test_loop_bounds.py", "test_orders.py"),
     "splits": ("test_split.py",),
     "fusion": ("test_fusion.py",),
+    "softmax": ("test_online_softmax.py",),
     "row_blocks": ("test_row_blocks.py",),
     "scratch": ("test_scratch.py",),
     "order of contraction": ("test_contraction_order.py",),

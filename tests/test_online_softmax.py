@@ -6,17 +6,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import pytest
-from program_builder import Program
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from program_builder import Builder, Program
 from program_harness import ROWS, Case, run_case
 from test_row_blocks import scratch
 
 import polydsl
 from polydsl.driver.stages import Compilation
 from polydsl.loops.verify_buffers import is_contracted
+from polydsl.schedule import softmax_blocks
 
 Arguments = tuple[tuple[str, str, tuple[int, ...]], ...]
 
@@ -239,7 +243,20 @@ def test_nothing_is_in_blocks_where_rows_fit() -> None:
     program = Program(softmax.text, heads(1, 64, 96, 16))
     with patch("polydsl.schedule.softmax_blocks.COLUMNS", (8, 8)):
         chosen = decisions(run_case(Case(program, ROWS[0])).state)
-    assert chosen == {"e along j": "all columns of a row at a time"}
+    assert chosen == {"e along j": softmax_blocks.WHOLE}
+
+
+def test_a_triangle_of_scores_is_whole() -> None:
+    text = PLAIN + EXPONENTIALS + TOTAL + SUM + "    return o, l\n"
+    text = text.replace(
+        "T[H, L, D]:\n", "(T[H, L, D], T[H, L]):\n    j in range(i + 1)\n"
+    )
+    with blocks():
+        case = Case(Program(text, heads(1, 20, 20, 16)), ROWS[0])
+        state = run_case(case).state
+    assert decisions(state) == {"e along j": softmax_blocks.WHOLE}
+    found = {d.subject: d.reason for d in state.fusions}
+    assert found["e along j"] == "the domain of its rows is no box"
 
 
 # Memory
@@ -301,3 +318,94 @@ kernel f(x: f32[N, C], v: f32[C, D]) -> (f32[N, D], f32[N, D], f32[N], f32[N]):
     wanted = kernel.reference(x, v)
     for name, one, other in zip("opla", found, wanted):
         np.testing.assert_allclose(one, other, 1e-5, 1e-6, err_msg=name)
+
+
+# Random programs
+
+
+@st.composite
+def programs(draw: Any) -> Program:
+    """Draw scores, exponentials of differences from their maximum, and sums of these:
+    indices in any order, with what else reads the sums."""
+    b = Builder(draw)
+    batch = [name for name in ("g", "h") if b.chance(40)]
+    rows = b.shuffled([*batch, "i"])
+    axes = ", ".join(b.shuffled([*rows, "j"]))
+    row = ", ".join(rows)
+    sizes = {"g": 2, "h": 3, "i": b.pick((1, 5, 9)), "j": b.pick((7, 16, 23)), "d": 16}
+    dtype = b.pick(("f32", "f64"))
+    inputs: dict[str, str] = {}
+
+    def tensor(name: str, indices: str) -> str:
+        inputs[name] = indices
+        return f"{name}[{indices}]"
+
+    lines: list[str] = []
+    if b.chance(70):
+        lines.append(f"t[{axes}] += {tensor('q', row + ', d')} * {tensor('k', 'j, d')}")
+        score = f"t[{axes}]"
+    else:
+        score = tensor("t", axes)
+    if b.chance(40):
+        mask = tensor("b", b.pick((axes, "i, j", "j")))
+        lines.append(f"s[{axes}] = {score} + 1 if {mask} > -0.3 else -inf")
+        score = f"s[{axes}]"
+    lines.append(f"m[{row}] = max[j]({score})")
+    difference = b.pick(("{} - m[{}]", "({} - m[{}]) / 3", "0.25 * ({} - m[{}])"))
+    function = b.pick(("exp", "exp", "exp2"))
+    lines.append(f"e[{axes}] = {function}({difference.format(score, row)})")
+    sums = [f"l[{row}] += e[{axes}]", f"o[{row}, c] += e[{axes}] * v[j, c]"]
+    sums.append(f"u[{row}] += -(e[{axes}] * w[j]) / 2")
+    chosen = [s for s in sums if b.chance(75)] or sums[:1]
+    sizes["c"] = b.pick((3, 16))
+    for name, indices in (("v", "j, c"), ("w", "j")):
+        if any(f"{name}[" in s for s in chosen):
+            tensor(name, indices)
+    lines += b.shuffled(chosen)
+    names = [s[0] for s in chosen]
+    if "o" in names and "l" in names and b.chance(60):
+        lines.append(f"y[{row}, c] = o[{row}, c] / l[{row}]")
+        names = ["y", *(n for n in names if n not in "ol" or b.chance(30))]
+    if b.chance(20):
+        lines.append(f"a[{row}] = m[{row}] + 1")
+        names.append("a")
+    typed = ", ".join(
+        f"{n}: {dtype}[{indices.upper()}]" for n, indices in inputs.items()
+    )
+    body = "\n    ".join((*lines, f"return {', '.join(names)}"))
+    arguments = tuple(
+        (n, dtype, tuple(sizes[d] for d in indices.split(", ")))
+        for n, indices in inputs.items()
+    )
+    return Program(f"kernel f({typed}):\n    {body}\n", arguments)
+
+
+@st.composite
+def cases(draw: Any) -> Case:
+    chance = st.one_of(st.none(), st.integers(0, 1 << 16))
+    row = draw(st.sampled_from(ROWS))
+    return Case(draw(programs()), row, shuffle=draw(chance), points=draw(chance))
+
+
+SIZES = st.tuples(st.integers(2, 8), st.integers(2, 5), st.sampled_from((-1e9, 0.0)))
+
+
+def test_random_softmaxes(request: pytest.FixtureRequest) -> None:
+    is_fuzz = request.config.getoption("--hypothesis-seed", default=None) is not None
+    found: list[bool] = []
+
+    @settings(
+        max_examples=400 if is_fuzz else 6,
+        deadline=None,
+        derandomize=not is_fuzz,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    @given(cases(), SIZES)
+    def check(case: Case, sizes: tuple[int, int, float]) -> None:
+        with blocks(*sizes):
+            chosen = decisions(run_case(case).state)
+        found.append(any("in blocks" in c for c in chosen.values()))
+
+    check()
+    assert sum(found) > len(found) / 3

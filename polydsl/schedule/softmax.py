@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from polydsl.poly.scop import Group, Scop, Statement
 from polydsl.poly.substitute import substitute
-from polydsl.schedule.elements import is_alike, is_whole
+from polydsl.schedule.elements import is_alike, is_each, is_whole
 from polydsl.schedule.epilogues import is_read_outside
 from polydsl.schedule.factors import zeroing
 from polydsl.schedule.item_order import Units
@@ -89,6 +89,19 @@ def softmax_sums(scop: Scop, units: Units) -> Iterator[Softmax]:
         found = looking.at(place, group)
         if found is not None:
             yield found
+
+
+def bounded_columns(scop: Scop) -> Iterator[tuple[str, str]]:
+    """Yield the tensors of exponentials over domains that are no box, with the indices
+    of their columns."""
+    maxima = {s.tensor for s in scop.statements if s.combine == "max"}
+    for statement in scop.statements:
+        difference = difference_of(statement.value, scop.sizes)
+        if difference is None or not statement.conditions or not is_each(statement):
+            continue
+        shift = difference.arguments[1]
+        if isinstance(shift, Access) and shift.tensor in maxima:
+            yield statement.tensor, _other(statement, shift)
 
 
 def shifted(value: Expr, sizes: Sizes, shift: Expr, score: Expr | None = None) -> Expr:

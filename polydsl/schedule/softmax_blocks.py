@@ -19,7 +19,7 @@ from polydsl.schedule.fusion_chain import block_size
 from polydsl.schedule.fusion_groups import least_rows
 from polydsl.schedule.item_order import Units, units_of
 from polydsl.schedule.online_softmax import in_blocks
-from polydsl.schedule.softmax import Softmax, softmax_sums
+from polydsl.schedule.softmax import Softmax, bounded_columns, softmax_sums
 
 SHARE = 0.5
 """The part of the last cache that rows may take."""
@@ -30,12 +30,18 @@ ROWS = 64
 COLUMNS = (64, 1024)
 """The fewest and the most columns that a block has."""
 
+WHOLE = "all columns of a row at a time"
+"""How a softmax is computed that is not in blocks."""
+
 
 def online(scop: Scop, machine: Machine) -> tuple[Scop, tuple[Decision, ...]]:
     """Return an ordered scop with softmaxes in blocks of columns where rows do not fit,
     and for each of them whether it is, and why."""
     units = units_of(scop, scop.items)
-    decisions: list[Decision] = []
+    decisions = [
+        Decision(f"{tensor} along {index}", WHOLE, "the domain of its rows is no box")
+        for tensor, index in bounded_columns(scop)
+    ]
     changed = scop
     for softmax in [*softmax_sums(scop, units)]:
         places = {column.place for column in softmax.columns}
@@ -45,7 +51,7 @@ def online(scop: Scop, machine: Machine) -> tuple[Scop, tuple[Decision, ...]]:
         tensor, index = softmax.exponentials.group.tensor, softmax.exponentials.index
         size = _columns(scop, machine, softmax)
         if reason := _objection(scop, machine, units, softmax, size):
-            chosen = "all columns of a row at a time"
+            chosen = WHOLE
         else:
             made = in_blocks(changed, softmax, size)
             changed, (first, *after) = made.scop, made.items
