@@ -260,8 +260,8 @@ FUSION_MUTATIONS: tuple[Mutation, ...] = (
             (
                 "the maximum of something else is subtracted",
                 "softmax",
-                "        same = substitute(score, names) == update.value",
-                "        same = bool(substitute(score, names))",
+                "        same = substitute(score, terms) == update.value",
+                "        same = bool(substitute(score, terms))",
             ),
             (
                 "a square of exponentials is a sum of them",

@@ -23,11 +23,12 @@ from typing import Literal, TypeAlias, get_args
 from polydsl.base.machine import Machine
 from polydsl.base.quantities import bytes_text
 from polydsl.poly.scop import Group, Recurrence, Scop, Statement
-from polydsl.schedule.contraction import Contraction, boxed, is_product, match
+from polydsl.schedule.contraction import Contraction, boxed, match
 from polydsl.schedule.decision import Decision, pair_subject
 from polydsl.schedule.fusion_chain import Chain, Profit, profit_of
 from polydsl.schedule.fusion_loops import Changed, loop_names
 from polydsl.schedule.item_order import Units, units_of
+from polydsl.schedule.share import has_products
 from polydsl.schedule.shared_indices import Shared, divided, shared_indices
 from polydsl.semantics.program import are_distinct
 
@@ -106,8 +107,7 @@ class _Grouping:
     def _inside(self, item: Recurrence) -> Recurrence:
         """Return a recurrence with groups of one step in shared loops, which threads
         share; where products are no reason for that, they share the recurrence."""
-        statements = self.scop.statements_of((item,))
-        if not any(is_product(self.scop, s.inside((item.index,))) for s in statements):
+        if not has_products(self.scop, item):
             return item
         around = (*self.around, (item.index, item.hi - item.lo + 1))
         fixed = tuple(name for name, _ in around)

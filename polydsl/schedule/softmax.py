@@ -204,12 +204,16 @@ class _Looking:
         ):
             return None
         pairs = [*zip(shift.subscripts, update.subscripts)]
-        names = {a.name: b for a, b in pairs if isinstance(a, Index)}
-        index = Index(update.reduced[0], update.span)
-        names[_other(statement, shift)] = index
-        ranges = {new.name: statement.ranges[d] for d, new in names.items()}
-        same = substitute(score, names) == update.value and ranges == update.ranges
-        return Column(place, group, index.name) if same else None
+        names = {
+            a.name: b.name
+            for a, b in pairs
+            if isinstance(a, Index) and isinstance(b, Index)
+        }
+        names[_other(statement, shift)] = update.reduced[0]
+        ranges = {new: statement.ranges[d] for d, new in names.items()}
+        terms = {d: Index(new, update.span) for d, new in names.items()}
+        same = substitute(score, terms) == update.value and ranges == update.ranges
+        return Column(place, group, update.reduced[0]) if same else None
 
     def _sums(self, statement: Statement, index: str) -> tuple[Column, ...]:
         """Return the groups that read exponentials, if all of these are plain sums of
@@ -258,7 +262,7 @@ class _Looking:
         """Return the groups of which nobody but these, and such groups, needs anything,
         at their own elements."""
         found: list[Column] = []
-        for place, group in reversed(self.groups.items()):
+        for place, group in reversed([*self.groups.items()]):
             if all(place != c.place for c in readers):
                 index = self._score(group, (*readers, *found))
                 if index is not None:

@@ -79,7 +79,7 @@ def _objection(
     if size >= softmax.length(scop):
         return "there are no more than in one block"
     places = {column.place for column in softmax.columns}
-    row = sum(scop.tensor(name).bytes for name in _stored(scop, softmax))
+    row: float = sum(scop.tensor(name).bytes for name in _stored(scop, softmax))
     if row > _most(machine):
         row = least_rows(scop, machine, units, places) or row
     if row > _most(machine):
