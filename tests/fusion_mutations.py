@@ -210,19 +210,11 @@ FUSION_MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "fusion",
-        "a step is taken for one that is read in a later iteration",
-        "polydsl/loops/verify_order.py",
-        "        if is_step and factor * steps.constant > 0:\n",
-        "        if is_step and steps.constant:\n",
-        "proofs",
-    ),
-    Mutation(
-        "fusion",
         "a state is contracted along the rows of one step",
         "polydsl/schedule/fusion_chain.py",
         "        return tuple(t for t in inside if not self._is_state(scop, t))\n",
         "        return tuple(inside)\n",
-        "states",
+        "softmax",
     ),
     *(
         Mutation("fusion", what, f"polydsl/schedule/{file}.py", old, new, "softmax")

@@ -12,7 +12,7 @@ whatever nobody but these needs and has all indices of the exponentials.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -89,6 +89,11 @@ def softmax_sums(scop: Scop, units: Units) -> Iterator[Softmax]:
         found = looking.at(place, group)
         if found is not None:
             yield found
+
+
+def is_one_item(units: Units, places: Set[int]) -> bool:
+    """Whether nothing that some items need comes in between them."""
+    return not any(units.between(places - {place}, place) for place in places)
 
 
 def bounded_columns(scop: Scop) -> Iterator[tuple[str, str]]:
@@ -313,9 +318,9 @@ class _Looking:
             return False
         places = {column.place for column in found.columns}
         late = {column.group.tensor for column in (found.maximum, *found.sums)}
+        if not is_one_item(self.units, places):
+            return False
         for column in found.columns:
-            if self.units.between(places - {column.place}, column.place):
-                return False
             for statement in map(self.scop.statement, column.group.statements):
                 read = [access.tensor for access in accesses(statement.value)]
                 if column == found.exponentials:

@@ -19,7 +19,7 @@ from polydsl.schedule.fusion_chain import block_size
 from polydsl.schedule.fusion_groups import least_rows
 from polydsl.schedule.item_order import Units, units_of
 from polydsl.schedule.online_softmax import in_blocks
-from polydsl.schedule.softmax import Softmax, bounded_columns, softmax_sums
+from polydsl.schedule.softmax import Softmax, bounded_columns, is_one_item, softmax_sums
 
 SHARE = 0.5
 """The part of the last cache that rows may take."""
@@ -45,8 +45,8 @@ def online(scop: Scop, machine: Machine) -> tuple[Scop, tuple[Decision, ...]]:
     changed = scop
     for softmax in [*softmax_sums(scop, units)]:
         places = {column.place for column in softmax.columns}
-        if not places <= units.by_place.keys():
-            # It shares a sum with another one, which is in blocks.
+        if not places <= units.by_place.keys() or not is_one_item(units, places):
+            # It shares a sum with another one that is in blocks, or needs a sum of it.
             continue
         tensor, index = softmax.exponentials.group.tensor, softmax.exponentials.index
         size = _columns(scop, machine, softmax)
