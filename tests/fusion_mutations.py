@@ -214,7 +214,7 @@ FUSION_MUTATIONS: tuple[Mutation, ...] = (
         "polydsl/schedule/fusion_chain.py",
         "        return tuple(t for t in inside if not self._is_state(scop, t))\n",
         "        return tuple(inside)\n",
-        "softmax",
+        "states",
     ),
     *(
         Mutation("fusion", what, f"polydsl/schedule/{file}.py", old, new, "softmax")
@@ -254,18 +254,6 @@ FUSION_MUTATIONS: tuple[Mutation, ...] = (
                 "softmax",
                 "        same = substitute(score, terms) == update.value",
                 "        same = bool(substitute(score, terms))",
-            ),
-            (
-                "a square of exponentials is a sum of them",
-                "softmax",
-                "        if len(read) != 1 or not are_distinct",
-                "        if not read or not are_distinct",
-            ),
-            (
-                "exponentials that are returned are in blocks",
-                "softmax",
-                "return () if is_read_outside(self.scop, whole) else tuple(found)",
-                "return tuple(found) if whole else ()",
             ),
             (
                 "a sum needs another one",
