@@ -208,4 +208,79 @@ FUSION_MUTATIONS: tuple[Mutation, ...] = (
         "",
         "states",
     ),
+    Mutation(
+        "fusion",
+        "a step that is not the last is read after a recurrence",
+        "polydsl/schedule/states.py",
+        "    return form == Linear((), written.sign * item.hi + written.constant)\n",
+        "    return form is not None and not form.coefficients\n",
+        "states",
+    ),
+    Mutation(
+        "fusion",
+        "a state is contracted along the rows of one step",
+        "polydsl/schedule/fusion_chain.py",
+        "        return tuple(t for t in inside if not self._is_state(scop, t))\n",
+        "        return tuple(inside)\n",
+        "states",
+    ),
+    *(
+        Mutation("fusion", what, f"polydsl/schedule/{file}.py", old, new, "softmax")
+        for what, file, old, new in (
+            (
+                "what is left beside blocks of columns begins at the wrong one",
+                "online_softmax",
+                "        strip = Strip(None, hi + 1 - rest, rest)\n",
+                "        strip = Strip(None, hi - rest, rest)\n",
+            ),
+            (
+                "sums so far are not scaled to a greater maximum",
+                "online_softmax",
+                "_multiplied(before.of(old.tensor, old, 0.0), scale)",
+                "before.of(old.tensor, old, 0.0)",
+            ),
+            (
+                "infinity is subtracted from infinity in a block",
+                "online_softmax",
+                "        finite = Select(is_above, _read(top), zero, dtype, span)\n",
+                "        finite = Select(is_above, _read(top), least, dtype, span)\n",
+            ),
+            (
+                "rows without a finite score are 0",
+                "online_softmax",
+                '        one = Call("exp", (difference,), top.dtype, update.span)\n',
+                "        one = Literal(1.0, top.dtype, update.span)\n",
+            ),
+            (
+                "a maximum that others need is left out",
+                "online_softmax",
+                "        if is_read_outside(self.scop, Group(first.tensor, own)):\n",
+                "        if not own:\n",
+            ),
+            (
+                "the maximum of something else is subtracted",
+                "softmax",
+                "        same = substitute(score, terms) == update.value",
+                "        same = bool(substitute(score, terms))",
+            ),
+            (
+                "a sum needs another one",
+                "softmax",
+                "                if late & {*read}:\n",
+                "                if late & {*read} & {found.shift.tensor}:\n",
+            ),
+            (
+                "differences are scaled by any number",
+                "softmax",
+                '            return 0 < value < float("inf")\n',
+                "            return value == value\n",
+            ),
+            (
+                "another row's exponentials are summed",
+                "softmax",
+                "len(read) != 1 or not are_distinct(read[0].subscripts)",
+                "len(read) != 1",
+            ),
+        )
+    ),
 )

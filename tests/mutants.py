@@ -63,6 +63,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "fusion": ("test_fusion.py",),
     "prologues": ("test_prologues.py",),
     "copied values": ("test_copied_values.py",),
+    "softmax": ("test_online_softmax.py",),
     "row_blocks": ("test_row_blocks.py",),
     "halos": ("test_halos.py",),
     "scratch": ("test_scratch.py",),

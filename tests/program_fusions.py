@@ -1,9 +1,10 @@
 """Random fusions out of those that are legal.
 
-What follows on a tensor in its loops, what is computed where it is read or copied, and
-which tensors share loops, in blocks of which size: the compiler asks first whether it
-may be and then whether it pays. Here chance says what pays. A number and the names of
-the tensors decide, so that a program has the same fusions whenever it is compiled.
+What follows on a tensor in its loops, what is computed where it is read or copied,
+which tensors share loops, in blocks of which size, and which softmaxes are in blocks of
+columns: the compiler asks first whether it may be and then whether it pays. Here chance
+says what pays. A number and the names of the tensors decide, so that a program has the
+same fusions whenever it is compiled.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from polydsl.base.machine import Machine
 from polydsl.poly.scop import Group, Scop, Statement
 from polydsl.schedule import copied_values, epilogues, forwarding, fusion_groups
 from polydsl.schedule.fusion_chain import Chain, Profit, profit_of
+from polydsl.schedule.softmax import Softmax
 
 REFUSED = "chance is against it"
 ROWS = (2, 5), (3,), (1, 4), (16, 64)
@@ -33,6 +35,7 @@ def fusions(seed: int) -> dict[str, Any]:
     against = float(rng.choice([0.0, 0.0, 0.5, 0.9]))
     apart, stored = rng.choice([0.0, 0.0, 0.3, 0.7], 2)
     shorter = float(rng.choice([0.0, 0.0, 0.3]))
+    whole, columns = float(rng.choice([0.0, 0.4])), int(rng.choice([2, 3, 5, 16]))
     may_follow = epilogues._Joining._objection
     may_be_forwarded = forwarding._objection
     may_be_copied = copied_values._Copying.objection
@@ -72,7 +75,15 @@ def fusions(seed: int) -> dict[str, Any]:
             return found
         return may_be_longer(grouping, found, place, *given, **named)
 
+    def is_whole(
+        scop: Scop, machine: Any, units: Any, found: Softmax, size: int
+    ) -> str:
+        own = chance("columns", found.exponentials.group.tensor)
+        return REFUSED if own < whole or size >= found.length(scop) else ""
+
     return {
+        "polydsl.schedule.softmax_blocks.COLUMNS": (columns, columns),
+        "polydsl.schedule.softmax_blocks._objection": is_whole,
         "polydsl.schedule.fusion_chain.ROWS": ROWS[rng.choice(len(ROWS))],
         "polydsl.schedule.fusion_chain.LINES": LINES[rng.choice(len(LINES))],
         "polydsl.schedule.fusion_groups.profit_of": profit,

@@ -174,7 +174,7 @@ def shuffled(seed: int | None) -> Iterator[None]:
         **fusions(seed),
         "polydsl.schedule.followers.START": float(rng.choice([-1e9, 40.0, 1e9])),
         "polydsl.schedule.schedule.LEAST_POINTS": int(rng.choice([0, 1 << 15])),
-        "polydsl.schedule.schedule.LEAST_PRODUCT": int(rng.choice([0, 1 << 16])),
+        "polydsl.schedule.share.LEAST_PRODUCT": int(rng.choice([0, 1 << 16])),
         "polydsl.schedule.matrix_search.SHORT": 0,
         "polydsl.schedule.vector_choice.price": prices,
         "polydsl.schedule.vector_builder.MOST_COPIES": 64,

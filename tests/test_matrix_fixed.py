@@ -124,7 +124,7 @@ def eager() -> Iterator[None]:
     """Take microkernels for small products, too."""
     schedule = "polydsl.schedule."
     with (
-        patch(f"{schedule}schedule.LEAST_PRODUCT", 0),
+        patch(f"{schedule}share.LEAST_PRODUCT", 0),
         patch(f"{schedule}group_plan.PLAIN_MARGIN", 1e9),
     ):
         yield

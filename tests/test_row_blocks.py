@@ -15,7 +15,7 @@ from program_harness import ROWS, Case, run_case
 import polydsl
 from polydsl.driver.stages import Compilation
 from polydsl.loops.verify_buffers import is_contracted
-from polydsl.schedule.fusion_chain import _size
+from polydsl.schedule.fusion_chain import block_size
 
 Arguments = tuple[tuple[str, str, tuple[int, ...]], ...]
 
@@ -280,4 +280,4 @@ def test_attention_takes_memory_in_proportion_to_the_length() -> None:
     [(512, 64, 64), (512, 96, 64), (197, 64, 50), (40, 16, 14), (3, 16, 3), (7, 1, 1)],
 )
 def test_blocks_are_alike_if_possible(extent: int, most: int, size: int) -> None:
-    assert _size(extent, most) == size
+    assert block_size(extent, most) == size

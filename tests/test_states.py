@@ -18,6 +18,7 @@ from polydsl.driver.stages import Compilation
 from polydsl.loops.nest import LoopNest, contiguous
 from polydsl.loops.verify import verify_nest
 from polydsl.loops.verify_buffers import is_contracted
+from polydsl.poly.scop import Fused, Recurrence
 
 Arguments = tuple[tuple[str, str, tuple[int, ...]], ...]
 
@@ -108,9 +109,31 @@ kernel f(x: f32[T, B, G], u: f32[U, G]) -> f32[B, U]:
     return y
 """,
         (("x", "f32", (7, 5, 48)), ("u", "f32", (16, 48))),
-        ("c", "q"),
+        ("c", "h", "q"),
         (),
-        (("h along t", "y reads it in another loop"), ("h into y", "other steps")),
+        (("h into y", "other steps"),),
+    ),
+    "a step that is not the last is read": Scan(
+        """\
+kernel f(x: f32[T, D]) -> f32[D]:
+    h[t, d] = 0.5 * pad(h[t - 1, d]) + x[t, d]
+    y[d] = h[T - 2, d]
+    return y
+""",
+        X,
+        (),
+        (),
+        (("h along t", "y reads it in another loop"),),
+    ),
+    "the last step backward is read": Scan(
+        """\
+kernel f(x: f32[T, D]) -> f32[D]:
+    h[t, d] = 0.5 * pad(h[t + 1, d]) + x[t, d]
+    y[d] = h[0, d] * 2
+    return y
+""",
+        X,
+        ("h",),
     ),
     "two steps back": Scan(
         """\
@@ -237,6 +260,23 @@ def test_states_are_one_step_in_memory(name: str) -> None:
             run_case(Case(program, ROWS[-1]))
     for seed in range(2):
         run_case(Case(program, ROWS[seed % len(ROWS)], shuffle=seed))
+
+
+def test_rows_of_one_step_share_loops() -> None:
+    """As if it always paid; a state has all rows, as the next step needs them."""
+    scan = SCANS["a network whose last step is read"]
+    with (
+        patch("polydsl.schedule.fusion_chain.START", -1e9),
+        patch("polydsl.schedule.fusion_chain.ROWS", (2,)),
+        patch("polydsl.schedule.share.LEAST_PRODUCT", 0),
+    ):
+        state = run_case(Case(Program(scan.text, scan.arguments), ROWS[0])).state
+    found = {d.subject: d.chosen for d in state.fusions}
+    assert found["q into c"].startswith("fused, in loops over n")
+    assert state.scop is not None
+    (loop,) = (i for i in state.scop.items if isinstance(i, Recurrence))
+    inside = {t for i in loop.body if isinstance(i, Fused) for t in i.contracted}
+    assert "c" in loop.contracted and "c" not in inside and "q" in inside
 
 
 def test_who_wants_no_fusion_gets_every_step() -> None:

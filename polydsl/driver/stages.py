@@ -46,6 +46,7 @@ from polydsl.schedule.operand import Layout
 from polydsl.schedule.prologues import preceded
 from polydsl.schedule.schedule import Schedule, schedule
 from polydsl.schedule.shared_values import shared
+from polydsl.schedule.softmax_blocks import online
 from polydsl.schedule.states import contracted_states
 from polydsl.schedule.tree import render as render_tree
 from polydsl.semantics.program import Program
@@ -132,6 +133,8 @@ def _scop(state: Compilation) -> Compilation:
         fusions = settled(fusions, pairs)
     if fuse == "all":
         ordered, pairs = followed(ordered, state.machine)
+        fusions = settled(fusions, pairs)
+        ordered, pairs = online(ordered, state.machine)
         fusions = settled(fusions, pairs)
         ordered, pairs = contracted_states(ordered)
         fusions = settled(fusions, pairs)

@@ -22,10 +22,12 @@ from polydsl.loops.verify_forms import (
     Form,
     Point,
     Unproved,
+    Var,
     evaluate,
     grid,
     interval,
     point_at,
+    subtract,
     variables,
 )
 from polydsl.loops.verify_points import Frame, Leaf
@@ -93,7 +95,7 @@ def _check_pieces(
     for frame in frames:
         first = earlier.leaf.hull.box[frame.counter]
         second = later.leaf.hull.box[frame.counter]
-        if first[1] < second[0]:
+        if first[1] < second[0] or _is_earlier(earlier, later, frame):
             return
         # Counters further out are the same for both by now, or the order is decided.
         is_open = first[1] > second[0]
@@ -118,6 +120,19 @@ def _check_pieces(
         if later.kind == "update":
             when = "updated before it is set"
     bug(f"{earlier.buffer} is {when}, {later.leaf.place(point)}")
+
+
+def _is_earlier(earlier: Event, later: Event, frame: Frame) -> bool:
+    """Whether an axis tells that the second of two events with one element is in a
+    later iteration of a loop than the first: `h[t]` is written, `h[t - 1]` read."""
+    counter = Var(frame.counter)
+    for first, second in zip(earlier.subscripts, later.subscripts):
+        factor = dict(first.terms).get(counter, 0)
+        steps = subtract(first, second)
+        is_step = len(first.terms) == 1 and not steps.terms
+        if is_step and factor * steps.constant > 0:
+            return frame.loop.kind == "sequential"
+    return False
 
 
 def _meeting(event: Event, other: Event) -> Point | None:

@@ -16,6 +16,7 @@ from math import prod
 from typing import Literal, TypeAlias
 
 from polydsl.base.machine import Machine
+from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.scop import Group, Scop, Statement
 from polydsl.poly.terms import Linear, linear
 from polydsl.schedule.block_parts import parts_of
@@ -26,6 +27,7 @@ from polydsl.schedule.shared_indices import Shared
 from polydsl.schedule.vector_model import INSTRUCTIONS_PER_CYCLE, LOADS_PER_CYCLE
 from polydsl.schedule.vector_operands import value_instructions
 from polydsl.schedule.windows import OWN
+from polydsl.semantics.program import Access, Index
 
 START = 40.0
 """The cycles that a group's loops take to begin and to end, once for each iteration of
@@ -44,10 +46,12 @@ SHORT_SIDE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Groups by their places, with what they share, outermost loop first."""
+    """Groups by their places, with what they share, outermost loop first, inside of
+    loops `around` them over recurrences' indices, with the numbers of their steps."""
 
     groups: Mapping[int, Group]
     shared: tuple[Shared, ...] = ()
+    around: tuple[tuple[str, int], ...] = ()
 
     def group_statements(self, scop: Scop) -> Iterator[tuple[int, Statement]]:
         """Yield the statements with the places of their groups."""
@@ -64,11 +68,32 @@ class Chain:
                 yield from ((t, reader.tensor) for t in reads if t == writer.tensor)
 
     def contracted(self, scop: Scop) -> tuple[str, ...]:
-        """Return the tensors that nothing outside of the chain needs."""
+        """Return the tensors that nothing outside of the chain needs, or another step
+        of the loops around it."""
         names = tuple(s.name for _, s in self.group_statements(scop))
         computed = dict.fromkeys(s.tensor for _, s in self.group_statements(scop))
         inside = (t for t in computed if not is_read_outside(scop, Group(t, names)))
-        return tuple(inside)
+        return tuple(t for t in inside if not self._is_state(scop, t))
+
+    def _is_state(self, scop: Scop, tensor: str) -> bool:
+        """Whether a tensor is read at another step than the one that computes it."""
+        own = {name for name, _ in self.around}
+        return any(
+            read.access.tensor == tensor and not own <= {*_plain(read.access)}
+            for _, statement in self.group_statements(scop)
+            for read in statement.reads
+        )
+
+    def bytes_of(self, scop: Scop, tensor: str) -> float:
+        """Return how much of a tensor one step of the loops around it touches."""
+        uses = [
+            {d for subscript in access.subscripts for d in ordered_indices(subscript)}
+            for _, statement in self.group_statements(scop)
+            for access in (*(r.access for r in statement.reads), _written(statement))
+            if access.tensor == tensor
+        ]
+        steps = prod(n for d, n in self.around if all(d in use for use in uses))
+        return scop.tensor(tensor).bytes / steps
 
     def variants(self, scop: Scop) -> Iterator[Chain]:
         """Yield the chain with any sizes of blocks that leave rows to its products; as
@@ -108,14 +133,14 @@ def _blocks(shared: Sequence[Shared], rows: int) -> tuple[Shared, ...]:
     last = next((n for n, s in enumerate(sides) if s.has_windows), len(sides) - 1)
     found: list[Shared] = []
     for each in reversed(sides[: last + 1]):
-        size = _size(each.extent, max(rows, 1))
+        size = block_size(each.extent, max(rows, 1))
         if size < each.extent:
             found.append(replace(each, size=size))
         rows = rows // each.extent if size == each.extent else 0
     return tuple(reversed(found))
 
 
-def _size(extent: int, most: int) -> int:
+def block_size(extent: int, most: int) -> int:
     """Return into how large blocks an extent is cut: about as large as may be, and all
     alike if possible, or else nearly so."""
     if extent <= most:
@@ -147,7 +172,8 @@ def profit_of(scop: Scop, machine: Machine, chain: Chain) -> Profit:
     that was touched since: the rows of one iteration, or without the loops everything.
     """
     touched = [_touched(scop, chain, place) for place in chain.groups]
-    size = {name: scop.tensor(name).bytes for group in touched for name in group}
+    names = dict.fromkeys(name for group in touched for name in group)
+    size = {name: chain.bytes_of(scop, name) for name in names}
     contracted = chain.contracted(scop)
 
     def gain(
@@ -201,7 +227,7 @@ def again_of(chain: Chain, place: int) -> float:
 
 def _twice(scop: Scop, machine: Machine, chain: Chain, place: int) -> float:
     """Return the cycles for what a group computes again."""
-    again = again_of(chain, place)
+    again = again_of(chain, place) / prod(n for _, n in chain.around)
     if not again:
         return 0.0
     names = chain.groups[place].names
@@ -231,8 +257,20 @@ def _short(scop: Scop, machine: Machine, chain: Chain, place: int) -> float:
                 continue
             whole = prod(product.sizes[d] for d in side)
             left = prod(cuts.get(d, product.sizes[d]) for d in side)
-            found += SHORT_SIDE * (1 / left - 1 / whole) * statement.points / rate
+            points = statement.points / prod(n for _, n in chain.around)
+            found += SHORT_SIDE * (1 / left - 1 / whole) * points / rate
     return found
+
+
+def _written(statement: Statement) -> Access:
+    """Return the element that a statement defines."""
+    dtype, span = statement.value.dtype, statement.span
+    return Access(statement.tensor, statement.subscripts, dtype, span)
+
+
+def _plain(access: Access) -> Iterator[str]:
+    """Yield the indices that are subscripts of an access by themselves."""
+    yield from (s.name for s in access.subscripts if isinstance(s, Index))
 
 
 _Way: TypeAlias = Literal["load", "store"]

@@ -16,18 +16,19 @@ shorter loops cost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
 from polydsl.base.machine import Machine
 from polydsl.base.quantities import bytes_text
-from polydsl.poly.scop import Group, Scop, Statement
+from polydsl.poly.scop import Group, Recurrence, Scop, Statement
 from polydsl.schedule.contraction import Contraction, boxed, match
 from polydsl.schedule.decision import Decision, pair_subject
 from polydsl.schedule.fusion_chain import Chain, Profit, again_of, profit_of
 from polydsl.schedule.fusion_loops import Changed, loop_names
 from polydsl.schedule.item_order import Units, units_of
+from polydsl.schedule.share import has_products
 from polydsl.schedule.shared_indices import Shared, divided, shared_indices
 from polydsl.semantics.program import are_distinct
 
@@ -46,14 +47,31 @@ def grouped(scop: Scop, machine: Machine) -> tuple[Scop, tuple[Decision, ...]]:
     pair of a tensor and a reader that was looked at whether they are, and why."""
     units = units_of(scop, scop.items)
     grouping = _Grouping(scop, machine, units, Changed(scop), {})
-    for place in [*units.by_place]:
-        if place in units.by_place:
-            grouping.start(place)
+    grouping.all()
     decisions = (
         Decision(pair_subject(*pair), chosen, reason)
         for pair, (chosen, reason) in grouping.notes.items()
     )
     return grouping.changed.ordered(units.ordered()), tuple(decisions)
+
+
+def least_rows(
+    scop: Scop, machine: Machine, units: Units, places: Set[int]
+) -> float | None:
+    """Return the fewest bytes that some groups, and others perhaps, touch in an
+    iteration of shared loops, over blocks where products need rows; None where they
+    cannot share any."""
+    grouping = _Grouping(scop, machine, units, Changed(scop), {})
+    first = units.by_place[min(places)].item
+    assert isinstance(first, Group)
+    found = grouping.tried(min(places), first)
+    rows = (
+        profit.row
+        for profit, chain, _ in found
+        if places <= chain.groups.keys()
+        and not any(s.is_side and s.size == 1 for s in chain.shared)
+    )
+    return min(rows, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,27 +91,59 @@ class _Grouping:
     units: Units
     changed: Changed
     notes: Notes
+    around: tuple[tuple[str, int], ...] = ()
 
-    def start(self, place: int) -> None:
+    def all(self) -> None:
+        """Put groups together, and those inside of recurrences with products."""
+        for place in [*self.units.by_place]:
+            unit = self.units.by_place.get(place)
+            if unit is None:
+                continue
+            if isinstance(unit.item, Group):
+                self._start(place, unit.item)
+            elif isinstance(unit.item, Recurrence):
+                unit.item = self._inside(unit.item)
+
+    def _inside(self, item: Recurrence) -> Recurrence:
+        """Return a recurrence with groups of one step in shared loops, which threads
+        share; where products are no reason for that, they share the recurrence."""
+        if not has_products(self.scop, item):
+            return item
+        around = (*self.around, (item.index, item.hi - item.lo + 1))
+        fixed = tuple(name for name, _ in around)
+        units = units_of(self.scop, item.body, fixed)
+        before = {*self.changed.tensors}
+        replace(self, units=units, around=around).all()
+        # What is left beside whole blocks is in memory for one step, too.
+        known = {t.name for t in self.scop.tensors} | before
+        own = (t for t in self.changed.tensors if t not in known)
+        contracted = (*item.contracted, *own)
+        return replace(item, body=units.ordered(), contracted=contracted)
+
+    def _start(self, place: int, first: Group) -> None:
         """Let a group share loops with those that read it, as many as can: in blocks of
         rows, or one by one, whichever is better."""
-        first = self.units.by_place[place].item
-        if not isinstance(first, Group) or self._misfit(first):
-            return
+        tried = self.tried(place, first)
+        if tried:
+            self._decide(*max(tried, key=lambda entry: self._net(entry[0])))
+
+    def tried(self, place: int, first: Group) -> list[tuple[Profit, Chain, _Found]]:
+        """Return the chains from a group on, with all sizes of blocks, and what they
+        are worth."""
+        if self._misfit(first):
+            return []
         longest = [each for s in SIDES for each in self._chains(place, first, s)]
-        tried = [
-            (profit_of(self.scop, self.machine, chain), chain, found)
-            for found in longest
-            for chain in found.chain.variants(self.scop)
-        ]
         for found in longest:
             self.notes.update(found.refused)
         for chain in (found.chain for found in longest):
             for shared in chain.shared:
                 if reason := chain.objection(self.scop, shared):
                     self._note(chain.pairs(self.scop), "not fused", reason)
-        if tried:
-            self._decide(*max(tried, key=lambda entry: self._net(entry[0])))
+        return [
+            (profit_of(self.scop, self.machine, chain), chain, found)
+            for found in longest
+            for chain in found.chain.variants(self.scop)
+        ]
 
     def _net(self, profit: Profit) -> float:
         return profit.net if self._is_near(profit) else float("-inf")
@@ -107,7 +157,7 @@ class _Grouping:
         """Return the longest chain from a group on; if something is read through a
         window there, then also the shorter ones, for each window adds to what is
         computed twice."""
-        found = [_Found(Chain({place: first}), {})]
+        found = [_Found(Chain({place: first}, around=self.around), {})]
         for other in sorted(self.units.by_place):
             item = self.units.by_place[other].item
             if other > place and isinstance(item, Group):
@@ -120,7 +170,7 @@ class _Grouping:
 
     def _joined(self, found: _Found, place: int, group: Group, sides: Sides) -> _Found:
         """Return a chain with one more group, or as it is where that cannot be."""
-        longer = Chain({**found.chain.groups, place: group})
+        longer = Chain({**found.chain.groups, place: group}, around=self.around)
         pairs = {*longer.pairs(self.scop)} - {*found.chain.pairs(self.scop)}
         if not pairs:
             return found
@@ -129,7 +179,7 @@ class _Grouping:
         if not reason:
             shared = self._shared(longer.groups, sides)
             if shared and len(shared) >= len(found.chain.shared):
-                return _Found(Chain(longer.groups, shared), found.refused)
+                return _Found(replace(longer, shared=shared), found.refused)
             reason = "no index of a loop around them is the same for all"
         refused = dict.fromkeys(sorted(pairs), ("not fused", reason))
         return _Found(found.chain, {**found.refused, **refused})
@@ -143,7 +193,12 @@ class _Grouping:
             for found in [match(self.scop, s if sides == "none" else boxed(s))]
             if isinstance(found, Contraction)
         }
-        found = shared_indices(self.scop, tuple(groups.items()))
+        around = {name for name, _ in self.around}
+        found = tuple(
+            s
+            for s in shared_indices(self.scop, tuple(groups.items()))
+            if not around & {m.name for m in s.members}
+        )
         for place, product in products.items():
             found = divided(found, place, product, vectors=sides == "vectors")
         return tuple(s for s in found if sides != "none" or not s.is_side)

@@ -12,7 +12,6 @@ from polydsl.base.machine import Machine
 from polydsl.poly.dependences import Dependences
 from polydsl.poly.scop import Fused, Group, Item, Recurrence, Scop
 from polydsl.poly.terms import Interval
-from polydsl.schedule.contraction import is_product
 from polydsl.schedule.decision import Decision
 from polydsl.schedule.group_plan import Around, GroupPlanning
 from polydsl.schedule.legality import Precedence, precedences
@@ -25,15 +24,11 @@ from polydsl.schedule.plan_tree import (
     plans_of,
 )
 from polydsl.schedule.preference import PLAIN, Preference
-from polydsl.schedule.share import LEAST_POINTS, Share, choose_share
+from polydsl.schedule.share import LEAST_POINTS, Share, choose_share, has_products
 from polydsl.schedule.split import split
 from polydsl.schedule.tree import Tree
 from polydsl.schedule.vector_plan import VectorPlan
 from polydsl.semantics.program import Pad, Select, accesses, walk
-
-LEAST_PRODUCT = 65_536
-"""Multiply-adds of a product in one iteration of a recurrence for which a microkernel
-is better than threads that share the recurrence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +156,11 @@ class _Planning:
 
     def _share(self, item: Recurrence) -> Share | None:
         """Return what threads share around a recurrence: nothing where each iteration
-        has products that are worth a microkernel, which take whole indices."""
-        trips = max(item.hi - item.lo + 1, 1)
-        statements = self.scop.statements_of(item.body)
-        large = (s for s in statements if s.points >= LEAST_PRODUCT * trips)
-        if any(is_product(self.scop, s) for s in large):
+        has products that are worth a microkernel, which take whole indices, or loops
+        over shared indices, which threads share inside."""
+        if any(isinstance(inside, Fused) for inside in item.body):
+            return None
+        if has_products(self.scop, item):
             return None
         return choose_share(self.scop, item, self.known, self.machine)
 

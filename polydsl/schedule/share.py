@@ -15,10 +15,15 @@ from dataclasses import dataclass
 from polydsl.base.machine import Machine
 from polydsl.poly.scop import Recurrence, Scop, Statement
 from polydsl.poly.terms import isl_name
+from polydsl.schedule.contraction import is_product
 from polydsl.schedule.legality import Precedence
 
 LEAST_POINTS = 32_768
 """Below so many points a second thread costs more than it saves."""
+
+LEAST_PRODUCT = 65_536
+"""Multiply-adds of a product in one iteration of a recurrence for which a microkernel
+is better than threads that share the recurrence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,14 @@ class Share:
     def var(self) -> str:
         """The variable of the loop. Marked, so that no index is called like it."""
         return f"{self.index}_share'"
+
+
+def has_products(scop: Scop, item: Recurrence) -> bool:
+    """Whether each iteration has products that are worth a microkernel."""
+    trips = max(item.hi - item.lo + 1, 1)
+    statements = scop.statements_of(item.body)
+    large = (s for s in statements if s.points >= LEAST_PRODUCT * trips)
+    return any(is_product(scop, s) for s in large)
 
 
 def choose_share(

@@ -261,8 +261,9 @@ def _windows(
                 continue
             form = edge.subscripts[edge.written.index(names[place])]
             assert form is not None
-            index = names[edge.reader]
-            other = found[edge.reader].through(form, index, edge.ranges)
+            # Of a reader that comes before, this is another step of a recurrence.
+            reader, index = found.get(edge.reader, OWN), names[edge.reader]
+            other = reader.through(form, index, edge.ranges)
             window = window.union(other) if window and other else other
             if window is None:
                 return None

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from polydsl.base.quantities import bytes_text
 from polydsl.poly.scop import Group, Item, Recurrence, Scop, Statement
 from polydsl.poly.substitute import resolve
+from polydsl.poly.terms import Linear
 from polydsl.schedule.decision import Decision
 from polydsl.semantics.program import Access, Expr, reads
 
@@ -116,7 +117,8 @@ def _late_reads(
             if read.access.tensor != tensor:
                 continue
             if reader.name not in places:
-                yield f"{reader.tensor} reads it in another loop"
+                if not _is_last(scop, item, reader, read.access, written):
+                    yield f"{reader.tensor} reads it in another loop"
                 continue
             back = _steps_back(scop, item, reader, read.access, written)
             if back not in (0, 1):
@@ -136,6 +138,14 @@ def _steps_back(
     if form is None or form.coefficients != ((item.index, written.sign),):
         return None
     return (written.constant - form.constant) * written.sign
+
+
+def _is_last(
+    scop: Scop, item: Recurrence, reader: Statement, access: Access, written: Step
+) -> bool:
+    """Whether what follows on a recurrence reads its last step, which stays."""
+    form = resolve(access.subscripts[written.axis], scop.sizes, reader.ranges)
+    return form == Linear((), written.sign * item.hi + written.constant)
 
 
 def _is_own(
