@@ -15,7 +15,7 @@ from itertools import pairwise
 from math import prod
 from typing import Literal, TypeAlias
 
-from polydsl.base.machine import Machine
+from polydsl.base.machine import Cache, Machine, Memory
 from polydsl.poly.conditions import ordered_indices
 from polydsl.poly.scop import Group, Scop, Statement
 from polydsl.poly.terms import Linear, linear
@@ -328,7 +328,7 @@ def _each_byte(machine: Machine, size: float, way: _Way = "load") -> float:
     """Return the cycles that a byte takes from or to where so many bytes lie: in the
     nearest cache of which they fill half, beside something else; some of them farther
     away, where they fill up to all of it."""
-    levels = (*machine.caches, machine.memory)
+    levels: tuple[Cache | Memory, ...] = (*machine.caches, machine.memory)
     near = [1 / (level.load if way == "load" else level.store) for level in levels]
     for cache, here, farther in zip(machine.caches, near, near[1:]):
         away = max(2 * size / cache.capacity - 1.0, 0.0)

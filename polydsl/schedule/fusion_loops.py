@@ -71,8 +71,8 @@ class Changed:
             around = tuple(names.values())
             whole, *ends = parts_of(shared)
             beside = [self._beside(chain, shared, p, body, contracted) for p in ends]
-            after = [i for b in beside for i in b.items]
-            after = [*self._in_tiles(after, around[:-1], shared.size)]
+            items = (item for each in beside for item in each.items)
+            after = self._in_tiles(items, around[:-1], shared.size)
             own = dict(zip(contracted, contracted))
             self._mined(chain, shared, _Cut(whole, name, own))
             body = self._in_tiles(body, around, shared.size)

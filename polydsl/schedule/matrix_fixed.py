@@ -104,8 +104,11 @@ def _variants(
     assert isinstance(point, MatrixPoint)
     yield candidate
     product = one_iteration(whole, setting.fixed)
-    changes = ({"a": packed}, {"b": packed}, {"a": packed, "b": packed})
-    for changed in (replace(point, **change) for change in changes):
+    for changed in (
+        replace(point, a=packed),
+        replace(point, b=packed),
+        replace(point, a=packed, b=packed),
+    ):
         forced = forced_matrix_plan(setting, product, initialize, changed)
         if not isinstance(forced, Refused):
             yield from forced[1].alternatives
