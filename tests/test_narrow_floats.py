@@ -74,10 +74,10 @@ PRODUCTS = """
 kernel f(x: T[A, B], w: T[B, C], v: f32[B, C], u: f64[C, A], q: T[3, B, C]):
     same[i, j] += x[i, k] * w[k, j]
     kept: T[A, C]
-    kept[i, j] += x[i, k] * w[k, j]
+    kept[i, j] += x[i, k] * q[2, k, j]
     mixed[i, j] += x[i, k] * v[k, j]
     turned[k, j] += x[i, k] * u[j, i]
-    explicit[i, j] += f32(x[i, k]) * f32(w[k, j])
+    explicit[i, j] += f32(x[i, k]) * f32(q[1, k, j])
     window[i, j] += pad(x[i + r - 1, k], 0.5) * q[r, k, j]
     farthest[i, j] = max[k](abs(x[i, k] - w[k, j]))
     return same, kept, mixed, turned, explicit, window, farthest

@@ -20,7 +20,7 @@ from tree_kernels import (
     SUM,
 )
 
-from polydsl.base.dtypes import F32
+from polydsl.base.dtypes import F32, I64
 from polydsl.base.source import Source, Span
 from polydsl.loops.generate import default_layout
 from polydsl.poly.dependences import analyze
@@ -34,7 +34,7 @@ from polydsl.schedule.tree import render
 from polydsl.schedule.vector_builder import VectorSetting, build
 from polydsl.schedule.vector_plan import Run, VectorPlan
 from polydsl.schedule.vector_point import IndexLoop, Unrolled, VectorPoint
-from polydsl.semantics.program import Literal
+from polydsl.semantics.program import Access, Literal
 
 SPAN = Span(Source("made.pdl", "made"), 0, 4)
 
@@ -96,8 +96,8 @@ def vector_plan(scop: Scop, statements: str, *loops: str, **chosen: Any) -> Vect
 
 def copy_of(factor: Factor, name: str, *, loops: int, prepared: bool) -> Factor:
     """Return a factor that is packed into a buffer of a made-up form."""
-    value = Literal(0.0, F32, SPAN)
     tensor = factor.operand.tensor
+    value = Access(tensor, (Literal(0, I64, SPAN),), F32, SPAN)
     pack = Copy(
         name, tensor, F32, ("d",), (1,), value, (), prepared, True, 16, loops=loops
     )

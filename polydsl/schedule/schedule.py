@@ -126,12 +126,14 @@ class _Planning:
 
     def _threads(self, item: Fused) -> str:
         """Return the outermost shared index with a value for each core, if the whole is
-        worth it."""
+        worth it. Over what is summed, threads would meet."""
         cores, statements = self.machine.cores, self.scop.statements_of((item,))
         if cores < 2 or sum(s.points for s in statements) < LEAST_POINTS:
             return ""
         inner: Item = item
         while isinstance(inner, Fused):
+            if any(inner.index in s.reduced for s in statements):
+                return ""
             if inner.hi - inner.lo + 1 >= cores:
                 return inner.index
             inner = inner.body[0]
