@@ -20,7 +20,7 @@ from program_coverage import WANTED, rules, seen
 from program_examples import EXAMPLES
 from program_harness import ROWS, Case, cases, job_of, nest_of, run_case
 
-EXAMPLES_OF_A_ROW = 120
+EXAMPLES_OF_A_ROW = 80
 LOWER = 3
 """Lower rows than the best run one program in so many; `make fuzz` runs all on each."""
 UNDECIDED_PERCENT = 1
