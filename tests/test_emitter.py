@@ -32,7 +32,7 @@ def compare(case: Case, isa: str, worker: Worker, wanted: dict[str, Array]) -> N
 
 
 @settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

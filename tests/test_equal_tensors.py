@@ -42,7 +42,7 @@ kernel f(x: f32[N, N], w: f32[N, N], u: f64[N, N], n: i64[N]):
     {}
     return {}
 """
-EXAMPLES = 12
+EXAMPLES = 8
 
 
 def case_of(statements: str, results: str = "y, z", **named: Any) -> Case:

@@ -264,7 +264,7 @@ def test_steps_that_are_never_taken_tell_nothing_apart() -> None:
     assert one == other
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(cases(), cases())
 def test_names_tell_specifications_apart(one: Case, other: Case) -> None:
     first, second = (microkernel_of(problem(c).node) for c in (one, other))

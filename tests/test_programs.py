@@ -21,7 +21,7 @@ from program_examples import EXAMPLES
 from program_harness import ROWS, Case, cases, job_of, nest_of, run_case
 
 EXAMPLES_OF_A_ROW = 80
-LOWER = 3
+LOWER = 5
 """Lower rows than the best run one program in so many; `make fuzz` runs all on each."""
 UNDECIDED_PERCENT = 1
 """So many elements may depend on the last bits of a value, and say nothing."""
@@ -39,7 +39,7 @@ def test_random_programs(
 ) -> None:
     is_fuzz = request.config.getoption("--hypothesis-seed", default=None) is not None
     share = 1 if is_fuzz or isa == ROWS[0] else LOWER
-    examples = 8 * EXAMPLES_OF_A_ROW if is_fuzz else EXAMPLES_OF_A_ROW // share
+    examples = 12 * EXAMPLES_OF_A_ROW if is_fuzz else EXAMPLES_OF_A_ROW // share
     covered: Counter[str] = Counter()
     elements: Counter[str] = Counter()
     noted: set[str] = set()

@@ -23,7 +23,7 @@ from program_windows import windows
 from polydsl.driver.compiler import begin
 from polydsl.driver.stages import compile_until
 
-EXAMPLES = 12
+EXAMPLES = 8
 
 
 @dataclass(frozen=True, slots=True)

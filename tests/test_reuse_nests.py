@@ -74,7 +74,7 @@ def test_predicted_lines_of_random_schedules(case: str) -> None:
     rng = np.random.default_rng(1)
     errors: list[float] = []
     found = families(setting, contraction, initialize)
-    while len(errors) < 20:
+    while len(errors) < 14:
         space = Space(setting, found[int(rng.integers(len(found)))])
         batch = space.draw(rng, 1)
         for capacity, exact in simulated(batch, setting, contraction, initialize):

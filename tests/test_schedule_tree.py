@@ -80,7 +80,7 @@ def scops(draw: st.DrawFn) -> Scop:
     return scop_of(text, **shapes)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(scops(), st.sampled_from((1, 2, 3, 8)), st.booleans())
 def test_every_schedule_has_a_right_tree(scop: Scop, cores: int, bound: bool) -> None:
     found = planned(scop, cores=cores, bound=scop.parameters if bound else ())
@@ -91,7 +91,7 @@ def test_every_schedule_has_a_right_tree(scop: Scop, cores: int, bound: bool) ->
     assert planned_statements == {s.name for s in scop.statements}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(
     st.sampled_from((1, 5, 16, 100, 700)),
     st.sampled_from((1, 13, 64, 1500)),
