@@ -148,8 +148,8 @@ FUSION_MUTATIONS: tuple[Mutation, ...] = (
         "fusion",
         "what is computed twice is needed outside",
         "polydsl/schedule/fusion_chain.py",
-        "        needed = {*tensors} - {*self.contracted(scop)}\n",
-        "        needed = {*tensors} - {*tensors, *self.contracted(scop)}\n",
+        "        return tensors - {*self.contracted(scop)}\n",
+        "        return tensors - {*tensors, *self.contracted(scop)}\n",
         "halos",
     ),
     Mutation(
@@ -242,8 +242,8 @@ FUSION_MUTATIONS: tuple[Mutation, ...] = (
             (
                 "infinity is subtracted from infinity in a block",
                 "online_softmax",
-                "        finite = Select(is_above, _read(top), zero, dtype, span)\n",
-                "        finite = Select(is_above, _read(top), least, dtype, span)\n",
+                "        finite = Select(is_above, top.element, zero, dtype, span)\n",
+                "        finite = Select(is_above, top.element, least, dtype, span)\n",
             ),
             (
                 "rows without a finite score are 0",

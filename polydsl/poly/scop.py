@@ -96,6 +96,11 @@ class Statement:
         """The dimensions that the written element depends on, in order."""
         return tuple(d for d in self.dims if d not in self.reduced)
 
+    @property
+    def element(self) -> Access:
+        """The element that it defines, as an access."""
+        return Access(self.tensor, self.subscripts, self.value.dtype, self.span)
+
     def inside(self, fixed: Container[str]) -> Statement:
         """Return the statement as one iteration of loops over some dimensions sees it:
         none of these is summed there."""

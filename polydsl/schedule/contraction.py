@@ -49,7 +49,6 @@ from polydsl.schedule.inner_product import (
 )
 from polydsl.schedule.operand import Operand
 from polydsl.semantics.program import (
-    Access,
     Call,
     Expr,
     Index,
@@ -320,9 +319,7 @@ def _classify(
     box = {name: (0, n - 1) for name, n in extents.items()}
     terms = {d: linear_term(f, statement.span) for d, f in coordinates.items()}
     operands: list[Operand] = []
-    left = Access(
-        statement.tensor, statement.subscripts, statement.value.dtype, statement.span
-    )
+    left = statement.element
     for factor in (left, *factors):
         operand = stored_operand(factor, terms, scop.sizes, box)
         if operand is None and may_compute and factor is not left:

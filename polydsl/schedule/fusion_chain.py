@@ -89,7 +89,7 @@ class Chain:
         uses = [
             {d for subscript in access.subscripts for d in ordered_indices(subscript)}
             for _, statement in self.group_statements(scop)
-            for access in (*(r.access for r in statement.reads), _written(statement))
+            for access in (*(r.access for r in statement.reads), statement.element)
             if access.tensor == tensor
         ]
         steps = prod(n for d, n in self.around if all(d in use for use in uses))
@@ -103,21 +103,29 @@ class Chain:
             (*_values(self.shared), *_blocks(self.shared, rows)): None
             for rows in ([*LINES, *lines] if lines else ROWS)
         }
+        may_overlap = not self._needed_twice(scop)
         for shared in filter(None, found):
-            if not any(self.objection(scop, each) for each in shared):
+            cut = [each for each in shared if each.has_windows]
+            if not cut or (may_overlap and all(map(parts_of, cut))):
                 yield replace(self, shared=shared)
 
-    def objection(self, scop: Scop, shared: Shared) -> str:
+    def objection(self, scop: Scop) -> str:
         """Return why an index is not shared, though all have it, or nothing: where its
         blocks overlap, nothing outside may need what is computed twice."""
-        if not shared.has_windows:
-            return ""
-        twice = {m.place for m in shared.members if m.window != OWN}
-        tensors = [s.tensor for p, s in self.group_statements(scop) if p in twice]
-        needed = {*tensors} - {*self.contracted(scop)}
-        if needed:
+        if needed := self._needed_twice(scop):
             return f"{min(needed)} is needed elsewhere, and blocks would overlap"
-        return "" if parts_of(shared) else "no two blocks would be alike"
+        cut = [shared for shared in self.shared if shared.has_windows]
+        return "" if all(map(parts_of, cut)) else "no two blocks would be alike"
+
+    def _needed_twice(self, scop: Scop) -> set[str]:
+        """Return the tensors that overlapping blocks compute twice and something
+        outside needs."""
+        members = (m for shared in self.shared for m in shared.members)
+        twice = {m.place for m in members if m.window != OWN}
+        if not twice:
+            return set()
+        tensors = {s.tensor for p, s in self.group_statements(scop) if p in twice}
+        return tensors - {*self.contracted(scop)}
 
 
 def _values(shared: Sequence[Shared]) -> Iterator[Shared]:
@@ -260,12 +268,6 @@ def _short(scop: Scop, machine: Machine, chain: Chain, place: int) -> float:
             points = statement.points / prod(n for _, n in chain.around)
             found += SHORT_SIDE * (1 / left - 1 / whole) * points / rate
     return found
-
-
-def _written(statement: Statement) -> Access:
-    """Return the element that a statement defines."""
-    dtype, span = statement.value.dtype, statement.span
-    return Access(statement.tensor, statement.subscripts, dtype, span)
 
 
 def _plain(access: Access) -> Iterator[str]:

@@ -136,9 +136,8 @@ class _Grouping:
         for found in longest:
             self.notes.update(found.refused)
         for chain in (found.chain for found in longest):
-            for shared in chain.shared:
-                if reason := chain.objection(self.scop, shared):
-                    self._note(chain.pairs(self.scop), "not fused", reason)
+            if reason := chain.objection(self.scop):
+                self._note(chain.pairs(self.scop), "not fused", reason)
         return [
             (profit_of(self.scop, self.machine, chain), chain, found)
             for found in longest

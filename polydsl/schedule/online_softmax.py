@@ -268,19 +268,19 @@ class _Step:
         part, first = self._part(softmax.maximum)
         earlier = before.of(old.tensor, old, -INFINITY)
         dtype, span = earlier.dtype, earlier.span
-        greater = Call("max", (earlier, _read(first)), dtype, span)
+        greater = Call("max", (earlier, first.element), dtype, span)
         top = making.assign(first, self._tensor(old.tensor, "_top"), greater)
         least, zero = (Literal(n, dtype, span) for n in (-INFINITY, 0.0))
-        is_above = Call("gt", (_read(top), least), BOOL, span)
-        finite = Select(is_above, _read(top), zero, dtype, span)
+        is_above = Call("gt", (top.element, least), BOOL, span)
+        finite = Select(is_above, top.element, zero, dtype, span)
         shift = making.assign(first, self._tensor(old.tensor, "_shift"), finite)
         (exponential,) = making.old(softmax.exponentials)
         value, sizes = exponential.value, making.scop.sizes
-        scale = shifted(value, sizes, _read(shift), earlier)
+        scale = shifted(value, sizes, shift.element, earlier)
         factor = making.assign(first, self._tensor(old.tensor, "_factor"), scale)
-        running = making.assign(first, names[old.tensor], _read(top))
+        running = making.assign(first, names[old.tensor], top.element)
         subscripts = (*self._block, *softmax.shift.subscripts)
-        value = shifted(value, sizes, replace(_read(shift), subscripts=subscripts))
+        value = shifted(value, sizes, replace(shift.element, subscripts=subscripts))
         exponentials = self._cut(softmax.exponentials, exponential, value)
         sums = (self._sum(c, before, names, factor.tensor) for c in softmax.sums)
         return (
@@ -299,7 +299,7 @@ class _Step:
         part, first = self._part(column)
         scale = self.making.of_row(factor, self._block, update)
         earlier = _multiplied(before.of(old.tensor, old, 0.0), scale)
-        total = Call("add", (earlier, _read(first)), earlier.dtype, old.span)
+        total = Call("add", (earlier, first.element), earlier.dtype, old.span)
         running = self.making.assign(first, names[old.tensor], total)
         return replace(part, epilogue=(running.name,))
 
@@ -338,12 +338,6 @@ class _Step:
         """The subscript of the block's number, if there are several."""
         block, span = self.strip.block, self.making.softmax.shift.span
         return () if block is None else (Index(block, span),)
-
-
-def _read(statement: Statement) -> Access:
-    """Return the element that a statement defines."""
-    dtype, span = statement.value.dtype, statement.span
-    return Access(statement.tensor, statement.subscripts, dtype, span)
 
 
 def _with_value(expr: Expr, tensor: str, value: Expr) -> Expr:

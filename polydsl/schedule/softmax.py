@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from polydsl.poly.scop import Group, Scop, Statement
 from polydsl.poly.substitute import substitute
-from polydsl.schedule.elements import is_alike, is_each, is_whole
+from polydsl.schedule.elements import is_alike, is_each, is_whole, renaming
 from polydsl.schedule.epilogues import is_read_outside
 from polydsl.schedule.factors import zeroing
 from polydsl.schedule.item_order import Units
@@ -199,7 +199,7 @@ class _Looking:
     ) -> Column | None:
         """Return the group that computes the maximum of just what it is taken from."""
         place, group = self._group(shift.tensor)
-        if group is None or len(group.names) != 2 or not are_distinct(shift.subscripts):
+        if group is None or len(group.names) != 2:
             return None
         update = self.scop.statement(group.statements[1])
         if update.combine != "max" or len(update.reduced) != 1 or update.conditions:
@@ -208,12 +208,9 @@ class _Looking:
             update.dims
         ):
             return None
-        pairs = [*zip(shift.subscripts, update.subscripts)]
-        names = {
-            a.name: b.name
-            for a, b in pairs
-            if isinstance(a, Index) and isinstance(b, Index)
-        }
+        names = renaming(shift, update)
+        if names is None:
+            return None
         names[_other(statement, shift)] = update.reduced[0]
         ranges = {new: statement.ranges[d] for d, new in names.items()}
         terms = {d: Index(new, update.span) for d, new in names.items()}
@@ -254,14 +251,10 @@ class _Looking:
         same = update.value.dtype == statement.value.dtype
         if not is_along or not same or zeroing(self.scop, update) is None:
             return None
-        pairs = zip(statement.subscripts, read[0].subscripts)
-        ranges = [
-            statement.ranges[d.name] == update.ranges[e.name]
-            for d, e in pairs
-            if isinstance(d, Index) and isinstance(e, Index)
-        ]
+        names = renaming(read[0], statement) or {}
+        alike = all(update.ranges[e] == statement.ranges[d] for e, d in names.items())
         linear = is_linear(update.value, statement.tensor)
-        return Column(place, group, column.name) if linear and all(ranges) else None
+        return Column(place, group, column.name) if linear and alike else None
 
     def _scores(self, readers: tuple[Column, ...]) -> tuple[Column, ...]:
         """Return the groups of which nobody but these, and such groups, needs anything,

@@ -102,14 +102,11 @@ def strip_mined(
     box: dict[str, Interval] = {}
     for name, ends in statement.ranges.items():
         box |= strip.box(index) if name == index else {name: ends}
-    left = Access(
-        statement.tensor, statement.subscripts, statement.value.dtype, statement.span
-    )
 
     def changed(expr: Expr) -> Expr:
         return _moved(substitute(expr, terms), scop.sizes, moved)
 
-    element = changed(left)
+    element = changed(statement.element)
     assert isinstance(element, Access)
     made = replace(
         statement,
