@@ -260,6 +260,20 @@ BILINEAR = gather(
 WILD = np.r_[IDS - 3, GREATEST, LEAST]
 
 UNCHECKED: dict[str, Gather] = {
+    "a row of those that are defined": Gather(
+        gather(
+            "x: i32[A], z: i32[B], ids: u8[A]",
+            "i in range(min(k + 1, A))",
+            "t: i16[A, A]",
+            "t[i, j] += x[j] * z[k]",
+            "y[n] = pad(t[ids[n], n])",
+        ),
+        {
+            "x": below(9, 5).astype(np.int32),
+            "z": below(9, 1).astype(np.int32),
+            "ids": below(7, 5).astype(np.uint8),
+        },
+    ),
     "every row": Gather(
         gather("t: f32[256], ids: u8[N]", "y[n] = t[ids[n]]"),
         {"t": floats(256), "ids": below(256, 90).astype(np.uint8)},

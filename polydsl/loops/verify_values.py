@@ -278,13 +278,14 @@ class _Comparison:
         part of the condition, but for those that always hold."""
         if not isinstance(found, nest.Select) or found.dtype != wanted.dtype:
             self._differ(found, {})
+        parts = tuple(conjuncts(found.condition))
         needed = self.source.definedness(wanted.access)
-        for part in conjuncts(found.condition):
-            same = next((n for n in needed if self._agrees(part, n)), None)
-            if same is None:
-                self._differ(found, {})
-            needed.pop(same)
-        if not all(always for always in needed.values()):
+        # One part may be two of those that are needed.
+        are_needed = all(any(self._agrees(p, n) for n in needed) for p in parts)
+        if not are_needed or any(
+            not always and not any(self._agrees(part, condition) for part in parts)
+            for condition, always in needed.items()
+        ):
             self._differ(found, {})
         self._access(self._loaded(found, wanted), wanted.access)
         self.values(found.otherwise, wanted.value)
