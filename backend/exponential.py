@@ -22,7 +22,6 @@ from polydsl.backend.pairs import (
     Pair,
     fast_two_sum,
     polynomial,
-    quotient,
     two_product,
     two_sum,
 )
@@ -101,13 +100,20 @@ def exp(x: Real) -> Real:
     Measured: 0.90 ulp (f32), 0.87 ulp (f64).
     """
     f = format_of(x)
-    x = clamped(x, f.exp_least, f.exp_most)
+    mantissa, k = _mantissa(clamped(x, f.exp_least, f.exp_most))
+    return scaled(mantissa, k)
+
+
+def _mantissa(x: Real) -> tuple[Real, Whole]:
+    """Return m and k with `e**x = m * 2**k`, for an x whose exponent fits."""
     if not x.context.has_fma:
-        return natural_power(x).rounded()
+        power = natural_power(x)
+        return (power.hi + power.lo) + 1.0, power.exponent
     # A rounded argument costs less than it takes to add the rest of it late.
+    f = format_of(x)
     k_real, k, high = _reduced(x)
     r = k_real.fma(-f.ln2_lo, high)
-    return scaled(polynomial(r, EXP[f.name]).fma(r, 1.0).fma(r, 1.0), k)
+    return polynomial(r, EXP[f.name]).fma(r, 1.0).fma(r, 1.0), k
 
 
 def exp2(x: Real) -> Real:
@@ -151,67 +157,55 @@ def _reciprocal_scale(k: Whole) -> Real:
 def tanh(x: Real) -> Real:
     """Return the hyperbolic tangent: with E = e**2|x| - 1, it is E / (E + 2).
 
-    Measured: 0.98 ulp (f32), 0.86 ulp (f64).
+    Measured: 2.50 ulp (f32), 2.52 ulp (f64).
     """
-    most = 20.0 if x.bits == 32 else 40.0
+    most = x.constant(20.0 if x.bits == 32 else 40.0)
     doubled = x.abs() * 2.0
-    power = natural_power(clamped(doubled, 0.0, most))
-    numerator = _less_one(power)
-    denominator = two_sum(numerator.hi, _reciprocal_scale(power.exponent) * 2.0)
-    whole = Pair(denominator.hi, denominator.lo + numerator.lo)
-    return quotient(numerator, whole).with_sign_of(x)
+    k_real, k, high = _reduced(choose(most < doubled, most, doubled))
+    r = k_real.fma(-format_of(x).ln2_lo, high)
+    scale = power_of_two(k)
+    less_one = _bend(r, r).fma(scale, scale - 1.0)
+    return (less_one / (less_one + 2.0)).with_sign_of(x)
 
 
 def sigmoid(x: Real) -> Real:
     """Return 1 / (1 + e**-x), as e**x / (1 + e**x) for negative x.
 
-    Measured: 0.78 ulp (f32), 0.71 ulp (f64).
+    Measured: 2.34 ulp (f32), 2.14 ulp (f64).
     """
-    least = x.constant(-_far(x))
-    near = -x.abs()
-    parts = _logistic(x, choose(least > near, least, near))
-    return quotient(parts.numerator, parts.denominator) * parts.scale
+    raised = _raised_power(_near(x)) * _back(x)
+    return choose(x.as_whole() < 0, raised, 1.0) / (raised + 1.0)
 
 
 def silu(x: Real) -> Real:
     """Return x * sigmoid(x), multiplied before anything underflows.
 
-    Measured: 0.97 ulp (f32), 0.76 ulp (f64).
+    Measured: 2.80 ulp (f32), 2.68 ulp (f64).
     """
-    far = _far(x)
-    near = clamped(x, -far, far)
-    parts = _logistic(x, -near.abs())
-    numerator = parts.numerator.times(near)
-    result = quotient(numerator, parts.denominator) * parts.scale
-    result = choose(x > far, x, result.with_sign_of(x))
+    near, is_negative = _near(x), x.as_whole() < 0
+    raised = _raised_power(near)
+    result = choose(is_negative, raised * near, x) / raised.fma(_back(x), 1.0)
+    result = choose(is_negative, result * _back(x), result)
     # As NumPy: -inf * 0.
     return choose(x.equals(-math.inf), math.nan, result)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Logistic:
-    """`1 / (1 + e**-x) = scale * numerator / denominator`."""
-
-    numerator: Pair
-    denominator: Pair
-    scale: Real
+def _near(x: Real) -> Real:
+    """Return -|x|, or where `x * e**-x` has underflown that place; NaN stays."""
+    least = x.constant(-_far(x))
+    negative = -x.abs()
+    return choose(least > negative, least, negative)
 
 
-def _logistic(x: Real, negative: Real) -> _Logistic:
-    """Return the parts of the function; *negative* is -|x| where that matters."""
-    power = natural_power(negative)
-    # What may be denormal is multiplied by 2**-shift last.
-    shift = 2 * format_of(x).rescale
-    scale = power_of_two(power.exponent + shift)
-    lead = power.leading_sum()
-    hi, lo = lead.hi * scale, lead.lo * scale
-    back = x.constant(2.0**-shift)
-    total = hi.fma(back, lo.fma(back, 1.0))
-    # The products are exact here, and so are the sums.
-    rest = lo.fma(back, hi.fma(back, 1.0 - total))
-    is_negative = x.as_whole() < 0
-    numerator = Pair(choose(is_negative, hi, 1.0), choose(is_negative, lo, 0.0))
-    return _Logistic(numerator, Pair(total, rest), choose(is_negative, back, 1.0))
+def _raised_power(x: Real) -> Real:
+    """Return `e**x / _back(x)`, a normal number, for an x of `_near`: what may be
+    denormal is rounded once, when it is multiplied by `_back` in the end."""
+    mantissa, k = _mantissa(x)
+    return mantissa * power_of_two(k + 2 * format_of(x).rescale)
+
+
+def _back(x: Real) -> Real:
+    return x.constant(2.0 ** (-2 * format_of(x).rescale))
 
 
 def _far(x: Real) -> float:

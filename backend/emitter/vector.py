@@ -68,6 +68,10 @@ LONG_CHAINS = 2
 waits for the one before, in functions that take dozens. A core holds a few of these at
 a time if they come one after the other, since what is finished leaves in order."""
 
+LIGHT_CHAINS = 4
+LIGHT_FUNCTIONS = frozenset({"exp", "sigmoid", "silu", "tanh"})
+"""So many of these, which hold two or three numbers at a time: registers are enough."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -148,13 +152,15 @@ def _plan(lanes: Lanes, loop: Loop, extent: Extent) -> Plan:
 def _unroll(loop: Loop, *, reduces: bool) -> int:
     if reduces:
         return loop.vectors
-    calls = (
+    calls = [
         part.function
         for node in loop.body
         for part in parts_of(node)
-        if isinstance(part, Call)
-    )
-    return LONG_CHAINS if any(FUNCTIONS[name].is_long for name in calls) else 1
+        if isinstance(part, Call) and FUNCTIONS[part.function].is_long
+    ]
+    if len(calls) == 1 and calls[0] in LIGHT_FUNCTIONS:
+        return LIGHT_CHAINS
+    return LONG_CHAINS if calls else 1
 
 
 # Blocks

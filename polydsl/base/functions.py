@@ -191,8 +191,8 @@ FUNCTIONS: dict[str, Function] = {
         Function("log1p", 1, "float", np.log1p, 1.0),
         Function("sqrt", 1, "float", np.sqrt, 0.5),
         Function("rsqrt", 1, "float", lambda x: 1 / np.sqrt(x), 1.5),
-        Function("tanh", 1, "float", np.tanh, 1.0),
-        Function("sigmoid", 1, "float", _sigmoid, 1.0),
+        Function("tanh", 1, "float", np.tanh, 2.6),
+        Function("sigmoid", 1, "float", _sigmoid, 2.4),
         Function("erf", 1, "float", _erf, 1.3, slope=_erf_slope),
         Function("sin", 1, "float", np.sin, 1.0, slope=_at_most_one),
         Function("cos", 1, "float", np.cos, 1.0, slope=_at_most_one),
@@ -204,7 +204,7 @@ FUNCTIONS: dict[str, Function] = {
         Function("relu", 1, "arithmetic", lambda x: np.maximum(x, 0)),
         Function("gelu", 1, "float", _gelu, 1.3, turns=(_GELU_TURN,)),
         Function(
-            "silu", 1, "float", lambda x: x * _sigmoid(x), 1.0, turns=(_SILU_TURN,)
+            "silu", 1, "float", lambda x: x * _sigmoid(x), 3.0, turns=(_SILU_TURN,)
         ),
         Function("softplus", 1, "float", _softplus, 1.2),
         Function("min", 2, "keep", np.minimum, variadic=True),
