@@ -133,17 +133,23 @@ def allocate(dtype: DType, shape: tuple[int, ...]) -> Array:
     (Vector stores of a whole cache line cost twice as much across two lines. For a
     small array, finding the boundary costs more.)
     """
-    count = math.prod(shape)
-    if count * dtype.bytes < _ALIGNED_FROM_BYTES:
+    count = math.prod(shape) * dtype.bytes
+    if count < _ALIGNED_FROM_BYTES:
         return np.empty(shape, dtype.numpy)
-    return aligned_bytes(count * dtype.bytes).view(dtype.numpy).reshape(shape)
+    block = np.empty(count + ALIGNMENT, np.uint8)
+    return np.ndarray(shape, dtype.numpy, block, _to_boundary(block))
 
 
 def aligned_bytes(count: int) -> npt.NDArray[np.uint8]:
     """Return *count* bytes, not initialised, that start at a multiple of 64."""
     block = np.empty(count + ALIGNMENT, np.uint8)
-    start = -block.ctypes.data % ALIGNMENT
+    start = _to_boundary(block)
     return block[start : start + count]
+
+
+def _to_boundary(block: npt.NDArray[np.uint8]) -> int:
+    address: int = block.__array_interface__["data"][0]
+    return -address % ALIGNMENT
 
 
 def unaligned_bytes(count: int) -> npt.NDArray[np.uint8]:

@@ -341,6 +341,7 @@ def test_errors_leave_the_results_arrays_alone(change: dict[str, Any]) -> None:
     x, y = np.ones(5, np.float32), np.ones(5, np.float32)
     first, second = np.full(5, 7, np.float32), np.full(5, 8, np.float32)
     kernel(x, y, out=(first.copy(), second.copy()))
+    kernel(x=x, y=y, out=(first.copy(), second.copy()))
     given = {"x": x, "y": y, **change}
     out = (first, given.pop("second", second))
     with pytest.raises(polydsl.PolydslError):

@@ -17,8 +17,9 @@ from polydsl.backend.arrays import (
     result_like,
     write_argument,
 )
-from polydsl.base.diagnostics import ArgumentError
+from polydsl.base.diagnostics import ArgumentError, bug
 from polydsl.driver.arguments import Parameters, parse_spec
+from polydsl.driver.recent_calls import RecentCalls, thread_count
 from polydsl.driver.request import Request
 from polydsl.driver.settings import DEFAULTS, Settings, checked_seconds
 from polydsl.driver.shared import Shared
@@ -73,8 +74,7 @@ class Kernel(Shared):
         self._settings = settings
         self._parameters = Parameters.of(library, name, self._bound, self._constants)
         self._compiled: dict[object, Specialization] = {}
-        self._recent: dict[object, Specialization] = {}
-        self._constant_names = frozenset(self._parameters.constants)
+        self._recent = RecentCalls(self._parameters.constants)
         self._locks: dict[int, threading.Lock] = {}
         self.__name__ = self.__qualname__ = name
         self.__doc__ = self._parameters.docstring
@@ -138,57 +138,22 @@ class Kernel(Shared):
         kernel is wrong for these sizes, and `SubscriptError` where an indirect
         subscript is out of range.
         """
-        if out is None:
-            last = self._recent.get(self._form(args, kwargs))
-            if last is not None:
-                results = self._again(last, args, kwargs, threads)
-                if results is not None:
-                    return results[0] if len(results) == 1 else results
-        return self._call(args, kwargs, out, threads)
-
-    def _form(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> object:
-        """Return what tells calls apart before their arrays are looked at."""
-        if not kwargs:
-            return len(args)
-        given = [
-            (name, type(value), value) if name in self._constant_names else name
-            for name, value in kwargs.items()
-        ]
-        try:
-            return hash(form := (len(args), *given)) and form
-        except TypeError:
-            return None
-
-    def _again(
-        self,
-        last: Specialization,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        threads: int | None,
-    ) -> tuple[Array, ...] | None:
-        """Run the last specialisation of a form of call, if the arguments are NumPy
-        arrays that fit."""
-        if kwargs:
-            args = (*args, *(kwargs[name] for name in last.tensors[len(args) :]))
-        if not args or type(args[0]) is not np.ndarray:
-            return None
-        if threads is None:
-            return last.run(args, toolchain().threads)
-        return last.run(args, _thread_count(threads))
+        given = self._recent.run(args, kwargs, out, threads)
+        return self._call(args, kwargs, out, threads) if given is None else given
 
     def _call(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any, threads: Any
     ) -> Any:
         arrays, constants = self._parameters.bind(args, kwargs)
-        count = toolchain().threads if threads is None else _thread_count(threads)
+        count = thread_count(threads)
         passed = [a for name, a in arrays.items() if name not in self._bound]
         first = self._parameters.first_tensor(args, kwargs)
         if out is not None:
-            return self._call_into(arrays, constants, passed, out, count)
+            special = self._called_into(arrays, constants, passed, out, count)
+            self._recent.remember(special, args, kwargs, out)
+            return out
         special = self._specialized(arrays, constants, ())
-        form = self._form(args, kwargs)
-        if form is not None:
-            self._recent[form] = special
+        self._recent.remember(special, args, kwargs, out)
         results = special.run(passed, count)
         if results is None:
             # An array subclass or the like: plain views of the same memory fit.
@@ -199,14 +164,15 @@ class Kernel(Shared):
         given = tuple(result_like(r, first) for r in results)
         return given[0] if len(given) == 1 else given
 
-    def _call_into(
+    def _called_into(
         self,
         arrays: Mapping[str, Array],
         constants: Mapping[str, Value],
         passed: Sequence[Array],
         out: Any,
         threads: int,
-    ) -> Any:
+    ) -> Specialization:
+        """Write the results into *out* and return the specialisation that did."""
         plain = self._specialized(arrays, constants, ())
         outs = out if isinstance(out, tuple) else (out,)
         layouts = plain.result_layouts
@@ -227,8 +193,9 @@ class Kernel(Shared):
         special = plain
         if found != layouts:
             special = self._specialized(arrays, constants, found)
-        special.run_into(passed, written, threads)
-        return out
+        if not special.run_into(passed, written, threads):
+            bug("an argument does not have the layout compiled for")
+        return special
 
     def _specialized(
         self,
@@ -266,7 +233,7 @@ class Kernel(Shared):
                 )
                 special = specialize_tuned(request, toolchain(), self._bound, seconds)
                 self._compiled[key] = special
-                self._recent = {}
+                self._recent.forget()
             return self._compiled[key]
 
     def _lock(self) -> threading.Lock:
@@ -317,7 +284,7 @@ class Kernel(Shared):
         """Drop all specialisations: later calls take what tuning found since."""
         with self._lock():
             self._compiled = {}
-            self._recent = {}
+            self._recent.forget()
 
     def specialize(
         self, *args: Any, tune: float | None = None, **kwargs: Any
@@ -388,9 +355,3 @@ class Kernel(Shared):
         """Return the text of a compiler stage for these arguments or specs: `ast typed
         scop dependences tree nest llvm asm`."""
         return self.specialize(*args, **kwargs).emit(stage)
-
-
-def _thread_count(threads: object) -> int:
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise ArgumentError(f"threads= needs a positive integer, and {threads!r} came")
-    return threads

@@ -123,28 +123,32 @@ class Specialization(Shared):
 
     def run_into(
         self, arrays: Sequence[Array], out: Sequence[Array], threads: int
-    ) -> None:
-        """Write the results into *out*, arrays of the layouts of `result_layouts`.
+    ) -> bool:
+        """Write the results into *out* and return whether all arrays, which share no
+        memory with these, have the layouts compiled for; else nothing has run.
 
         Raises `SubscriptError` as `run` does; *out* is then as it was.
         """
+        if self._is_plain and self._is_safe:
+            return self._run((*arrays, *out), threads) >= 0
         # A late check fails when something may have been written.
         kept = () if self._is_safe else tuple(array.copy() for array in out)
         results = self.compiled.interface.results
         place = dict(zip(results, out))
         written = [place[name] for name in self._written]
         try:
-            status = self._run((*arrays, *written), threads)
+            fits = self._run((*arrays, *written), threads) >= 0
         except SubscriptError:
             for array, old in zip(out, kept):
                 array[...] = old
             raise
-        if status < 0:
-            bug(f"argument {-1 - status} does not have the layout compiled for")
-        for name, value in zip(results, out):
-            source = dict(zip(self.tensors, arrays)).get(name, place[name])
-            if source is not value:
-                value[...] = source
+        if fits:
+            sources = dict(zip(self.tensors, arrays))
+            for name, value in zip(results, out):
+                source = sources.get(name, place[name])
+                if source is not value:
+                    value[...] = source
+        return fits
 
     def _run(self, arrays: Sequence[Array], threads: int) -> int:
         """Call native code. Raises `SubscriptError` where a check fails."""
