@@ -101,7 +101,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "polydsl/schedule/contraction.py",
         '        (True, True, False): "rows",\n',
         '        (True, True, False): "depth",\n',
-        unproved=True,
+        "points",
     ),
     Mutation(
         "forwarding",

@@ -91,6 +91,16 @@ kernel f(x: f32[N, M]) -> f32[N, M]:
         X,
         ("a",),
     ),
+    "at two places": Fusion(
+        """\
+kernel f(x: f32[N, M]) -> f32[N, M]:
+    a[i, j] = x[i, j] * 2
+    y[i, j] = pad(a[i, j - 1]) - pad(a[i, j + 1])
+    return y
+""",
+        X,
+        ("a",),
+    ),
     "windows of what is padded itself": Fusion(
         """\
 kernel f(x: f32[N, M]) -> f32[N, M]:
