@@ -42,6 +42,7 @@ from polydsl.schedule.factors import factored
 from polydsl.schedule.followers import followed
 from polydsl.schedule.forwarding import forwarded
 from polydsl.schedule.fusion_groups import grouped
+from polydsl.schedule.once import known_tensors, once
 from polydsl.schedule.operand import Layout
 from polydsl.schedule.prologues import preceded
 from polydsl.schedule.schedule import Schedule, schedule
@@ -109,7 +110,7 @@ def _scop(state: Compilation) -> Compilation:
     assert state.program is not None
     scop = extract(state.program)
     prove(scop)
-    fuse = state.request.preference.fuse
+    fuse, bound = state.request.preference.fuse, state.request.bound
     # To compute a factor while it is copied is to fuse.
     in_place = is_stored_product_in_place if fuse == "none" else is_product_in_place
     ordered = ordered_scop(scop, in_place)
@@ -118,16 +119,17 @@ def _scop(state: Compilation) -> Compilation:
     fusions: tuple[Decision, ...] = ()
     if fuse != "none":
         final, equal = united(final)
-        final, values = forwarded(final)
+        final, values = forwarded(final, bound)
         final, again = shared(final, state.machine)
-        final, orders = paired(final, state.machine)
+        final, orders = paired(final, state.machine, bound)
         final, moved = factored(final)
         final, more = united(final)
         fusions = (*equal, *values, *again, *orders, *moved, *more)
-        final, pairs = copied(final, state.request.bound)
+        final, pairs = copied(final, known_tensors(final, bound))
         fusions = settled(fusions, pairs)
     if final is not scop:
         ordered = ordered_scop(final, in_place)
+    ordered, before = once(ordered, known_tensors(final, bound))
     if fuse != "none":
         ordered, pairs = joined(ordered)
         fusions = settled(fusions, pairs)
@@ -143,7 +145,7 @@ def _scop(state: Compilation) -> Compilation:
     if fuse != "none":
         ordered, pairs = preceded(ordered)
         fusions = settled(fusions, pairs)
-    return replace(state, scop=ordered, fusions=fusions)
+    return replace(state, scop=ordered, fusions=(*before, *fusions))
 
 
 def _dependences(state: Compilation) -> Compilation:

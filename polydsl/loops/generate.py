@@ -27,8 +27,9 @@ from polydsl.loops.vector import generate_vector
 from polydsl.poly.defined import Defined, defined_on
 from polydsl.poly.scop import Scop
 from polydsl.schedule.matrix_plan import MatrixPlan
+from polydsl.schedule.once import computed_once
 from polydsl.schedule.operand import Layout
-from polydsl.schedule.plan_tree import Repeat, Step
+from polydsl.schedule.plan_tree import Before, Repeat, Step
 from polydsl.schedule.schedule import Schedule
 from polydsl.schedule.share import Share
 from polydsl.schedule.vector_plan import VectorPlan
@@ -47,8 +48,13 @@ def generate(scop: Scop, schedule: Schedule, layout: Layout) -> LoopNest:
     )
     found = _Generator(scop, layout, defined_parts(scop)).steps(schedule.steps)
     used = touched_buffers((*found.prepare, *found.body))
+    lasting = computed_once(scop) & touched_buffers(found.body)
     # What lives in registers only needs no memory.
-    kept = (b for b in tensors if b.memory != "scratch" or b.name in used)
+    kept = (
+        replace(b, memory="prepared") if b.name in lasting else b
+        for b in tensors
+        if b.memory != "scratch" or b.name in used
+    )
     buffers = (*kept, *found.buffers)
     return LoopNest(scop.name, buffers, arguments, found.prepare, found.body)
 
@@ -99,6 +105,10 @@ class _Generator:
                 checks = check_nodes(self.scop, step.tensor, self.defined)
                 after = tuple(checks) if step.updates else ()
                 return _Parts(vector.buffers, (), (*vector.nodes, *after))
+            case Before(steps):
+                inside = self.steps(steps)
+                nodes = (*inside.hoisted_to(0), *inside.body)
+                return _Parts(inside.buffers, (*inside.prepare, *nodes))
             case Repeat(index, parts, steps, share, is_parallel):
                 inside = self.steps(steps, depth + 1)
                 body = (*inside.hoisted_to(depth + 1), *inside.body)

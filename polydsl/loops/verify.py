@@ -31,7 +31,7 @@ def verify_nest(scop: Scop, schedule: Schedule, nest: LoopNest) -> None:
     check_instances(scop, copies, points)
     check_bounds(nest, points)
     check_buffers(scop, copies, nest)
-    check_memory(nest, copies, points)
+    check_memory(nest, schedule.bound, points)
     check_flow(scop, copies, nest, points)
     check_checks(scop, nest, points)
 

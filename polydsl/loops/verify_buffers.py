@@ -8,14 +8,15 @@ nothing that another one needs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from polydsl.base.diagnostics import bug
-from polydsl.loops.nest import Buffer, LoopNest, contiguous
+from polydsl.loops.nest import Buffer, LoopNest, Memory, contiguous
 from polydsl.loops.verify_points import Leaf
 from polydsl.loops.verify_scopes import reads, touched, writes
 from polydsl.poly.scop import Scop, TensorInfo
 from polydsl.schedule.matrix_plan import Copy
+from polydsl.schedule.once import computed_once
 
 
 def check_buffers(scop: Scop, copies: Mapping[str, Copy], nest: LoopNest) -> None:
@@ -23,9 +24,11 @@ def check_buffers(scop: Scop, copies: Mapping[str, Copy], nest: LoopNest) -> Non
     buffers = {b.name: b for b in nest.buffers}
     if len(buffers) < len(nest.buffers):
         bug(f"{nest.name}: two buffers have one name")
+    once = computed_once(scop)
     for tensor in scop.tensors:
         if tensor.name in buffers:
-            _check_tensor(tensor, buffers[tensor.name])
+            kinds = _kinds(tensor, is_once=tensor.name in once)
+            _check_tensor(tensor, buffers[tensor.name], kinds)
         elif tensor.role != "local":
             bug(f"{tensor.name} has no buffer")
     for copy in copies.values():
@@ -37,11 +40,20 @@ def check_buffers(scop: Scop, copies: Mapping[str, Copy], nest: LoopNest) -> Non
         bug(f"{nest.name}: its arguments are {', '.join(nest.arguments)}")
 
 
-def _check_tensor(tensor: TensorInfo, buffer: Buffer) -> None:
-    memory = "scratch" if tensor.role == "local" else "argument"
+def _kinds(tensor: TensorInfo, *, is_once: bool) -> tuple[Memory, ...]:
+    """Return the kinds of memory a tensor may be in."""
+    if tensor.role != "local":
+        return ("argument",)
+    return ("scratch", "prepared") if is_once else ("scratch",)
+
+
+def _check_tensor(
+    tensor: TensorInfo, buffer: Buffer, kinds: tuple[Memory, ...]
+) -> None:
     if (buffer.dtype, buffer.shape) != (tensor.dtype, tensor.shape):
         bug(f"{buffer.name} is {buffer.dtype}{list(buffer.shape)} in memory")
-    if buffer.memory != memory or (buffer.private and not is_contracted(buffer)):
+    is_own = buffer.private and not is_contracted(buffer)
+    if buffer.memory not in kinds or is_own:
         bug(f"{buffer.name} is in {buffer.memory} memory")
     if buffer.is_written != (tensor.role != "input"):
         bug(f"{buffer.name} is {'' if buffer.is_written else 'not '}to be written")
@@ -88,13 +100,10 @@ def contracted_axes(buffer: Buffer) -> tuple[int, ...]:
     return tuple(axis for axis, (n, step) in axes if n > 1 and step == 0)
 
 
-def check_memory(
-    nest: LoopNest, copies: Mapping[str, Copy], leaves: Sequence[Leaf]
-) -> None:
+def check_memory(nest: LoopNest, bound: Set[str], leaves: Sequence[Leaf]) -> None:
     """Raise where `prepare` needs what is not known before the first call, or scratch
     memory is to last from `prepare` to a call."""
     buffers = {b.name: b for b in nest.buffers}
-    known = {name for c in copies.values() if c.prepared for name in c.sources}
     written: set[str] = set()
     for leaf in leaves:
         is_call = leaf.path[0] == 1
@@ -104,11 +113,11 @@ def check_memory(
             buffer = buffers[name]
             if is_call and name in written and buffer.memory == "scratch":
                 bug(f"{name} does not last until a call, {leaf.place({})}")
-            if not is_call and reads(leaf, name) and not _is_known(buffer, known):
+            if not is_call and reads(leaf, name) and not _is_known(buffer, bound):
                 bug(f"{name} is not known before a call, {leaf.place({})}")
         if not is_call:
             written.update(name for name in touched(leaf) if writes(leaf, name))
 
 
-def _is_known(buffer: Buffer, known: set[str]) -> bool:
-    return buffer.memory != "argument" or buffer.name in known
+def _is_known(buffer: Buffer, bound: Set[str]) -> bool:
+    return buffer.memory != "argument" or buffer.name in bound

@@ -241,7 +241,7 @@ class _Flow:
         copy = self.memory.copies.get(name)
         if copy is not None:
             return not copy.local
-        return self.memory.buffers[name].memory in ("argument", "scratch")
+        return self.memory.buffers[name].memory in ("argument", "prepared", "scratch")
 
     def _event(
         self, name: str, kind: EventKind, leaf: Leaf, forms: tuple[Form, ...]

@@ -168,7 +168,14 @@ class Fused:
     contracted: tuple[str, ...] = ()
 
 
-Item: TypeAlias = Group | Recurrence | Fused
+@dataclass(frozen=True, slots=True)
+class Once:
+    """Tensors that are computed before the first call, from bound parameters alone."""
+
+    body: tuple[Group, ...]
+
+
+Item: TypeAlias = Group | Recurrence | Fused | Once
 
 
 def groups_of(items: tuple[Item, ...]) -> Iterator[Group]:

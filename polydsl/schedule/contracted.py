@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from polydsl.poly.scop import Group, Item, Scop
+from polydsl.poly.scop import Fused, Item, Recurrence, Scop
 from polydsl.schedule.operand import Layout
 from polydsl.semantics.program import Index, walk
 
@@ -38,7 +38,7 @@ def _around(
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield each contracted tensor with the indices that it is contracted along."""
     for item in items:
-        if not isinstance(item, Group):
+        if isinstance(item, Recurrence | Fused):
             within = (*outer, item.index)
             yield from ((name, within) for name in item.contracted)
             yield from _around(item.body, within)

@@ -20,7 +20,7 @@ is a tensor of the program or has other names of indices.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import replace
 
 from polydsl.base.dtypes import BOOL
@@ -54,6 +54,7 @@ from polydsl.schedule.decision import Cost, Decision, Rejected
 from polydsl.schedule.elements import sources
 from polydsl.schedule.factors import Split, is_one_type, take_out, zeroing
 from polydsl.schedule.inner_product import widened_access
+from polydsl.schedule.once import known_tensors
 from polydsl.schedule.vector_operands import value_instructions
 from polydsl.semantics.program import (
     Access,
@@ -70,9 +71,12 @@ AT_ONCE = "all factors at once"
 """What is chosen where a product is not cut in steps."""
 
 
-def paired(scop: Scop, machine: Machine) -> tuple[Scop, tuple[Decision, ...]]:
+def paired(
+    scop: Scop, machine: Machine, bound: frozenset[str] = frozenset()
+) -> tuple[Scop, tuple[Decision, ...]]:
     """Return the scop with products of several factors computed in steps where that
-    takes less time, and a decision about each such product."""
+    takes less time, and a decision about each such product. What comes of factors that
+    parameters which are `bound` decide alone takes none."""
     decisions: list[Decision] = []
     shared = _products(scop, machine)
     for update in scop.statements:
@@ -85,7 +89,8 @@ def paired(scop: Scop, machine: Machine) -> tuple[Scop, tuple[Decision, ...]]:
             if len(product.factors) > 2:
                 decisions.append(Decision(subject, AT_ONCE, reason))
             continue
-        network = _network(scop, product, machine, shared)
+        known = known_tensors(scop, bound)
+        network = _network(scop, product, machine, shared, known)
         if not is_one_step(scop, product, network):
             tree = cheapest(network)
             decision, is_cut = _decision(scop, product, network, tree)
@@ -155,8 +160,14 @@ def _objection(scop: Scop, product: Product) -> str:
     return ""
 
 
-def _network(scop: Scop, product: Product, machine: Machine, shared: Shared) -> Network:
+def _network(
+    scop: Scop, product: Product, machine: Machine, shared: Shared, known: Set[str]
+) -> Network:
     network = _network_of(product, machine)
+    if known:
+        each = (all(a.tensor in known for a in accesses(f)) for f in product.factors)
+        bound = sum(1 << number for number, is_known in enumerate(each) if is_known)
+        network = replace(network, bound=bound)
     if not shared.found or len(network.factors) > MOST:
         return network
     sets = range(1, network.whole + is_stored(scop, product, network))

@@ -30,6 +30,11 @@ MOST = 8
 """Of more factors than these, those are put together first whose pair is cheapest."""
 
 
+ONCE = 1e-3
+"""The share of a call in what is computed before the first one. (Not nothing: there is
+a best way of doing that, too.)"""
+
+
 @dataclass(frozen=True, slots=True)
 class Factor:
     """A factor: the indices that it depends on, the one along which its elements are
@@ -45,8 +50,9 @@ class Factor:
 class Network:
     """A product of factors, summed over the indices that are not `left`.
 
-    What the sets in `known` give is there already. `moved` has for each index the set
-    of factors that depend on it.
+    What the sets in `known` give is there already, and what comes of `bound` factors
+    alone is computed before the first call. `moved` has for each index the set of
+    factors that depend on it.
     """
 
     factors: tuple[Factor, ...]
@@ -55,6 +61,7 @@ class Network:
     dtype: DType
     machine: Machine
     known: frozenset[int] = frozenset()
+    bound: int = 0
     moved: Mapping[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -80,6 +87,11 @@ class Network:
             for d, moved in self.moved.items()
             if moved & some and (moved & ~some or d in self.left)
         )
+
+    def share(self, some: int) -> float:
+        """Return how much of the time that a set takes counts for a call."""
+        is_once = some & ~self.bound == 0 and self.bound != self.whole
+        return ONCE if is_once else 1.0
 
     def size(self, dims: frozenset[str]) -> int:
         """Return the number of points of some indices."""
@@ -135,8 +147,8 @@ def _best_of(network: Network, groups: list[Tree]) -> Tree:
             continue
         for one, other in _halves(chosen):
             (a_cycles, a), (b_cycles, b) = best[one], best[other]
-            cycles = a_cycles + b_cycles
-            cycles += pair_cycles(network, _union(sets, one), _union(sets, other))
+            own = pair_cycles(network, _union(sets, one), _union(sets, other))
+            cycles = a_cycles + b_cycles + own * network.share(some)
             cycles = 0.0 if some in network.known else cycles
             if chosen not in best or cycles < best[chosen][0]:
                 best[chosen] = cycles, Pair(a, b)
@@ -167,16 +179,18 @@ def tree_cycles(network: Network, tree: Tree) -> float:
     some = members(tree)
     if some in network.known:
         return 0.0
+    share = network.share(some)
     if isinstance(tree, Leaf):
-        return _leaf_cycles(network, tree.factor)
+        return _leaf_cycles(network, tree.factor) * share
     a, b = tree.first, tree.second
-    own = pair_cycles(network, members(a), members(b))
+    own = pair_cycles(network, members(a), members(b)) * share
     return tree_cycles(network, a) + tree_cycles(network, b) + own
 
 
 def tree_points(network: Network, tree: Tree) -> int:
-    """Return the multiply-adds of a tree."""
-    if isinstance(tree, Leaf) or members(tree) in network.known:
+    """Return the multiply-adds of a tree in a call."""
+    some = members(tree)
+    if isinstance(tree, Leaf) or some in network.known or network.share(some) < 1.0:
         return 0
     a, b = tree.first, tree.second
     own = network.size(network.kept(members(a)) | network.kept(members(b)))

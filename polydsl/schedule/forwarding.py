@@ -24,6 +24,7 @@ from polydsl.schedule.contraction import is_stored_product
 from polydsl.schedule.decision import Decision, pair_subject
 from polydsl.schedule.elements import is_whole
 from polydsl.schedule.factors import STORED, leaving
+from polydsl.schedule.once import known_tensors
 from polydsl.schedule.vector_operands import value_instructions
 from polydsl.semantics.program import (
     Access,
@@ -44,16 +45,22 @@ LONGEST = 250
 is computed once, but every pass goes through it as often as it stands there."""
 
 
-def forwarded(scop: Scop) -> tuple[Scop, tuple[Decision, ...]]:
+def forwarded(
+    scop: Scop, bound: frozenset[str] = frozenset()
+) -> tuple[Scop, tuple[Decision, ...]]:
     """Return the scop without the tensors whose values are computed where they are
-    read, and for each that could be one of them and each reader why it is or is not."""
+    read, and for each that could be one of them and each reader why it is or is not.
+    What `bound` parameters alone decide is computed once, unless it takes no time."""
     found: dict[tuple[str, str], tuple[str, str]] = {}
+    known = known_tensors(scop, bound)
     for tensor in scop.tensors:
         producer = producer_of(scop, tensor.name)
         if tensor.role != "local" or producer is None:
             continue
         readers = readers_of(scop, tensor.name)
         reason = _objection(scop, producer, readers)
+        if not reason and tensor.name in known and cost_of(producer) > STORED:
+            reason = "bound tensors alone decide it, so that it is computed once"
         chosen = "not fused"
         if not reason:
             scop = Forwarding(scop, producer).into(readers)

@@ -48,13 +48,20 @@ class Repeat:
     contracted: tuple[str, ...] = ()
 
 
-Step: TypeAlias = Plan | Repeat
+@dataclass(frozen=True, slots=True)
+class Before:
+    """Steps that run once, before the first call."""
+
+    steps: tuple[Plan, ...]
+
+
+Step: TypeAlias = Plan | Repeat | Before
 
 
 def plans_of(steps: Iterable[Step]) -> Iterator[Plan]:
     """Yield every plan of some steps, in order."""
     for step in steps:
-        if isinstance(step, Repeat):
+        if isinstance(step, Repeat | Before):
             yield from plans_of(step.steps)
         else:
             yield step
@@ -101,6 +108,8 @@ class _Planned:
                 # Inside, only what must run in order in one iteration counts.
                 body = self.sequence(steps, within(known, index))
                 return Band((*_shared(share), member), body)
+            case Before(steps):
+                return self.sequence(steps, known)
             case MatrixPlan():
                 part = self._initial(step, step.fixed)
                 return matrix_tree(step, part, _about(step, known))

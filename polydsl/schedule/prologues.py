@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from polydsl.poly.scatters import is_plain
-from polydsl.poly.scop import Group, Item, Recurrence, Scop, Statement, groups_of
+from polydsl.poly.scop import Group, Item, Once, Recurrence, Scop, Statement, groups_of
 from polydsl.poly.statements import rebuilt
 from polydsl.schedule.decision import Decision
 from polydsl.schedule.elements import has_points_of, is_each, renaming
@@ -74,7 +74,7 @@ class _Preceding:
     def _inside(self, item: Item, fixed: tuple[str, ...]) -> Item:
         """Return an item with what is possible inside of it, as long as one step of its
         states remains enough."""
-        if isinstance(item, Group):
+        if isinstance(item, Group | Once):
             return item
         before = dict(self.statements)
         found = replace(item, body=self.level(item.body, (*fixed, item.index)))

@@ -10,13 +10,15 @@ from typing import assert_never
 from polydsl.base.diagnostics import ArgumentError
 from polydsl.base.machine import Machine
 from polydsl.poly.dependences import Dependences
-from polydsl.poly.scop import Fused, Group, Item, Recurrence, Scop
+from polydsl.poly.scop import Fused, Group, Item, Once, Recurrence, Scop
 from polydsl.poly.terms import Interval
 from polydsl.schedule.decision import Decision
 from polydsl.schedule.group_plan import Around, GroupPlanning
 from polydsl.schedule.legality import Precedence, precedences
+from polydsl.schedule.once import computed_once
 from polydsl.schedule.operand import Layout
 from polydsl.schedule.plan_tree import (
+    Before,
     Plan,
     Repeat,
     Step,
@@ -34,11 +36,13 @@ from polydsl.semantics.program import Pad, Select, accesses, walk
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """Plans in order of execution, loops around some of them, the decisions that led to
-    them, and the checked tree of loops that they stand for."""
+    them, and the checked tree of loops that they stand for. The elements of `bound`
+    parameters are known before the first call."""
 
     steps: tuple[Step, ...]
     decisions: tuple[Decision, ...]
     tree: Tree
+    bound: frozenset[str] = frozenset()
 
     @property
     def plans(self) -> tuple[Plan, ...]:
@@ -57,15 +61,17 @@ def schedule(
     """Return a schedule of an ordered scop that keeps its dependences.
 
     `layout` gives the strides of every tensor; `bound` names the parameters whose
-    elements are known before the first call, so that copies of them are made once;
+    elements are known before the first call, so that copies of them are made once, as
+    those of what the scop computes once are;
     `preference` is what the user asks for.
     """
     known = precedences(dependences)
-    planning = _Planning(scop, layout, machine, bound, preference, known)
+    lasting = bound | computed_once(scop)
+    planning = _Planning(scop, layout, machine, lasting, preference, known)
     steps, decisions = planning.items(scop.items, Around())
     _check_subjects(preference, decisions)
     tree = plan_tree(scop, steps, known)
-    return Schedule(steps, decisions, tree)
+    return Schedule(steps, decisions, tree, bound)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,8 @@ class _Planning:
                     plans, made = self._group(item, around)
                     steps += plans
                     decisions += made
+                case Once(body):
+                    steps.append(Before(self._before(body)))
                 case Recurrence() | Fused():
                     step, made = self._loop(item, around)
                     steps.append(step)
@@ -99,6 +107,12 @@ class _Planning:
                 case _:
                     assert_never(item)
         return tuple(steps), tuple(decisions)
+
+    def _before(self, body: tuple[Group, ...]) -> tuple[Plan, ...]:
+        """Plan what is computed before the first call. Its time is nobody's concern, so
+        that its decisions are not kept."""
+        made = (self._group(group, Around()) for group in body)
+        return tuple(plan for plans, _ in made for plan in plans)
 
     def _loop(
         self, item: Recurrence | Fused, around: Around
