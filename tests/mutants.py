@@ -67,6 +67,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "row_blocks": ("test_row_blocks.py",),
     "halos": ("test_halos.py",),
     "scratch": ("test_scratch.py",),
+    "once": ("test_once.py",),
     "order of contraction": ("test_contraction_order.py",),
     "equal tensors": ("test_equal_tensors.py",),
     "states": ("test_states.py",),

@@ -117,6 +117,8 @@ def _memory(state: Compilation, compiled: Compiled) -> Iterator[str]:
     each = f", and {bytes_text(own)} for each thread" if own else ""
     yield f"its steps touch {bytes_text(touched_bytes(state.nest))}"
     yield f"scratch: {bytes_text(shared)}{each}"
+    if interface.prepared:
+        yield f"kept from call to call: {bytes_text(sum(interface.prepared))}"
 
 
 def _error(predicted: float, measured: float) -> str:
