@@ -28,6 +28,7 @@ from polydsl.poly.extract import extract
 from polydsl.poly.ordered import ordered_scop
 from polydsl.poly.prove import prove
 from polydsl.poly.scop import Scop
+from polydsl.schedule.constants import folded
 from polydsl.schedule.contracted import contracted_layout
 from polydsl.schedule.contraction import (
     is_product_in_place,
@@ -115,7 +116,7 @@ def _scop(state: Compilation) -> Compilation:
     in_place = is_stored_product_in_place if fuse == "none" else is_product_in_place
     ordered = ordered_scop(scop, in_place)
     needed = drop_unused(state.program)
-    final = scop if needed == state.program else extract(needed)
+    final = folded(scop if needed == state.program else extract(needed))
     fusions: tuple[Decision, ...] = ()
     if fuse != "none":
         final, equal = united(final)

@@ -17,12 +17,13 @@ from typing import TypeAlias
 from polydsl.base.inner_product import MULTIPLY_ADD
 from polydsl.poly.scop import Scop, Statement, TensorInfo
 from polydsl.poly.statements import rebuilt
+from polydsl.schedule.constants import inverse
 from polydsl.schedule.contraction import Contraction, match_stored
 from polydsl.schedule.decision import Decision
 from polydsl.schedule.elements import is_alike, is_neutral, is_whole
 from polydsl.schedule.tree import fresh
 from polydsl.schedule.vector_operands import value_instructions
-from polydsl.semantics.program import Access, Call, Expr, Index, walk
+from polydsl.semantics.program import Access, Call, Expr, Index, Literal, walk
 
 STORED = 3.0
 """What a vector costs that is stored and loaded again, in instructions: it takes places
@@ -101,6 +102,10 @@ def take_out(value: Expr, summed: frozenset[str]) -> Split:
         case Call("div", (left, right)) if is_one_type(value):
             if _is_free(right, summed):
                 part = take_out(left, summed)
+                # Each term would be rounded by the division: the sum may be twice.
+                by = inverse(right) if isinstance(right, Literal) else None
+                if by is not None:
+                    value, right = replace(value, function="mul"), by
                 return Split(part.inside, _then(part, value, right, first=False))
         case Call("neg", (operand,)):
             part = take_out(operand, summed)
