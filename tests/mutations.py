@@ -125,7 +125,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "polydsl/schedule/matrix_builder.py",
         "            if {d, e} <= inside:\n",
         "            if {d, e} < inside - {d}:\n",
-        "points",
+        "scatters",
     ),
     Mutation(
         "contraction",

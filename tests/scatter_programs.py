@@ -25,6 +25,11 @@ kernel f(x: f32[T, R]) -> f32[2*T + R]:
     s[2*t + r] += h[t] * x[t, r]
     return s
 """
+FEW_CHANNELS = """\
+kernel f(x: f32[P, C], w: f32[C, R, K]) -> f32[P + R - 1, K]:
+    y[p + r, k] += x[p, c] * w[c, r, k]
+    return y
+"""
 TWO_STRIDES = """\
 kernel f(x: f32[P], w: f32[Q]) -> f32[P*3 + Q*2 + 2]:
     y[3*p + 1] += x[p]
@@ -183,6 +188,7 @@ PROGRAMS: dict[str, Program] = {
     "scattered back": Program(
         SCATTERED_BACK, (("x", "f64", (6, 19)), ("w", "f64", (4, 19, 11)))
     ),
+    "few channels scattered": _f32(FEW_CHANNELS, x=(20, 16), w=(16, 8, 2)),
     "scattered apart": _f32(SCATTERED_APART, x=(5, 16), w=(16, 9)),
     "three meet": _f32(THREE_MEET, x=(5, 18), w=(2, 3, 18, 8)),
     "scatter in recurrence": _f32(SCATTER_IN_RECURRENCE, x=(9,)),

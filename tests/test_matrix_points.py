@@ -172,7 +172,8 @@ def scheduled(first: Scheduled, bound: tuple[str, ...], seed: int) -> Scheduled 
         plan if isinstance(p, MatrixPlan) else p for p in first.schedule.plans
     )
     tree = plan_tree(first.scop, plans, precedences(analyze(first.scop)))
-    chosen = Schedule(plans, first.schedule.decisions, tree)
+    bound = first.schedule.bound
+    chosen = Schedule(plans, first.schedule.decisions, tree, bound)
     return Scheduled(first.scop, chosen, generate(first.scop, chosen, layout))
 
 
