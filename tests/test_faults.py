@@ -135,8 +135,10 @@ def test_damaged_entries(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.unfinished"))
 
 
-def compile_at_once(folder: Path, together: Barrier) -> None:
+def compile_at_once(folder: Path, errors: Path, together: Barrier) -> None:
     """Compile three kernels when all have come so far."""
+    with errors.open("w") as file:
+        os.dup2(file.fileno(), 2)
     environment = surroundings(POLYDSL_CACHE_DIR=str(folder))
     os.environ.clear()
     os.environ.update(environment)
@@ -152,16 +154,18 @@ def test_a_cache_shared_by_eight_processes(tmp_path: Path) -> None:
     """All start to compile the same kernels at the same moment."""
     context = fresh_processes()
     together = context.Barrier(8)
+    cache = tmp_path / "cache"
+    errors = [tmp_path / f"errors{n}" for n in range(8)]
     processes = [
-        context.Process(target=compile_at_once, args=(tmp_path, together))
-        for _ in range(8)
+        context.Process(target=compile_at_once, args=(cache, path, together))
+        for path in errors
     ]
     for process in processes:
         process.start()
-    for process in processes:
+    for process, path in zip(processes, errors):
         process.join(timeout=240)
-        assert process.exitcode == 0
-    assert_whole(tmp_path)
+        assert (process.exitcode, path.read_text()) == (0, "")
+    assert_whole(cache)
 
 
 # Forks and threads
@@ -260,7 +264,6 @@ def test_the_interpreter_ends_while_threads_run(kind: str, tmp_path: Path) -> No
                 threading.Thread(target=call, daemon=True).start()
         else:
             from concurrent.futures import ThreadPoolExecutor
-from multiprocessing.synchronize import Barrier
             executor = ThreadPoolExecutor(4)
             for _ in range(4):
                 executor.submit(call)
