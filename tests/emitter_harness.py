@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import multiprocessing
 from collections.abc import Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
+from crash_process import crash_process
 
 from polydsl.backend.emitter.layout import scratch_layout
 from polydsl.backend.emitter.module import emit_module
@@ -160,7 +160,7 @@ class Worker:
     """A process that runs kernels; it is started again after a crash."""
 
     def __init__(self) -> None:
-        self._pool = self._start()
+        self._pool = crash_process()
 
     def run(
         self, nest: LoopNest, isa: str, arguments: Mapping[str, Array], threads: int = 1
@@ -183,15 +183,10 @@ class Worker:
         try:
             return job.result(timeout=60)
         except BrokenProcessPool:
-            self._pool = self._start()
+            self._pool = crash_process()
             text = render_nest(nest)
             raise AssertionError(f"the code left its buffers:\n{text}") from None
 
     def close(self) -> None:
         """End the process."""
         self._pool.shutdown()
-
-    @staticmethod
-    def _start() -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(1, mp_context=context)

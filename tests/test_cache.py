@@ -1,6 +1,8 @@
 """The object cache under every fault: damage, rights, full disks, other processes."""
 
+import hashlib
 import os
+import random
 import subprocess
 import sys
 import textwrap
@@ -8,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from crash_process import fresh_processes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -234,42 +237,34 @@ def test_clear_and_statistics_count_only_the_entries(cache: ObjectCache) -> None
     assert list(cache.folder.iterdir()) == [stranger]
 
 
+def use(folder: Path, number: int) -> None:
+    """Write, read and evict; never see a wrong entry."""
+    cache = ObjectCache(folder, limit_bytes=60_000)
+    chosen = random.Random(number)
+    hits = 0
+    for step in range(400):
+        key = str(chosen.randrange(12))
+        code = hashlib.sha256(key.encode()).digest() * 200
+        if chosen.random() < 0.3:
+            assert cache.put(key, code, key.encode())
+        found = cache.get(key)
+        if found is not None:
+            assert found.object_code == code and found.payload == key.encode()
+            hits += 1
+        if step % 150 == 149:
+            cache.clear()
+    assert hits > 0
+
+
 def test_eight_processes_at_once(tmp_path: Path) -> None:
     """They write, read and evict the same keys; nobody ever sees a wrong entry."""
-    code = """
-        import hashlib, random, sys
-        from pathlib import Path
-        from polydsl.backend.cache import ObjectCache
-        cache = ObjectCache(Path(sys.argv[1]), limit_bytes=60_000)
-        chosen = random.Random(int(sys.argv[2]))
-        hits = 0
-        for step in range(400):
-            key = str(chosen.randrange(12))
-            code = hashlib.sha256(key.encode()).digest() * 200
-            if chosen.random() < 0.3:
-                assert cache.put(key, code, key.encode())
-            found = cache.get(key)
-            if found is not None:
-                assert found.object_code == code and found.payload == key.encode()
-                hits += 1
-            if step % 150 == 149:
-                cache.clear()
-        print(hits)
-    """
-    text = textwrap.dedent(code)
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", text, str(tmp_path), str(number)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(8)
-    ]
+    context = fresh_processes()
+    workers = [context.Process(target=use, args=(tmp_path, n)) for n in range(8)]
     for worker in workers:
-        printed, errors = worker.communicate(timeout=120)
-        assert worker.returncode == 0, errors
-        assert int(printed) > 0
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=120)
+        assert worker.exitcode == 0
     assert not list(tmp_path.glob("*.unfinished"))
     ObjectCache(tmp_path, 60_000).put("last", b"")
     assert ObjectCache(tmp_path, 60_000).statistics().bytes <= 60_000

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from crash_process import fresh_processes
 from test_cli import TEXT
 
 from polydsl.base.diagnostics import VerificationError, bug
@@ -198,15 +202,35 @@ def test_an_interruption_ends_quietly(
     assert (code, text.strip()) == (130, "error: interrupted")
 
 
-def process(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a process printed, and its exit code."""
+
+    stdout: str
+    stderr: str
+    returncode: int | None
+
+
+def run_into(folder: Path, words: Sequence[str], environment: dict[str, str]) -> None:
+    """Run the command line with files for its output."""
+    for name, stream in (("out", sys.stdout), ("err", sys.stderr)):
+        with (folder / name).open("w") as file:
+            os.dup2(file.fileno(), stream.fileno())
+    os.environ.update(environment)
+    sys.exit(main(words))
+
+
+def process(*words: str, **environment: str) -> Ran:
     """Run the command line in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "polydsl.driver.cli", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
-    )
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        running = fresh_processes().Process(
+            target=run_into, args=(folder, words, environment)
+        )
+        running.start()
+        running.join(timeout=120)
+        printed = [(folder / name).read_text() for name in ("out", "err")]
+        return Ran(*printed, running.exitcode)
 
 
 def test_isa_is_forced_downward(file: str) -> None:

@@ -6,12 +6,21 @@ import os
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from faults import assert_whole, entries, entry_is_whole, finished, run, started
+from crash_process import fresh_processes
+from faults import (
+    PRELUDE,
+    assert_whole,
+    entries,
+    entry_is_whole,
+    run,
+    surroundings,
+)
 
 import polydsl
 
@@ -126,25 +135,36 @@ def test_damaged_entries(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.unfinished"))
 
 
+def compile_at_once(folder: Path, errors: Path, together: Barrier) -> None:
+    """Compile three kernels when all have come so far."""
+    with errors.open("w") as file:
+        os.dup2(file.fileno(), 2)
+    environment = surroundings(POLYDSL_CACHE_DIR=str(folder))
+    os.environ.clear()
+    os.environ.update(environment)
+    known: dict[str, Any] = {}
+    exec(PRELUDE, known)
+    kernels = [known["product"]() for _ in range(3)]
+    together.wait(timeout=120)
+    for kernel, n in zip(kernels, (3, 17, 40)):
+        known["check"](kernel, n, threads=2)
+
+
 def test_a_cache_shared_by_eight_processes(tmp_path: Path) -> None:
     """All start to compile the same kernels at the same moment."""
-    program = """
-        kernels = [product() for _ in range(3)]
-        print("ready", flush=True)
-        while not os.path.exists(os.environ["START"]):
-            time.sleep(0.001)
-        for kernel, n in zip(kernels, (3, 17, 40)):
-            check(kernel, n, threads=2)
-    """
-    start = tmp_path / "start"
+    context = fresh_processes()
+    together = context.Barrier(8)
     cache = tmp_path / "cache"
-    processes = [started(program, cache, START=str(start)) for _ in range(8)]
+    errors = [tmp_path / f"errors{n}" for n in range(8)]
+    processes = [
+        context.Process(target=compile_at_once, args=(cache, path, together))
+        for path in errors
+    ]
     for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    start.touch()
-    for process in processes:
-        assert finished(process) == ""
+        process.start()
+    for process, path in zip(processes, errors):
+        process.join(timeout=240)
+        assert (process.exitcode, path.read_text()) == (0, "")
     assert_whole(cache)
 
 

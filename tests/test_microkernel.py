@@ -3,15 +3,14 @@ with guard pages around all operands."""
 
 from __future__ import annotations
 
-import multiprocessing
 import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from crash_process import crash_process
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llvmlite import ir
@@ -47,18 +46,14 @@ class Worker:
     """Runs cases in another process, so that a crash is a finding."""
 
     def __init__(self) -> None:
-        self._pool = self._start()
-
-    @staticmethod
-    def _start() -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        self._pool = crash_process()
 
     def run(self, check: Callable[[Case, str], str], case: Case, isa: str) -> str:
         """Return what *check* says, or that it crashed."""
         try:
             return self._pool.submit(check, case, isa).result()
         except BrokenProcessPool:
-            self._pool = self._start()
+            self._pool = crash_process()
             return "crashed"
 
     def stop(self) -> None:

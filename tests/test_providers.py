@@ -6,7 +6,6 @@ lacks. The built-in one is always among them.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from crash_process import crash_process
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from microkernel_cases import Case, compare, libraries, problem
@@ -106,7 +106,7 @@ def served(case: Case) -> bool:
 @pytest.fixture(scope="module")
 def pool() -> Iterator[ProcessPoolExecutor]:
     """Another process, so that a crash is a finding and not the end."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as running:
+    with crash_process() as running:
         yield running
 
 

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from crash_process import crash_process
 from point_samples import POINT
 
 import polydsl
@@ -165,8 +165,7 @@ class Here(Executor):
 
 
 def test_another_process_measures(contest) -> None:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as executor:
+    with crash_process() as executor:
         tuned = contest(decision("S (y)", 1.0, 0, 1, 3, 2), executor=executor)
     assert tuned.entry.points == (("S (y)", point(3)),)
     assert tuned.measured == 3
@@ -178,8 +177,7 @@ def slow(job: Job) -> float:
 
 
 def test_a_slow_executor_is_not_waited_for(contest) -> None:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as executor:
+    with crash_process() as executor:
         tuned = contest(
             decision("S (y)", 1.0, 0, 1, 2), executor=executor, unit=slow, seconds=0.1
         )

@@ -41,7 +41,20 @@ ENTRY = ir.FunctionType(I32, [POINTER, POINTER, I32, POINTER])
 
 def emit_module(nest: LoopNest, target: Target) -> str:
     """Return LLVM IR for *nest*: the whole kernel, unoptimised."""
-    return str(build_module(nest, target))
+    module = build_module(nest, target)
+    text = str(module)
+    _unlink(module)
+    return text
+
+
+def _unlink(module: ir.Module) -> None:
+    """Take blocks and instructions apart, which hold one another: so they go at once,
+    and not when Python looks for garbage."""
+    for function in module.functions:
+        for block in function.blocks:
+            block.instructions.clear()
+            block.terminator = None
+        function.blocks.clear()
 
 
 def build_module(nest: LoopNest, target: Target) -> ir.Module:

@@ -15,6 +15,7 @@ from polydsl.backend.emitter.module import emit_module
 from polydsl.backend.jit import assembly
 from polydsl.backend.target import Target
 from polydsl.base.diagnostics import bug
+from polydsl.base.garbage import uncollected
 from polydsl.base.machine import Machine
 from polydsl.driver.request import Request
 from polydsl.loops.generate import generate
@@ -257,7 +258,7 @@ def compile_until(
     state: Compilation, last: str, after: Listener = ignore
 ) -> Compilation:
     """Run the stages up to and including *last*; *after* listens to each."""
-    with _compiling:
+    with _compiling, uncollected():
         for stage in STAGES:
             state = stage.run(state)
             stage.verify(state)

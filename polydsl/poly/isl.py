@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import islpy as _isl
@@ -26,6 +27,8 @@ SET, DIV = _isl.dim_type.set, _isl.dim_type.div
 
 DEFAULT_BUDGET = 200_000
 """Operations allowed for one question; 10^5 are about 0.8 s."""
+KEPT_TEXTS = 1024
+"""Sets and maps that each thread keeps by their texts."""
 
 Answer = TypeVar("Answer")
 
@@ -35,10 +38,22 @@ class BudgetExceeded(Exception):
 
 
 class _Local(threading.local):
-    """isl contexts are not safe between threads: each thread has its own."""
+    """isl contexts are not safe between threads: each thread has its own.
+
+    Nothing changes a set or a map, so that a text is read once: passes that replace
+    statements ask for most sets of the program again.
+    """
 
     def __init__(self) -> None:
         self.context = _isl.Context()
+        self.read_set = lru_cache(KEPT_TEXTS)(self._read_set)
+        self.read_map = lru_cache(KEPT_TEXTS)(self._read_map)
+
+    def _read_set(self, text: str) -> Set:
+        return _isl.Set.read_from_str(self.context, text)
+
+    def _read_map(self, text: str) -> Map:
+        return _isl.Map.read_from_str(self.context, text)
 
 
 _local = _Local()
@@ -46,12 +61,12 @@ _local = _Local()
 
 def parse_set(text: str) -> Set:
     """Return the set that *text* describes in isl's notation."""
-    return _isl.Set.read_from_str(_local.context, text)
+    return _local.read_set(text)
 
 
 def parse_map(text: str) -> Map:
     """Return the map that *text* describes in isl's notation."""
-    return _isl.Map.read_from_str(_local.context, text)
+    return _local.read_map(text)
 
 
 def parse_union_map(text: str) -> UnionMap:
