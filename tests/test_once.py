@@ -100,6 +100,22 @@ kernel f(x: f32[N, I], a: f32[I, J], b: f32[J, K], c: f32[K, L]) -> f32[N, L]:
         ("a_b", "a_b_c"),
         (),
     ),
+    "two products, one after the other": Bound(
+        """\
+kernel f(x: f32[N], a: f32[P, Q], b: f32[3, P, K]) -> f32[K, N]:
+    r in range(3)
+    q in range(Q)
+    m[p, q] = max[r](pad(a[p, q + r - 1], -inf))
+    d[k, q] += pad(m[p, q + r - 1]) * b[r, p, k]
+    s[k] += d[k, q]
+    y[k, n] = x[n] * s[k]
+    return y
+""",
+        {"x": (4,), "a": (8, 13), "b": (3, 8, 3)},
+        ("a", "b"),
+        ("m_max", "m", "d", "s"),
+        ("m_max", "m", "d", "s"),
+    ),
     "a result is made in each call": Bound(
         """\
 kernel f(x: f32[N], a: f32[N, M]) -> (f32[N], f32[N], f32[M]):

@@ -77,6 +77,11 @@ class _Parts:
             self.hoisted + other.hoisted,
         )
 
+    def before(self) -> _Parts:
+        """Return the same as a part of what is prepared."""
+        nodes = (*self.prepare, *self.hoisted_to(0), *self.body)
+        return _Parts(self.buffers, nodes)
+
     def hoisted_to(self, depth: int) -> tuple[Node, ...]:
         """Return what is done inside of just so many loops."""
         return tuple(n for at, nodes in self.hoisted if at == depth for n in nodes)
@@ -106,9 +111,8 @@ class _Generator:
                 after = tuple(checks) if step.updates else ()
                 return _Parts(vector.buffers, (), (*vector.nodes, *after))
             case Before(steps):
-                inside = self.steps(steps)
-                nodes = (*inside.hoisted_to(0), *inside.body)
-                return _Parts(inside.buffers, (*inside.prepare, *nodes))
+                made = (self._step(inner, 0).before() for inner in steps)
+                return reduce(_Parts.__add__, made, _Parts())
             case Repeat(index, parts, steps, share, is_parallel):
                 inside = self.steps(steps, depth + 1)
                 body = (*inside.hoisted_to(depth + 1), *inside.body)
