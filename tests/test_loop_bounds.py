@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations, product
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from polydsl.base.source import Source, Span
@@ -129,6 +129,9 @@ def test_loops_run_over_the_domain(text: str) -> None:
 
 @QUICK
 @given(ranges())
+@example("i in range(2)\nj in range(6)\nk in range(j, min(6, (3*j - i) // 2))").via(
+    "one polyhedron in one order of its dimensions, two for isl in the other"
+)
 def test_loops_inside_of_others(text: str) -> None:
     """Loops of a reduction run over the points of the update, within loops over the
     result if it fits into them."""

@@ -10,9 +10,10 @@ every order of its loops (Ancourt and Irigoin, "Scanning polyhedra with DO loops
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
+from itertools import permutations
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -33,7 +34,7 @@ from polydsl.poly.polyhedra import (
 from polydsl.poly.scop import Statement
 from polydsl.poly.substitute import linear_term
 from polydsl.poly.terms import Interval, interval, isl_name, linear_from
-from polydsl.semantics.program import Call, Expr, Literal
+from polydsl.semantics.program import Call, Expr, Index, Literal, walk
 
 NO_TILES: Mapping[str, int] = MappingProxyType({})
 
@@ -58,10 +59,28 @@ def is_exact(statement: Statement) -> bool:
     """Whether bounds cut the domain exactly, in every order of the loops."""
     if not statement.conditions:
         return True
-    points = _ordered(statement, statement.dims)
-    if not is_polyhedron(points):
+    if not is_polyhedron(_ordered(statement, statement.dims)):
         return False
-    _, reached = _scan(points, no_dimensions(), 0)
+    orders = _orders(statement, statement.dims)
+    every = (_ordered(statement, order) for order in orders)
+    return all(_is_cut(points, no_dimensions(), 0) for points in every)
+
+
+def _orders(statement: Statement, dims: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the orders of some dimensions that may matter: those that conditions name,
+    one after the other, in every order. (isl may find one polyhedron in one order, and
+    in another one several that make it up, whose hull it does not know.)"""
+    terms = (e for condition in statement.conditions for e in walk(condition))
+    named = {e.name for e in terms if isinstance(e, Index)}
+    rest = tuple(d for d in dims if d not in named)
+    for order in permutations(d for d in dims if d in named):
+        yield (*rest, *order)
+
+
+def _is_cut(points: Set, around: Set, first: int) -> bool:
+    """Whether bounds of the dimensions from the *first* on cut out all points exactly,
+    in loops around which run over other points."""
+    _, reached = _scan(points, around, first)
     return bool(reached.is_equal(points))
 
 
@@ -77,8 +96,11 @@ def fits(outer: Statement, inner: Statement) -> bool:
         return False
     if not is_exact(inner):
         return True
-    _, reached = _scan(points, around, len(outer.left))
-    return bool(reached.is_equal(points))
+    count = len(outer.left)
+    every = (
+        _inside(outer, inner, outer.left, o) for o in _orders(inner, inner.reduced)
+    )
+    return all(_is_cut(points, around, count) for points, around in every)
 
 
 def loop_bounds(statement: Statement, order: Sequence[str]) -> Mapping[str, Bounds]:
