@@ -36,28 +36,23 @@ class Bound:
 
 
 PRODUCTS = {"x": (5, 12), "w": (12, 20), "a": (12, 3), "b": (3, 20)}
-PROGRAMS = {
-    "a product, added to weights": Bound(
-        """\
+ADAPTED = """\
 kernel f(x: f32[N, I], w: f32[I, J], a: f32[I, R], b: f32[R, J]) -> f32[N, J]:
     d[i, j] += a[i, r] * b[r, j]
     m[i, j] = w[i, j] + d[i, j]
     y[n, j] += x[n, i] * m[i, j]
     return y
-""",
+"""
+PROGRAMS = {
+    "a product, added to weights": Bound(
+        ADAPTED,
         PRODUCTS,
         ("w", "a", "b"),
         ("d", "m"),
         ("d", "m"),
     ),
     "only a part is bound": Bound(
-        """\
-kernel f(x: f32[N, I], w: f32[I, J], a: f32[I, R], b: f32[R, J]) -> f32[N, J]:
-    d[i, j] += a[i, r] * b[r, j]
-    m[i, j] = w[i, j] + d[i, j]
-    y[n, j] += x[n, i] * m[i, j]
-    return y
-""",
+        ADAPTED,
         PRODUCTS,
         ("a", "b"),
         ("d",),
