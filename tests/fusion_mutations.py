@@ -287,8 +287,8 @@ FUSION_MUTATIONS: tuple[Mutation, ...] = (
         "once",
         "one bound factor is enough",
         "polydsl/schedule/once.py",
-        " all(name in known for s in own for name in _read(s)):\n",
-        " any(name in known for s in own for name in _read(s)):\n",
+        "        if is_local and all(name in known for name in reads):\n",
+        "        if is_local and any(name in known for name in reads):\n",
         "once",
     ),
     Mutation(

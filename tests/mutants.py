@@ -59,7 +59,6 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "proofs": ("test_verify.py", "test_verify_mutations.py"),
     "points": ("test_matrix_points.py",),
     "orders": ("test_order_mutations.py", "test_loop_bounds.py", "test_orders.py"),
-    "scatters": ("test_orders.py",),
     "splits": ("test_split.py",),
     "fusion": ("test_fusion.py",),
     "prologues": ("test_prologues.py",),

@@ -125,7 +125,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "polydsl/schedule/matrix_builder.py",
         "            if {d, e} <= inside:\n",
         "            if {d, e} < inside - {d}:\n",
-        "scatters",
+        "orders",
     ),
     Mutation(
         "contraction",
@@ -385,8 +385,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "functions",
         "the reduced argument of exp loses its low part",
         "backend/exponential.py",
-        "    r = k_real.fma(-f.ln2_lo, high)\n",
-        "    r = high\n",
+        "    return k_real.fma(-format_of(x).ln2_lo, high), k\n",
+        "    return high, k\n",
         "functions",
     ),
     Mutation(

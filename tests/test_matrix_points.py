@@ -33,7 +33,7 @@ from polydsl.schedule.matrix_plan import MatrixPlan
 from polydsl.schedule.matrix_point import MatrixPoint, Reading, TileLoop
 from polydsl.schedule.plan_tree import plan_tree
 from polydsl.schedule.refused import Refused
-from polydsl.schedule.schedule import Plan, Schedule
+from polydsl.schedule.schedule import Plan
 from polydsl.schedule.setting import Setting
 from polydsl.schedule.tree import render
 
@@ -172,8 +172,7 @@ def scheduled(first: Scheduled, bound: tuple[str, ...], seed: int) -> Scheduled 
         plan if isinstance(p, MatrixPlan) else p for p in first.schedule.plans
     )
     tree = plan_tree(first.scop, plans, precedences(analyze(first.scop)))
-    bound = first.schedule.bound
-    chosen = Schedule(plans, first.schedule.decisions, tree, bound)
+    chosen = replace(first.schedule, steps=plans, tree=tree)
     return Scheduled(first.scop, chosen, generate(first.scop, chosen, layout))
 
 

@@ -79,6 +79,7 @@ def paired(
     parameters which are `bound` decide alone takes none."""
     decisions: list[Decision] = []
     shared = _products(scop, machine)
+    known = known_tensors(scop, bound)
     for update in scop.statements:
         product = _product(scop, update)
         if product is None:
@@ -89,7 +90,6 @@ def paired(
             if len(product.factors) > 2:
                 decisions.append(Decision(subject, AT_ONCE, reason))
             continue
-        known = known_tensors(scop, bound)
         network = _network(scop, product, machine, shared, known)
         if not is_one_step(scop, product, network):
             tree = cheapest(network)

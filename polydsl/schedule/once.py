@@ -12,10 +12,9 @@ bound parameter: a product packs them once, too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
-from polydsl.poly.scop import Group, Once, Scop, Statement
+from polydsl.poly.scop import Group, Once, Scop
 from polydsl.schedule.decision import Decision
 
 
@@ -29,13 +28,10 @@ def known_tensors(scop: Scop, bound: frozenset[str]) -> frozenset[str]:
     for tensor in dict.fromkeys(s.tensor for s in scop.statements):
         own = [s for s in scop.statements if s.tensor == tensor]
         is_local = scop.tensor(tensor).role == "local" and tensor not in checked
-        if is_local and all(name in known for s in own for name in _read(s)):
+        reads = (read.access.tensor for s in own for read in s.reads)
+        if is_local and all(name in known for name in reads):
             known.add(tensor)
     return frozenset(known)
-
-
-def _read(statement: Statement) -> Iterator[str]:
-    return (read.access.tensor for read in statement.reads)
 
 
 def once(scop: Scop, known: frozenset[str]) -> tuple[Scop, tuple[Decision, ...]]:
